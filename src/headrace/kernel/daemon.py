@@ -1,0 +1,87 @@
+"""The frame of a daemon's main: signals, the ready line, errors for people.
+
+A daemon prints one line to stdout when it accepts requests, so that whoever started it knows its
+address even if it asked for port 0, and logs to stderr:
+
+    headrace-ready {"component":"master","url":"http://127.0.0.1:5050"}
+
+Exit status: 0 after SIGTERM or SIGINT, 2 for a user's mistake (with one line that explains it),
+1 for a bug.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from headrace.kernel import log
+from headrace.kernel.store import StoreError
+
+READY = "headrace-ready "
+
+EXIT_USAGE = 2
+
+
+class UserError(Exception):
+    """The user's mistake: what was wrong, where, and what to do. Shown without a stack trace."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What the ready line says."""
+
+    component: str
+    url: str
+
+
+def announce(component: str, url: str) -> None:
+    """Print the ready line."""
+    sys.stdout.write(READY + msgspec.json.encode(Ready(component, url)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def read_ready(line: str) -> Ready | None:
+    """The ready line, if ``line`` is one."""
+    if not line.startswith(READY):
+        return None
+    return msgspec.json.decode(line[len(READY) :], type=Ready)
+
+
+def run(name: str, main: Callable[[asyncio.Event], Awaitable[None]], *, level: str = "INFO") -> None:
+    """Run ``main`` until it returns; its argument is set when the process is asked to stop. Exits."""
+    log.set_up(level)
+    sys.exit(asyncio.run(_guarded(name, main)))
+
+
+async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gc.collect()
+    gc.freeze()  # what is imported by now stays for good; the collector need not look at it again
+    try:
+        await main(stop)
+    except Exception as error:
+        cause = _first(error)
+        if isinstance(cause, (UserError, StoreError, OSError)):
+            sys.stderr.write(f"headrace {name}: {_text(cause)}\n")
+            return EXIT_USAGE
+        logging.getLogger(__name__).critical("%s ends because of a bug", name, exc_info=error)
+        return 1
+    return 0
+
+
+def _text(error: BaseException) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) and not error.filename else str(error)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,301 @@
+"""The HTTP client: keep-alive connections, whole answers, and streams.
+
+client = HttpClient()
+answer = await client.request("GET", "http://127.0.0.1:5050/health")
+stream = await client.stream("POST", url, body=call)
+async for chunk in stream: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httptools
+import msgspec
+
+
+class HttpClientError(Exception):
+    """No answer: the server can't be reached, broke off, or took too long. Names the URL."""
+
+
+class ClientResponse(msgspec.Struct, frozen=True):
+    """A whole answer. Header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON. Raises msgspec.DecodeError."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def message(self) -> str:
+        """What the server says of an error: its ``message`` field if there is one, else the body's start."""
+        try:
+            content = msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            content = None
+        if isinstance(content, dict) and isinstance(content.get("message"), str):
+            return cast("str", content["message"])
+        return self.body[:500].decode("utf-8", "replace").strip()
+
+
+class ClientStream:
+    """An answer whose body goes on; iterate over it for chunks, and close it."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self.status = connection.status
+        self.headers = connection.headers
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Chunks until the server ends the body. Raises HttpClientError if it breaks off."""
+        while (chunk := await self._connection.next_chunk()) is not None:
+            yield chunk
+
+    async def read(self) -> bytes:
+        """The rest of the body."""
+        return b"".join([chunk async for chunk in self])
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._connection.abort()
+
+
+class HttpClient:
+    """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each."""
+
+    def __init__(self, *, max_idle: int = 8, tls: ssl.SSLContext | None = None) -> None:
+        self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
+        self._max_idle = max_idle
+        self._tls = tls
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float = 30.0,
+    ) -> ClientResponse:
+        """One request and its whole answer within ``timeout`` seconds. Raises HttpClientError."""
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._exchange(method, url, headers or {}, body)
+                try:
+                    chunks = []
+                    while (chunk := await connection.next_chunk()) is not None:
+                        chunks.append(chunk)
+                except BaseException:
+                    connection.abort()
+                    raise
+        except TimeoutError:
+            raise HttpClientError(f"{method} {url}: no answer within {timeout:g} s") from None
+        self._give_back(url, connection)
+        return ClientResponse(connection.status, connection.headers, b"".join(chunks))
+
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float = 30.0,
+    ) -> ClientStream:
+        """One request; returns when the answer's head is there. Raises HttpClientError."""
+        try:
+            async with asyncio.timeout(timeout):
+                return ClientStream(await self._exchange(method, url, headers or {}, body))
+        except TimeoutError:
+            raise HttpClientError(f"{method} {url}: no answer within {timeout:g} s") from None
+
+    def close(self) -> None:
+        """Drop all idle connections."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+
+    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Connection:
+        origin, target, host = _split(url)
+        head = _head(method, target, host, headers, body)
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.popleft()
+            if connection.usable:
+                try:
+                    await connection.send(head + body, method, url)
+                    return connection
+                except _StaleConnection:
+                    continue
+        connection = await self._connect(origin, url)
+        try:
+            await connection.send(head + body, method, url)
+        except _StaleConnection:
+            raise HttpClientError(f"{method} {url}: the server closed the connection without an answer") from None
+        return connection
+
+    async def _connect(self, origin: tuple[str, str, int], url: str) -> _Connection:
+        scheme, host, port = origin
+        tls: ssl.SSLContext | bool | None = None
+        if scheme == "https":
+            tls = self._tls if self._tls is not None else True
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, host, port, ssl=tls)
+        except OSError as error:
+            raise HttpClientError(f"can't reach {url}: {error.strerror or error}") from error
+        return connection
+
+    def _give_back(self, url: str, connection: _Connection) -> None:
+        idle = self._idle.setdefault(_split(url)[0], deque())
+        if connection.usable and len(idle) < self._max_idle:
+            idle.append(connection)
+        else:
+            connection.abort()
+
+
+class _StaleConnection(Exception):  # noqa: N818 - a signal between two methods, not an error for users
+    """A kept connection turned out to be closed before any byte of an answer came."""
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._parser = httptools.HttpResponseParser(self)
+        self._closed = False
+        self._busy = False
+        self._what = ""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._head: asyncio.Future[None] | None = None
+        self._chunks: deque[bytes] = deque()
+        self._done = False
+        self._keep_alive = True
+        self._awaited: asyncio.Event = asyncio.Event()
+        self._until_close = False
+        self._head_request = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent on it."""
+        return not self._closed and not self._transport.is_closing() and not self._busy and self._keep_alive
+
+    async def send(self, data: bytes, method: str, url: str) -> None:
+        self._what = f"{method} {url}"
+        self._busy, self._done, self._until_close = True, False, False
+        self._head_request = method == "HEAD"
+        self.status, self.headers = 0, {}
+        self._chunks.clear()
+        self._head = asyncio.get_running_loop().create_future()
+        self._transport.write(data)
+        try:
+            await self._head
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    async def next_chunk(self) -> bytes | None:
+        while not self._chunks:
+            if self._done:
+                return None
+            if self._closed:
+                raise HttpClientError(f"{self._what}: the server broke off its answer")
+            self._awaited.clear()
+            await self._awaited.wait()
+        chunk = self._chunks.popleft()
+        if not self._chunks and not self._closed and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return chunk
+
+    def abort(self) -> None:
+        self._keep_alive = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.abort()
+
+    def eof_received(self) -> bool:
+        if self._until_close:
+            self._finish()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(_StaleConnection())
+        self._awaited.set()
+
+    # the parser's side
+
+    def on_message_begin(self) -> None:
+        self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status // 100 == 1:
+            return
+        self._keep_alive = self._parser.should_keep_alive()
+        self._until_close = "content-length" not in self.headers and "transfer-encoding" not in self.headers
+        if self._head is not None and not self._head.done():
+            self._head.set_result(None)
+        if self._head_request:
+            # the parser would wait for the body that a HEAD answer only announces
+            self._keep_alive = False
+            self._finish()
+
+    def on_body(self, body: bytes) -> None:
+        self._chunks.append(body)
+        self._awaited.set()
+        if len(self._chunks) > 256:
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.status // 100 != 1:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._done = True
+        self._busy = False
+        self._awaited.set()
+
+
+def _split(url: str) -> tuple[tuple[str, str, int], str, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HttpClientError(f"{url!r} is not an http:// or https:// URL")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise HttpClientError(f"{url!r} has no valid port") from None
+    target = parts.path or "/"
+    if parts.query:
+        target += "?" + parts.query
+    return (parts.scheme, parts.hostname, port), target, parts.netloc.rpartition("@")[2]
+
+
+def _head(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise HttpClientError(f"{method} {target!r}: a header or the URL holds a line break")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

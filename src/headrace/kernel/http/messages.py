@@ -1,0 +1,139 @@
+"""Requests, responses and streams, as handlers see them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+JSON = "application/json"
+
+
+class HttpError(Exception):
+    """A request that can't be met: a status, and a message that tells the client what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request with its whole body. Header names are lower case; the path is percent-decoded."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: dict[str, str]
+    body: bytes
+    peer: str = ""
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query's parameters; a name without ``=`` has the value ``""``."""
+        return parse_qs(self.query_string, keep_blank_values=True)
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """The last value of a query parameter."""
+        return self.query.get(name, [default])[-1]
+
+    def json(self) -> Any:
+        """The body as JSON. Raises HttpError 400 if it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise HttpError(400, f"The request body is not valid JSON: {error}") from error
+
+
+class FileBody(msgspec.Struct, frozen=True):
+    """A part of a file as a response body, sent without reading it into memory."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+class EventStream:
+    """A response body that goes on: chunks are sent as they come, until either side closes.
+
+    Nothing here blocks: what a slow client does not read is buffered up to ``limit`` bytes; a
+    client that falls further behind is cut off, and nobody else is delayed by it.
+    """
+
+    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
+        self._limit = limit
+        self._transport: asyncio.WriteTransport | None = None
+        self._early: list[bytes] = []
+        self._watchers: list[Callable[[], None]] = []
+        self.closed = False
+
+    def send(self, chunk: bytes) -> None:
+        """Send one chunk; does nothing once the stream is closed."""
+        if self.closed or not chunk:
+            return
+        if self._transport is None:
+            self._early.append(chunk)
+            return
+        self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        if self._transport.get_write_buffer_size() > self._limit:
+            self._transport.abort()
+            self.gone()
+
+    def close(self) -> None:
+        """End the stream in an orderly way."""
+        if self.closed:
+            return
+        if self._transport is not None:
+            self._transport.write(b"0\r\n\r\n")
+            self._transport.close()
+        self.gone()
+
+    def on_close(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` once when the stream ends, whoever ended it."""
+        if self.closed:
+            watcher()
+        else:
+            self._watchers.append(watcher)
+
+    def attach(self, transport: asyncio.WriteTransport) -> None:
+        """The server's side: the head is written, chunks may follow."""
+        self._transport = transport
+        if self.closed:
+            transport.write(b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in self._early) + b"0\r\n\r\n")
+            transport.close()
+            return
+        for chunk in self._early:
+            self.send(chunk)
+        self._early.clear()
+
+    def gone(self) -> None:
+        """The server's side: the connection is no more."""
+        if self.closed:
+            return
+        self.closed = True
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher()
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer: bytes, a part of a file, or a stream."""
+
+    status: int = 200
+    body: bytes | FileBody | EventStream = b""
+    content_type: str | None = None
+    headers: Mapping[str, str] = {}
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """``value`` as JSON; msgspec structs, dicts and lists all do."""
+        return cls(status, msgspec.json.encode(value), JSON, headers or {})
+
+    @classmethod
+    def text(cls, text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """Plain text, UTF-8."""
+        return cls(status, text.encode(), "text/plain; charset=utf-8", headers or {})

@@ -1,0 +1,115 @@
+"""The loop around a core: inbox, store, timers, effects.
+
+Events come in through ``post`` or ``ask`` from the event loop's thread. They are handed to the
+core in order, in batches: while one batch is being committed to the store, the next gathers
+(group commit). A core that raises is a bug: ``run`` ends with that error and the process with it,
+because a half-applied event must not be built upon; the supervisor starts it anew from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from headrace.kernel.clock import Clock
+from headrace.kernel.core import CancelTimer, Core, Delete, Effect, Put, Reply, SetTimer, TimerFired
+from headrace.kernel.store import Store
+
+EventT = TypeVar("EventT")
+
+
+class Shell(Generic[EventT]):
+    """Runs one core. ``perform`` carries out the effects that are not the shell's own.
+
+    ``perform`` is called in the loop's thread and must not block; work that takes time is
+    started there and its outcome posted as an event.
+    """
+
+    def __init__(self, core: Core[EventT], store: Store, perform: Callable[[Effect], None], clock: Clock) -> None:
+        self._core = core
+        self._store = store
+        self._perform = perform
+        self._clock = clock
+        self._inbox: list[EventT] = []
+        self._wakeup = asyncio.Event()
+        self._timers: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+
+    def post(self, *events: EventT) -> None:
+        """Queue events for the core; they are handled in this order."""
+        self._inbox.extend(events)
+        self._wakeup.set()
+
+    async def ask(self, make: Callable[[int], EventT]) -> Any:
+        """Post the event that ``make`` builds around a request number; wait for its ``Reply``."""
+        number = next(self._numbers)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        self.post(make(number))
+        try:
+            return await future
+        finally:
+            self._asked.pop(number, None)
+
+    async def run(self) -> None:
+        """Handle events until cancelled; raises what the core or the store raises."""
+        while True:
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            await self._turn()
+
+    async def _turn(self) -> None:
+        now = self._clock.now()
+        batch, self._inbox = self._inbox, []
+        effects: list[Effect] = []
+        for event in batch:
+            effects.extend(self._core.handle(event, now))
+        effects.extend(self._due(now))
+        writes = [effect for effect in effects if isinstance(effect, (Put, Delete))]
+        if writes:
+            await self._store.commit(writes)
+        self._carry_out(effects)
+        self._set_alarm()
+
+    def _due(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._heap and self._heap[0][0] <= now:
+            at, key = heapq.heappop(self._heap)
+            if self._timers.get(key) != at:
+                continue
+            del self._timers[key]
+            effects.extend(self._core.handle(TimerFired(key), now))  # type: ignore[arg-type]
+        return effects
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Put() | Delete():
+                    pass
+                case SetTimer(key, at):
+                    self._timers[key] = at
+                    heapq.heappush(self._heap, (at, key))
+                case CancelTimer(key):
+                    self._timers.pop(key, None)
+                case Reply(to, value):
+                    future = self._asked.get(to)
+                    if future is not None and not future.done():
+                        future.set_result(value)
+                case _:
+                    self._perform(effect)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        while self._heap and self._timers.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        if self._heap:
+            delay = max(0.0, self._heap[0][0] - self._clock.now())
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._wakeup.set)
