@@ -1,0 +1,208 @@
+"""The scheduler client: how a framework of ours talks to any Mesos v1 HTTP master.
+
+One long connection carries events, another the calls, in order. The client subscribes, watches
+heartbeats, and subscribes again with the same framework id when the stream ends, with back-off.
+It decides nothing about tasks: events go to ``on_event`` and calls come from ``call``.
+
+Calls made while there is no subscription are dropped: whatever they meant has to be looked at
+again after ``Connected`` anyway (reconciliation), and a stale one could do harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headrace.kernel import recordio
+from headrace.kernel.clock import Clock
+from headrace.kernel.daemon import UserError
+from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import FrameworkInfo, MasterInfo
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/v1/scheduler"
+FIRST_DELAY, LAST_DELAY = 0.05, 5.0
+"""Seconds between attempts to subscribe: the first, and what doubling stops at."""
+MISSED_HEARTBEATS = 5
+"""So many heartbeat intervals without a word mean that the connection is dead."""
+
+_decode_event = msgspec.json.Decoder(scheduler.Event).decode
+_encode_call = msgspec.json.Encoder().encode
+_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The master has subscribed the framework under this id; tasks should be reconciled."""
+
+    framework_id: str
+    master: MasterInfo | None
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """The subscription is gone; outstanding offers with it. The client tries again by itself."""
+
+    why: str
+
+
+class Received(msgspec.Struct, frozen=True):
+    """Any event of the master but SUBSCRIBED and HEARTBEAT."""
+
+    event: scheduler.Event
+
+
+ClientEvent = Connected | Disconnected | Received
+
+
+class Backoff:
+    """Growing delays with jitter: each between half of its nominal length and the whole."""
+
+    def __init__(self, first: float, last: float, jitter: Callable[[], float]) -> None:
+        self._first, self._last, self._jitter = first, last, jitter
+        self._next = first
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        delay, self._next = self._next, min(self._last, self._next * 2)
+        return delay * (0.5 + self._jitter() / 2)
+
+    def reset(self) -> None:
+        """Begin again with the shortest delay."""
+        self._next = self._first
+
+
+def master_url(master: str) -> str:
+    """``http://host:port`` of a master given as that or as ``host:port``. Raises UserError."""
+    if master.startswith("zk://"):
+        raise UserError(f"master {master!r}: finding the master through ZooKeeper is not supported yet; give host:port")
+    url = master if "://" in master else f"http://{master}"
+    host, separator, port = url.rpartition(":")
+    if (
+        not url.startswith(("http://", "https://"))
+        or not separator
+        or not port.rstrip("/").isdigit()
+        or "//" not in host
+    ):
+        raise UserError(f"master {master!r} is not understood; give host:port or http://host:port")
+    return url.rstrip("/")
+
+
+class SchedulerClient:
+    """Keeps one framework subscribed.
+
+    ``framework`` is what the next subscription says; set its id (from a store) before ``run`` to
+    take over from an earlier process. Raises UserError if ``master`` is not understood.
+    """
+
+    def __init__(
+        self,
+        master: str,
+        framework: FrameworkInfo,
+        on_event: Callable[[ClientEvent], None],
+        *,
+        http: HttpClient,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+        suppressed_roles: Sequence[str] = (),
+    ) -> None:
+        self.framework = framework
+        self.suppressed_roles = list(suppressed_roles)
+        self._url = master_url(master) + PATH
+        self._on_event = on_event
+        self._http = http
+        self._clock = clock
+        self._backoff = Backoff(FIRST_DELAY, LAST_DELAY, jitter)
+        self._calls: deque[scheduler.Call] = deque()
+        self._calls_waiting = asyncio.Event()
+        self._connected = False
+
+    def call(self, call: scheduler.Call) -> None:
+        """Send a call after those before it; framework id and stream id are filled in."""
+        if self._connected:
+            self._calls.append(call)
+            self._calls_waiting.set()
+
+    async def run(self) -> None:
+        """Stay subscribed until cancelled."""
+        while True:
+            why = await self._subscription()
+            if self._connected:
+                self._connected = False
+                self._calls.clear()
+                self._on_event(Disconnected(why))
+            delay = self._backoff.next()
+            log.info("not subscribed to %s: %s; trying again in %.2f s", self._url, why, delay)
+            await asyncio.sleep(delay)
+
+    async def _subscription(self) -> str:
+        """Subscribe and handle events until the stream ends; returns why it did."""
+        subscribe = scheduler.Subscribe(
+            self.framework, force=True if self.framework.id else None, suppressed_roles=self.suppressed_roles or None
+        )
+        call = scheduler.Call("SUBSCRIBE", framework_id=self.framework.id, subscribe=subscribe)
+        try:
+            stream = await self._http.stream("POST", self._url, headers=_JSON, body=_encode_call(call))
+        except HttpClientError as error:
+            return str(error)
+        try:
+            if stream.status != 200:
+                return f"the master answered {stream.status}: {(await stream.read())[:500].decode('utf-8', 'replace')}"
+            stream_id = stream.headers.get("mesos-stream-id", "")
+            sender = asyncio.create_task(self._send_calls(stream, stream_id))
+            try:
+                return await self._handle(stream)
+            finally:
+                sender.cancel()
+        except (HttpClientError, recordio.RecordIOError, msgspec.DecodeError) as error:
+            return str(error)
+        finally:
+            stream.close()
+
+    async def _handle(self, stream: ClientStream) -> str:
+        decoder = recordio.Decoder()
+        chunks = stream.__aiter__()
+        patience = 30.0
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                return f"no heartbeat for {patience:g} s"
+            if chunk is None:
+                return "the master ended the stream"
+            for record in decoder.feed(chunk):
+                event = _decode_event(record)
+                if event.subscribed is not None:
+                    patience = MISSED_HEARTBEATS * (event.subscribed.heartbeat_interval_seconds or 15.0)
+                    self._subscribed(event.subscribed)
+                elif event.type != "HEARTBEAT":
+                    self._on_event(Received(event))
+
+    def _subscribed(self, subscribed: scheduler.Subscribed) -> None:
+        self.framework = msgspec.structs.replace(self.framework, id=subscribed.framework_id)
+        self._connected = True
+        self._backoff.reset()
+        self._on_event(Connected(subscribed.framework_id.value, subscribed.master_info))
+
+    async def _send_calls(self, stream: ClientStream, stream_id: str) -> None:
+        headers = {**_JSON, "Mesos-Stream-Id": stream_id}
+        while True:
+            self._calls_waiting.clear()
+            while self._calls:
+                call = msgspec.structs.replace(self._calls.popleft(), framework_id=self.framework.id)
+                try:
+                    answer = await self._http.request("POST", self._url, headers=headers, body=_encode_call(call))
+                except HttpClientError as error:
+                    # the calls after it may build on it: begin anew, and have the framework reconcile
+                    log.warning("%s was not delivered: %s", call.type, error)
+                    stream.close()
+                    return
+                if answer.status // 100 != 2:
+                    log.warning("the master refused %s with %d: %s", call.type, answer.status, answer.message)
+            await self._calls_waiting.wait()
