@@ -1,0 +1,101 @@
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from headrace.kernel.clock import SystemClock
+from headrace.kernel.core import CancelTimer, Delete, Effect, Event, Put, Reply, SetTimer, TimerFired
+from headrace.kernel.shell import Shell
+from headrace.kernel.store import MemoryStore, Write
+
+
+class Told(Event, frozen=True):
+    effects: tuple[Effect, ...]
+
+
+class Asked(Event, frozen=True):
+    number: int
+
+
+class Act(Effect, frozen=True):
+    name: str
+
+
+class EchoCore:
+    """Does what it is told, and notes the timers that fired."""
+
+    def __init__(self) -> None:
+        self.fired: list[str] = []
+
+    def handle(self, event: Event, now: float) -> Sequence[Effect]:
+        match event:
+            case Told(effects):
+                return effects
+            case Asked(number):
+                return [Put("asked", b"1"), Reply(number, "answer")]
+            case TimerFired(key):
+                self.fired.append(key)
+                return [Act(f"after {key}")]
+        raise ValueError(event)
+
+
+class RecordingStore(MemoryStore):
+    def __init__(self, journal: list[str]) -> None:
+        super().__init__()
+        self.journal = journal
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        await asyncio.sleep(0)
+        await super().commit(writes)
+        self.journal.append("commit " + " ".join(write.key for write in writes))
+
+
+async def _run(until: Callable[[list[str]], bool], *events: Event) -> tuple[list[str], EchoCore]:
+    journal: list[str] = []
+    core = EchoCore()
+    shell: Shell[Event] = Shell(core, RecordingStore(journal), lambda e: journal.append(str(e)), SystemClock())
+    shell.post(*events)
+    task = asyncio.create_task(shell.run())
+    async with asyncio.timeout(5):
+        while not until(journal):
+            await asyncio.sleep(0)
+    task.cancel()
+    return journal, core
+
+
+async def test_writes_are_durable_before_anything_else_of_the_batch_happens() -> None:
+    journal, _ = await _run(
+        lambda j: len(j) == 3,
+        Told(
+            (Act("one"), Put("a", b"")),
+        ),
+        Told((Act("two"), Delete("b"))),
+    )
+    assert journal == ["commit a b", "Act(name='one')", "Act(name='two')"]
+
+
+async def test_timers_fire_once_are_replaced_and_cancelled() -> None:
+    now = SystemClock().now()
+    journal, core = await _run(
+        lambda j: "Act(name='after late')" in j,
+        Told((SetTimer("early", now), SetTimer("late", now + 60), SetTimer("never", now + 0.01))),
+        Told((SetTimer("late", now + 0.05), CancelTimer("never"))),
+    )
+    assert core.fired == ["early", "late"]
+    assert journal == ["Act(name='after early')", "Act(name='after late')"]
+
+
+async def test_an_answer_comes_after_its_writes() -> None:
+    store = MemoryStore()
+    shell: Shell[Event] = Shell(EchoCore(), store, lambda _: None, SystemClock())
+    task = asyncio.create_task(shell.run())
+    assert await shell.ask(Asked) == "answer"
+    assert store.content == {"asked": b"1"}
+    task.cancel()
+
+
+async def test_a_core_that_raises_ends_the_shell() -> None:
+    shell: Shell[Event] = Shell(EchoCore(), MemoryStore(), lambda _: None, SystemClock())
+    shell.post(Event())
+    with pytest.raises(ValueError, match="Event"):
+        await asyncio.wait_for(shell.run(), 5)

@@ -1,0 +1,75 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.mesos.messages.common import Range, Ranges, Resource, Scalar
+from headrace.mesos.resources import EMPTY, InvalidResourceError, Resources, merge, without
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda p: (p[0], p[0] + p[1])), max_size=6)
+resources = st.builds(
+    Resources,
+    st.dictionaries(st.sampled_from(["cpus", "mem"]), st.integers(0, 5000)),
+    st.fixed_dictionaries({"ports": spans.map(merge)}),
+    st.fixed_dictionaries({"disks": st.frozensets(st.sampled_from("abc"))}),
+)
+
+
+def numbers(value: tuple[tuple[int, int], ...]) -> set[int]:
+    return {n for begin, end in value for n in range(begin, end + 1)}
+
+
+@given(spans, spans)
+def test_ranges_behave_like_sets_of_numbers(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> None:
+    left, right = merge(a), merge(b)
+    assert numbers(without(left, right)) == numbers(left) - numbers(right)
+    assert numbers(merge((*left, *right))) == numbers(left) | numbers(right)
+
+
+@given(resources, resources)
+def test_what_was_taken_can_be_given_back(total: Resources, part: Resources) -> None:
+    if total.contains(part):
+        assert (total - part) + part == total
+    assert total.contains(EMPTY)
+    assert (total + part).contains(total)
+
+
+@given(resources)
+def test_the_wire_form_keeps_everything(value: Resources) -> None:
+    wire = msgspec.json.encode(value.messages())
+    assert Resources.parse(msgspec.json.decode(wire, type=list[Resource])) == value
+
+
+def test_sums_are_exact() -> None:
+    total = EMPTY
+    for _ in range(10):
+        total += Resources.of(cpus=0.1)
+    assert total == Resources.of(cpus=1)
+
+
+def test_the_order_of_the_wire_form_and_the_text() -> None:
+    value = Resources.parse(
+        [
+            Resource("disk", "SCALAR", scalar=Scalar(5)),
+            Resource("cpus", "SCALAR", scalar=Scalar(0.5)),
+            Resource("ports", "RANGES", ranges=Ranges([Range(31001, 31002), Range(31000, 31000)])),
+        ]
+    )
+    assert [message.name for message in value.messages("r")] == ["ports", "cpus", "disk"]
+    assert str(value) == "ports:[31000-31002]; cpus:0.5; disk:5"
+    assert list(value.ports) == [31000, 31001, 31002]
+
+
+@pytest.mark.parametrize(
+    ("resource", "message"),
+    [
+        (Resource("cpus", scalar=Scalar(-1)), "'cpus' is -1"),
+        (Resource("cpus", scalar=Scalar(float("nan"))), "'cpus' is nan"),
+        (Resource("cpus"), "neither scalar"),
+        (Resource("", scalar=Scalar(1)), "no name"),
+        (Resource("ports", ranges=Ranges([Range(5, 4)])), "5-4"),
+    ],
+)
+def test_nonsense_is_refused_by_name(resource: Resource, message: str) -> None:
+    with pytest.raises(InvalidResourceError, match=message):
+        Resources.parse([resource])
