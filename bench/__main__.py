@@ -1,0 +1,27 @@
+"""``python -m bench [name …]``: print the figures of all benches, or of those named, as tables."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import allocator, launch, memory
+from bench.table import render
+
+BENCHES = {
+    "launch": ("Starting tasks (real master, real agent)", launch.rows),
+    "memory": ("Memory at rest", memory.rows),
+    "allocator": ("Allocator: one full cycle", allocator.rows),
+}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHES)
+    for name in names:
+        if name not in BENCHES:
+            sys.exit(f"bench: there is no {name!r}; choose from {', '.join(BENCHES)}")
+    for name in names:
+        title, rows = BENCHES[name]
+        print(render(title, rows()), flush=True)
+
+
+main()

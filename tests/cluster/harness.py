@@ -1,0 +1,142 @@
+"""Real daemons for tests and benches: started on free ports, killed by id, gone at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from headrace.kernel.daemon import read_ready
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pause: float = 0.02) -> Any:
+    """The first true value of ``condition``. Raises AssertionError that names ``what``."""
+    deadline = time.monotonic() + timeout
+    while True:
+        with suppress(OSError):
+            if value := condition():
+                return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(pause)
+
+
+def get(url: str) -> Any:
+    """A JSON document."""
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own daemons
+        return json.load(answer)
+
+
+class Daemon:
+    """One process ``python -m module``; its stderr goes to ``<log_dir>/<name>.log``."""
+
+    def __init__(self, name: str, module: str, arguments: list[str], log_dir: Path) -> None:
+        self.name, self.log = name, log_dir / f"{name}.log"
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> Daemon:
+        """Start it and wait for its ready line."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            assert selector.select(15), f"{self.name} is not ready within 15 s: {self.log.read_text()}"
+        ready = read_ready(self._process.stdout.readline())
+        assert ready is not None, f"{self.name} did not start: {self.log.read_text()}"
+        self.url = ready.url
+        self._fix_port()
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def send(self, number: int) -> None:
+        """Send a signal to the daemon alone."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self.stop(signal.SIGKILL)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it, wait for its end; returns its exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            status = self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.name} did not end within 20 s of signal {number}") from None
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return status
+
+    def _fix_port(self) -> None:
+        """A later start takes the port that the first one got."""
+        port = self.url.rpartition(":")[2]
+        at = self._command.index("--port") + 1
+        self._command[at] = port
+
+
+class Cluster:
+    """A master, agents and, if asked for, a Marathon, below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.agents: list[Daemon] = []
+        self.master = self._daemon("master", "headrace.mesos.master", [])
+        self.marathon: Daemon | None = None
+
+    def add_agent(self, *arguments: str) -> Daemon:
+        """One more agent, started."""
+        name = f"agent-{len(self.agents) + 1}"
+        agent = self._daemon(name, "headrace.mesos.agent", ["--master", self.master.url, *arguments]).start()
+        self.agents.append(agent)
+        return agent
+
+    def add_marathon(self, *arguments: str) -> Daemon:
+        """Marathon, started."""
+        self.marathon = self._daemon("marathon", "headrace.marathon", ["--master", self.master.url, *arguments]).start()
+        return self.marathon
+
+    def _daemon(self, name: str, module: str, arguments: list[str]) -> Daemon:
+        data = self.directory / name
+        data.mkdir(parents=True)
+        return Daemon(name, module, ["--port", "0", "--data", str(data), *arguments], self.directory)
+
+
+@contextmanager
+def cluster(
+    directory: Path, *, agents: int = 1, resources: str = "cpus:8;mem:8192;disk:8192;ports:[31000-32000]"
+) -> Iterator[Cluster]:
+    """A running cluster; at the end all tasks and daemons are ended."""
+    it = Cluster(directory)
+    it.master.start()
+    try:
+        for _ in range(agents):
+            it.add_agent("--resources", resources)
+        yield it
+    finally:
+        if it.marathon is not None:
+            it.marathon.stop()
+        for agent in it.agents:
+            agent.stop(signal.SIGUSR1)
+        it.master.stop()
