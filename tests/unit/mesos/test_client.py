@@ -1,0 +1,143 @@
+"""The scheduler client against a master that the test plays, over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+
+from headrace.kernel import recordio
+from headrace.kernel.clock import SystemClock
+from headrace.kernel.daemon import UserError
+from headrace.kernel.http import EventStream, HttpClient, HttpServer, Request, Response
+from headrace.mesos import client as client_module
+from headrace.mesos.client import Backoff, ClientEvent, Connected, Disconnected, Received, SchedulerClient, master_url
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import FrameworkID, FrameworkInfo
+
+
+class PlayedMaster:
+    """Accepts every SUBSCRIBE and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.calls: list[scheduler.Call] = []
+        self.streams: list[EventStream] = []
+        self.refuse_calls_with = 0
+        self._server = HttpServer(self._handle)
+
+    async def start(self) -> str:
+        await self._server.start()
+        return f"127.0.0.1:{self._server.port}"
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    def send(self, event: scheduler.Event) -> None:
+        self.streams[-1].send(recordio.encode(msgspec.json.encode(event)))
+
+    def _handle(self, request: Request) -> Response:
+        call = msgspec.json.decode(request.body, type=scheduler.Call)
+        self.calls.append(call)
+        if call.subscribe is None:
+            assert request.headers["mesos-stream-id"] == f"stream-{len(self.streams)}"
+            return Response(self.refuse_calls_with or 202)
+        self.streams.append(EventStream())
+        framework_id = call.framework_id or FrameworkID("new-id")
+        self.send(scheduler.Event("SUBSCRIBED", subscribed=scheduler.Subscribed(framework_id, 15.0)))
+        self.send(scheduler.Event("HEARTBEAT"))
+        headers = {"Mesos-Stream-Id": f"stream-{len(self.streams)}"}
+        return Response(200, self.streams[-1], "application/json", headers)
+
+
+@pytest.fixture
+async def master() -> AsyncIterator[PlayedMaster]:
+    played = PlayedMaster()
+    yield played
+    await played.stop()
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def _client(master: PlayedMaster) -> tuple[SchedulerClient, list[ClientEvent], asyncio.Task[None]]:
+    events: list[ClientEvent] = []
+    info = FrameworkInfo(user="u", name="n")
+    client = SchedulerClient(await master.start(), info, events.append, http=HttpClient(), clock=SystemClock())
+    return client, events, asyncio.create_task(client.run())
+
+
+async def test_events_come_and_calls_go_in_order_with_their_ids(master: PlayedMaster) -> None:
+    client, events, task = await _client(master)
+    client.call(scheduler.Call("REVIVE"))
+    await _until(lambda: events)
+    assert events == [Connected("new-id", None)]
+    for kind in ("SUPPRESS", "REVIVE", "TEARDOWN"):
+        client.call(scheduler.Call(kind))
+    master.send(scheduler.Event("ERROR", error=scheduler.Error("no")))
+    await _until(lambda: len(master.calls) == 4 and len(events) == 2)
+    assert [call.type for call in master.calls] == ["SUBSCRIBE", "SUPPRESS", "REVIVE", "TEARDOWN"]
+    assert all(call.framework_id == FrameworkID("new-id") for call in master.calls[1:])
+    assert isinstance(events[1], Received)
+    task.cancel()
+
+
+async def test_it_subscribes_again_with_its_id_when_the_stream_ends(master: PlayedMaster) -> None:
+    _, events, task = await _client(master)
+    await _until(lambda: events)
+    master.streams[0].close()
+    await _until(lambda: len(events) == 3)
+    assert [type(event) for event in events] == [Connected, Disconnected, Connected]
+    again = master.calls[-1]
+    assert again.framework_id == FrameworkID("new-id")
+    assert again.subscribe is not None
+    assert again.subscribe.force
+    task.cancel()
+
+
+async def test_a_master_that_falls_silent_is_left(master: PlayedMaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MISSED_HEARTBEATS", 0.001)
+    _, events, task = await _client(master)
+    await _until(lambda: len(events) >= 2)
+    assert events[1] == Disconnected("no heartbeat for 0.015 s")
+    task.cancel()
+
+
+async def test_it_waits_for_a_master_that_is_not_there_yet() -> None:
+    events: list[ClientEvent] = []
+    probe = PlayedMaster()
+    address = await probe.start()
+    await probe.stop()
+    info = FrameworkInfo(user="u", name="n")
+    client = SchedulerClient(address, info, events.append, http=HttpClient(), clock=SystemClock())
+    task = asyncio.create_task(client.run())
+    await asyncio.sleep(0)
+    late = HttpServer(probe._handle, port=int(address.partition(":")[2]))
+    await late.start()
+    await _until(lambda: events)
+    assert events == [Connected("new-id", None)]
+    task.cancel()
+    await late.stop()
+
+
+def test_backoff_doubles_to_its_limit_and_resets() -> None:
+    backoff = Backoff(1, 5, lambda: 1.0)
+    assert [backoff.next() for _ in range(5)] == [1, 2, 4, 5, 5]
+    backoff.reset()
+    assert Backoff(4, 5, lambda: 0.0).next() == 2
+    assert backoff.next() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "url"), [("h:5050", "http://h:5050"), ("http://h:1/", "http://h:1"), ("https://h:1", "https://h:1")]
+)
+def test_forms_of_the_masters_address(given: str, url: str) -> None:
+    assert master_url(given) == url
+
+
+@pytest.mark.parametrize("given", ["", "host", "host:port", "ftp://h:1", "zk://a:1/mesos"])
+def test_an_address_that_makes_no_sense_is_the_users_mistake(given: str) -> None:
+    with pytest.raises(UserError, match="give host:port"):
+        master_url(given)
