@@ -33,22 +33,28 @@ import msgspec
 
 _LOCK_FD = 9
 
-# $1 run directory, $2 working directory, $3 stdout, $4 stderr, then the command with its arguments.
+# $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the command with its
+# arguments. Only builtins are used: the supervisor costs one fork besides its own. A line of a few bytes is one
+# write, and readers take an empty file for one that is not there yet, so nothing needs a rename.
 # The trap makes the supervisor outlive the SIGTERM that its group gets; a trap with a command (not '')
-# is reset in the child, so the command itself gets the signal as usual. `wait` returns early on a
-# trapped signal, hence the loop. The last line ends what the command left in its group, if that is its own.
+# is reset in the child, so the command itself gets the signal as usual. `wait` returns early, above 128, on a
+# trapped signal: it is asked again while the child lives, and once more for the case that both came together;
+# 127 says that the shell has told the status before. The last line ends what the command left in its group.
 _SUPERVISOR = """
 trap : TERM INT HUP
 run=$1; cd "$2" || exit 1; exec >>"$3" 2>>"$4"; group=$5; shift 5
-echo $$ >"$run/pid.new" && mv "$run/pid.new" "$run/pid"
+echo $$ >"$run/pid"
 "$@" </dev/null 9>&- &
 child=$!
-echo $child >"$run/command.new" && mv "$run/command.new" "$run/command"
-while :; do
-  wait $child; status=$?
-  kill -0 $child 2>/dev/null || break
+echo $child >"$run/command"
+wait $child; status=$?
+while [ $status -gt 128 ]; do
+  kill -0 $child 2>/dev/null; alive=$?
+  wait $child 2>/dev/null; again=$?
+  [ $again = 127 ] || status=$again
+  [ $alive = 0 ] && [ $again != 127 ] || break
 done
-echo $status >"$run/status.new" && mv "$run/status.new" "$run/status"
+echo $status >"$run/status"
 [ "$group" = own ] && kill -KILL 0
 """
 
@@ -152,6 +158,24 @@ def read_end(run_dir: Path) -> Ended:
     return Ended(status)
 
 
+def end_leftovers(run_dir: Path) -> bool:
+    """End a command whose supervisor was killed alone; True if there was one.
+
+    Nobody would report its end any more, and its successor must not run beside it. Does nothing if the supervisor
+    has ended as it should, and for ``own_group=False``.
+    """
+    if (run_dir / "status").exists():
+        return False
+    try:
+        group, command = (int((run_dir / name).read_text()) for name in ("pid", "command"))
+        if os.getpgid(command) != group:
+            return False
+        os.killpg(group, signal.SIGKILL)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    return True
+
+
 def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[[], None]:
     """Call ``on_end`` in the running loop when the supervisor ``pid`` ends; returns a function to stop watching."""
     loop = asyncio.get_running_loop()
@@ -173,6 +197,7 @@ def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[
 
     def ended() -> None:
         stop()
+        end_leftovers(run_dir)  # before the id of the process group can be given away
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # a child of ours would stay a zombie; others' are none of our business
         on_end(read_end(run_dir))

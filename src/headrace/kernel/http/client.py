@@ -9,14 +9,16 @@ async for chunk in stream: ...
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import httptools
 import msgspec
+
+if TYPE_CHECKING:
+    import ssl  # 4 MB that a daemon without TLS can do without
 
 
 class HttpClientError(Exception):

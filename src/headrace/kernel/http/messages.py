@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -73,12 +73,16 @@ class EventStream:
 
     def send(self, chunk: bytes) -> None:
         """Send one chunk; does nothing once the stream is closed."""
-        if self.closed or not chunk:
+        self.send_all((chunk,))
+
+    def send_all(self, chunks: Sequence[bytes]) -> None:
+        """Send several chunks in one write."""
+        if self.closed:
             return
         if self._transport is None:
-            self._early.append(chunk)
+            self._early.extend(chunk for chunk in chunks if chunk)
             return
-        self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        self._transport.write(b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]))
         if self._transport.get_write_buffer_size() > self._limit:
             self._transport.abort()
             self.gone()

@@ -10,19 +10,21 @@ import asyncio
 import contextlib
 import errno
 import logging
-import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
 import msgspec
 
 from headrace.kernel.http.messages import JSON, EventStream, FileBody, HttpError, Request, Response
+
+if TYPE_CHECKING:
+    import ssl  # 4 MB that a daemon without TLS can do without
 
 log = logging.getLogger(__name__)
 

@@ -89,6 +89,21 @@ class Reconcile(Message, frozen=True):
     tasks: list[ReconcileTask] | None = None
 
 
+class UpdateFramework(Message, frozen=True):
+    """What the framework is from now on; answered 200 when it is so."""
+
+    framework_info: FrameworkInfo
+    suppressed_roles: list[str] | None = None
+    offer_constraints: dict[str, Any] | None = None
+
+
+class Shutdown(Message, frozen=True):
+    """End an executor and all that it runs."""
+
+    executor_id: ExecutorID
+    agent_id: AgentID
+
+
 class Call(Message, frozen=True):
     """What a framework says; ``type`` says which body counts."""
 
@@ -102,6 +117,14 @@ class Call(Message, frozen=True):
     kill: Kill | None = None
     acknowledge: Acknowledge | None = None
     reconcile: Reconcile | None = None
+    update_framework: UpdateFramework | None = None
+    shutdown: Shutdown | None = None
+    message: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
+    accept_inverse_offers: dict[str, Any] | None = None
+    decline_inverse_offers: dict[str, Any] | None = None
+    acknowledge_operation_status: dict[str, Any] | None = None
+    reconcile_operations: dict[str, Any] | None = None
 
 
 class Subscribed(Message, frozen=True):

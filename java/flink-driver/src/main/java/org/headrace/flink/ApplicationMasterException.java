@@ -18,6 +18,12 @@ final class ApplicationMasterException extends IOException {
         this.status = status;
     }
 
+    /** Flink logs it for every refused request; where it was thrown says nothing. */
+    @Override
+    public synchronized Throwable fillInStackTrace() {
+        return this;
+    }
+
     /** Whether the same call would be refused again. */
     boolean isFinal() {
         return status / 100 == 4 && status != REQUEST_TIMEOUT && status != TOO_MANY_REQUESTS;

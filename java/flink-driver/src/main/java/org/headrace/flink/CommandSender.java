@@ -3,6 +3,7 @@ package org.headrace.flink;
 import org.slf4j.Logger;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.function.BiConsumer;
 
 /**
@@ -18,6 +19,7 @@ final class CommandSender {
     private final BiConsumer<String, IOException> onRequestRefused;
     private final Outbox outbox = new Outbox();
     private final Thread thread = new Thread(this::run, "headrace-commands");
+    private volatile long requestsFrom = Long.MIN_VALUE;
     /** Whether the last call failed, so that an outage is logged once. */
     private boolean away;
 
@@ -39,9 +41,14 @@ final class CommandSender {
         thread.interrupt();
     }
 
+    /** Sends nothing but releases for this long. */
+    void holdRequests(Duration time) {
+        requestsFrom = now() + time.toMillis();
+    }
+
     void request(WorkerRequest request) {
         synchronized (outbox) {
-            outbox.request(request);
+            outbox.request(request, requestsFrom);
             outbox.notifyAll();
         }
     }
@@ -126,7 +133,7 @@ final class CommandSender {
             outbox.failed(command, now());
         }
         if (!away) {
-            log.warn("The application master does not take commands, will retry: {}", error.toString());
+            log.warn("The application master takes no commands, will retry: {}", error.toString());
         }
         away = true;
     }

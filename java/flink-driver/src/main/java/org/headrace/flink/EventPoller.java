@@ -59,7 +59,7 @@ final class EventPoller {
                     failures = 0;
                 } catch (IOException e) {
                     if (failures == 0) {
-                        log.warn("No events from the application master, will retry: {}", e.toString());
+                        log.warn("The application master is away, will retry: {}", e.toString());
                     }
                     Thread.sleep(Outbox.retryDelay(failures++));
                 }
@@ -83,7 +83,7 @@ final class EventPoller {
             if (!e.isGone()) {
                 throw e;
             }
-            log.warn("The application master no longer has the events after {}; attaching again.", after);
+            log.warn("The events after {} are no longer held; attaching again.", after);
             Attachment attachment = attach.run();
             after = attachment.sequence;
             listener.onReattached(attachment);

@@ -12,7 +12,7 @@ public final class HeadraceOptions {
             ConfigOptions.key("headrace.driver.url")
                     .stringType()
                     .noDefaultValue()
-                    .withDescription("Base URL of the application master's endpoint for the driver.");
+                    .withDescription("Base URL of the application master for the driver.");
 
     public static final ConfigOption<String> DRIVER_TOKEN_FILE =
             ConfigOptions.key("headrace.driver.token-file")
@@ -40,7 +40,7 @@ public final class HeadraceOptions {
             ConfigOptions.key("headrace.rpc.ports")
                     .stringType()
                     .defaultValue("0")
-                    .withDescription("Port or port range of the JobManager's RPC; 0 takes a free one.");
+                    .withDescription("Port or ports of the JobManager's RPC; 0 takes a free one.");
 
     public static final ConfigOption<Boolean> SQL_WARM_UP =
             ConfigOptions.key("headrace.sql.warm-up")

@@ -1,7 +1,9 @@
 package org.headrace.flink;
 
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.JobManagerOptions;
+import org.apache.flink.configuration.ResourceManagerOptions;
 import org.apache.flink.runtime.clusterframework.ApplicationStatus;
 import org.apache.flink.runtime.clusterframework.TaskExecutorProcessSpec;
 import org.apache.flink.runtime.clusterframework.TaskExecutorProcessUtils;
@@ -47,6 +49,7 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
 
     private final WorkerBook<Pending> book = new WorkerBook<>();
     private final Duration attachTimeout;
+    private final Duration recoveryTimeout;
     private final ApplicationMasterClient client;
     private final CommandSender sender;
     private final EventPoller poller;
@@ -55,13 +58,13 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
     HeadraceResourceManagerDriver(Configuration configuration, String webUrl) {
         super(configuration, configuration);
         attachTimeout = configuration.get(HeadraceOptions.DRIVER_ATTACH_TIMEOUT);
+        recoveryTimeout =
+                configuration.get(
+                        ResourceManagerOptions.RESOURCE_MANAGER_PREVIOUS_WORKER_RECOVERY_TIMEOUT);
         client =
                 new ApplicationMasterClient(
-                        required(configuration.get(HeadraceOptions.DRIVER_URL), "headrace.driver.url"),
-                        Path.of(
-                                required(
-                                        configuration.get(HeadraceOptions.DRIVER_TOKEN_FILE),
-                                        "headrace.driver.token-file")));
+                        required(configuration, HeadraceOptions.DRIVER_URL),
+                        Path.of(required(configuration, HeadraceOptions.DRIVER_TOKEN_FILE)));
         String web = webUrl == null ? "" : webUrl;
         String rpc =
                 configuration.get(JobManagerOptions.ADDRESS)
@@ -74,9 +77,9 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
     /**
      * Attaches to the application master and waits for its answer.
      *
-     * <p>This is the one wait on the main thread, on purpose: Flink confirms its leadership after it.
-     * A TaskManager of a previous attempt that registered before Flink knows it would be rejected,
-     * and would end.
+     * <p>This is the one wait on the main thread, on purpose: Flink confirms its leadership after
+     * it. A TaskManager of a previous attempt that registered before Flink knows it would be
+     * rejected, and would end.
      */
     @Override
     protected void initializeInternal() throws Exception {
@@ -86,6 +89,11 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
                 attempt,
                 attachment.workers);
         book.attached(attachment);
+        if (!attachment.workers.isEmpty()) {
+            // Flink counts a recovered worker only when it registers, and until then asks for
+            // another in its place to keep slotmanager.number-of-slots.min. It cancels those later.
+            sender.holdRequests(recoveryTimeout);
+        }
         sender.start();
         poller.start(attachment.sequence);
         getResourceEventHandler()
@@ -129,7 +137,7 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
                         return null;
                     });
         } catch (IOException e) {
-            log.warn("The application master did not take the end of the application: {}", e.toString());
+            log.warn("The application master was not told of the end: {}", e.toString());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -144,7 +152,8 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
     @Override
     public void onEvents(EventBatch batch) {
         getMainThreadExecutor()
-                .execute(() -> batch.events.forEach(event -> book.apply(event).ifPresent(this::act)));
+                .execute(
+                        () -> batch.events.forEach(e -> book.apply(e).ifPresent(this::act)));
     }
 
     @Override
@@ -215,9 +224,10 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
         return Long.toString(System.currentTimeMillis(), 36) + Integer.toString(salt, 36);
     }
 
-    private static String required(String value, String key) {
+    private static String required(Configuration configuration, ConfigOption<String> option) {
+        String value = configuration.get(option);
         if (value == null || value.isEmpty()) {
-            throw new IllegalArgumentException("The option " + key + " is not set.");
+            throw new IllegalArgumentException("The option " + option.key() + " is not set.");
         }
         return value;
     }

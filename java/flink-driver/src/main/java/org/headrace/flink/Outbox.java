@@ -37,8 +37,11 @@ final class Outbox {
 
     private final Map<String, Command> commands = new LinkedHashMap<>();
 
-    void request(WorkerRequest request) {
-        commands.put(request.id, new Command(request.id, request, false));
+    /** Queues a request that may be sent from the given time on. */
+    void request(WorkerRequest request, long notBefore) {
+        Command command = new Command(request.id, request, false);
+        command.notBefore = notBefore;
+        commands.put(request.id, command);
     }
 
     /** Queues a request that was sent before, if nothing about that worker waits already. */

@@ -1,9 +1,14 @@
 package org.headrace.flink;
 
+import java.util.regex.Pattern;
+
 /** Finds the one message in a chain of exceptions that tells a person what is wrong. */
 final class PlannerMessage {
 
     private static final int LIMIT = 2_000;
+
+    /** Each layer of the planner puts this in front. */
+    private static final Pattern REPEATED = Pattern.compile("^(SQL validation failed\\. )+");
 
     private PlannerMessage() {}
 
@@ -19,9 +24,18 @@ final class PlannerMessage {
         String inner = of(cause);
         String outer = error.getMessage();
         // Without a message of its own an exception repeats its cause, class name and all.
-        boolean quotes =
-                outer != null && outer.contains(inner) && !outer.equals(cause.toString());
-        return quotes ? shorten(outer) : inner;
+        if (outer == null || outer.equals(cause.toString())) {
+            return inner;
+        }
+        if (outer.contains(inner)) {
+            return shorten(outer);
+        }
+        return tooTechnical(cause) ? shorten(outer + " " + inner) : inner;
+    }
+
+    /** A root cause from Java itself ("For input string: …") does not say what it is about. */
+    private static boolean tooTechnical(Throwable error) {
+        return error.getCause() == null && error.getClass().getName().startsWith("java.");
     }
 
     private static String own(Throwable error) {
@@ -34,6 +48,7 @@ final class PlannerMessage {
     private static String shorten(String message) {
         int expected = message.indexOf("\nWas expecting one of:");
         String shorter = expected < 0 ? message : message.substring(0, expected);
+        shorter = REPEATED.matcher(shorter).replaceFirst("");
         return shorter.length() > LIMIT ? shorter.substring(0, LIMIT) + " …" : shorter.trim();
     }
 }

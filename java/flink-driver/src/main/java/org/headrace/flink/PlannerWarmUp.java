@@ -5,7 +5,7 @@ import org.apache.flink.table.api.TableEnvironment;
 
 import org.slf4j.Logger;
 
-/** Plans a trivial query once, so that the planner's classes are loaded before the first SQL job. */
+/** Plans a trivial query once, so that the first SQL job finds the planner's classes loaded. */
 final class PlannerWarmUp {
 
     private PlannerWarmUp() {}
@@ -29,7 +29,8 @@ final class PlannerWarmUp {
                     "CREATE TABLE b (k STRING, n BIGINT) WITH ('connector' = 'blackhole')");
             tables.explainSql(
                     "INSERT INTO b SELECT UPPER(k), SUM(n) FROM a WHERE n > 1 GROUP BY UPPER(k)");
-            log.info("The SQL planner is warm after {} ms.", (System.nanoTime() - start) / 1_000_000);
+            long millis = (System.nanoTime() - start) / 1_000_000;
+            log.info("The SQL planner is warm after {} ms.", millis);
         } catch (Exception | LinkageError e) {
             // Without the table jars there is nothing to warm up; the JobManager must not care.
             log.info("The SQL planner could not be warmed up: {}", e.toString());

@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
  * Runs the statements of a script as one Flink job.
  *
  * <p>Everything but the INSERTs is executed in order. The INSERTs, in statement sets or not, are
- * gathered, each checked against the tables and settings at its place, and start together at the end.
+ * gathered, each checked against the tables at its place, and start together at the end.
  */
 final class SqlJob {
 
@@ -53,7 +53,8 @@ final class SqlJob {
         for (SqlStatement statement : statements) {
             switch (statement.kind) {
                 case QUERY:
-                    throw failure(statement, "a query has no table to write to: use INSERT INTO", null);
+                    throw failure(
+                            statement, "a query has no table to write to: use INSERT INTO", null);
                 case INSERT:
                     hasInsert = true;
                     break;
@@ -167,14 +168,15 @@ final class SqlJob {
                             .distinct()
                             .collect(Collectors.joining(", "));
             throw new SqlScriptException(
-                    "The job of statements " + numbers + " could not start: " + PlannerMessage.of(e), e);
+                    "Statements " + numbers + " could not start: " + PlannerMessage.of(e), e);
         }
     }
 
     /** Plans each INSERT alone to find the one that the planner does not take. */
     private void blame() throws SqlScriptException {
         for (SqlStatement insert : inserts) {
-            attempt(insert, () -> tables.createStatementSet().addInsertSql(insert.inPlace()).explain());
+            StatementSet alone = tables.createStatementSet();
+            attempt(insert, () -> alone.addInsertSql(insert.inPlace()).explain());
         }
     }
 
@@ -200,7 +202,8 @@ final class SqlJob {
         }
     }
 
-    private static SqlScriptException failure(SqlStatement statement, String message, Throwable cause) {
+    private static SqlScriptException failure(
+            SqlStatement statement, String message, Throwable cause) {
         return new SqlScriptException(
                 String.format(
                         "Statement %d at line %d failed: %s%n  %s",

@@ -70,7 +70,7 @@ final class SqlScript {
             skipQuoted(c, false);
         } else if (c == ';') {
             semicolon();
-        } else if (Character.isJavaIdentifierPart(c)) {
+        } else if (isWordPart(c)) {
             begin();
             word();
         } else {
@@ -102,7 +102,7 @@ final class SqlScript {
 
     private void word() throws SqlScriptException {
         int start = at;
-        while (at < text.length() && Character.isJavaIdentifierPart(text.charAt(at))) {
+        while (at < text.length() && isWordPart(text.charAt(at))) {
             at++;
         }
         String word = text.substring(start, at).toUpperCase(Locale.ROOT);
@@ -231,6 +231,10 @@ final class SqlScript {
                     "The " + what + " that begins at line " + line(start) + " has no end.");
         }
         at++;
+    }
+
+    private static boolean isWordPart(char c) {
+        return Character.isLetterOrDigit(c) || c == '_' || c == '$';
     }
 
     private int line(int position) {

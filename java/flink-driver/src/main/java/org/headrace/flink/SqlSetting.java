@@ -14,7 +14,7 @@ final class SqlSetting {
             Pattern.compile("RESET(?:\\s+" + LITERAL + ")?", Pattern.CASE_INSENSITIVE);
     /** A literal, which stays, or a comment. */
     private static final Pattern COMMENT =
-            Pattern.compile("'(?:[^']|'')*'|(?<comment>--[^\\n]*|//[^\\n]*|/\\*.*?\\*/)", Pattern.DOTALL);
+            Pattern.compile("'(?:[^']|'')*'|--[^\\n]*|//[^\\n]*|/\\*.*?\\*/", Pattern.DOTALL);
 
     final String key;
     final String value;

@@ -14,13 +14,14 @@ public final class OutboxTest {
         new OutboxTest().repeated();
         new OutboxTest().releaseOfUnsentRequest();
         new OutboxTest().releaseReplacesSentRequest();
+        new OutboxTest().held();
         new OutboxTest().requestAgain();
         delays();
     }
 
     private void inOrder() {
         equal("", take(0));
-        outbox.request(request("a"));
+        outbox.request(request("a"), 0);
         outbox.release("b");
         equal("request a", finish(0));
         equal("release b", finish(0));
@@ -29,8 +30,8 @@ public final class OutboxTest {
     }
 
     private void repeated() {
-        outbox.request(request("a"));
-        outbox.request(request("b"));
+        outbox.request(request("a"), 0);
+        outbox.request(request("b"), 0);
         outbox.failed(outbox.next(1_000), 1_000);
         equal("request b", finish(1_000));
         equal("", take(1_099));
@@ -42,13 +43,13 @@ public final class OutboxTest {
     }
 
     private void releaseOfUnsentRequest() {
-        outbox.request(request("a"));
+        outbox.request(request("a"), 0);
         outbox.release("a");
         equal(0, outbox.size());
     }
 
     private void releaseReplacesSentRequest() {
-        outbox.request(request("a"));
+        outbox.request(request("a"), 0);
         Outbox.Command sent = outbox.next(0);
         outbox.release("a");
         // The answer to the request must not take the release away, nor bring the request back.
@@ -56,6 +57,15 @@ public final class OutboxTest {
         outbox.done(sent);
         equal("release a", finish(0));
         equal("", take(10_000));
+    }
+
+    private void held() {
+        outbox.request(request("a"), 500);
+        outbox.release("b");
+        equal("release b", finish(0));
+        equal("", take(499));
+        outbox.release("a");
+        equal(0, outbox.size());
     }
 
     private void requestAgain() {

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs a Flink session cluster: mesos-appmaster.sh -Dmesos.master=host:port [-Dkey=value ...]
+#
+# Starts the application master and ends as it does. If it crashes or is killed, it is started again,
+# while its JobManager and TaskManagers go on; only after too many crashes in a row does this end too.
+# Status: 0 asked to stop or finished, 2 configuration error, 1 too many crashes, else as the master's.
+
+python=$(dirname -- "$0")/python
+[ -x "$python" ] || python=python3
+
+most_crashes=5   # in a row, each within a minute of the start before
+stopping=no
+child=
+
+stop() {
+    stopping=yes
+    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
+}
+trap stop TERM INT HUP
+
+crashes=0
+while :; do
+    started=$(date +%s)
+    "$python" -m headrace.flink.appmaster "$@" &
+    child=$!
+    # A signal may have come between the check below and the start.
+    [ "$stopping" = no ] || kill -TERM "$child" 2>/dev/null
+    while :; do
+        wait "$child"
+        status=$?
+        # wait also returns for a signal to this shell.
+        kill -0 "$child" 2>/dev/null || break
+    done
+    child=
+
+    [ "$stopping" = no ] || exit "$status"
+    [ "$status" -eq 1 ] || [ "$status" -ge 128 ] || exit "$status"
+    [ $(($(date +%s) - started)) -lt 60 ] || crashes=0
+    crashes=$((crashes + 1))
+    if [ "$crashes" -gt "$most_crashes" ]; then
+        echo "mesos-appmaster.sh: the application master crashed $crashes times in a row (status $status); giving up" >&2
+        exit 1
+    fi
+    echo "mesos-appmaster.sh: the application master ended with status $status; starting it again" >&2
+    # The first time at once, then with growing pauses.
+    sleep $((crashes - 1)) &
+    wait $!
+    [ "$stopping" = no ] || exit 143
+done

@@ -1,0 +1,1 @@
+"""The ``headrace`` command, what ``headrace up`` runs, and the demo behind ``make run``."""

@@ -1,0 +1,206 @@
+"""``headrace app …``: Marathon's apps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from headrace.cli import output
+from headrace.cli.api import CommandError, Server
+from headrace.cli.commands.status import app_state
+from headrace.cli.options import json_option, marathon_option, marathon_server, run
+from headrace.gateway.overview import Apps, AppState
+from headrace.kernel.http import HttpClient
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+_POLL = 0.25
+
+
+def deployment_options(command: CommandT) -> CommandT:
+    """``--wait``, ``--timeout`` and ``--force`` of commands that start a deployment."""
+    for option in (
+        click.option("--force", is_flag=True, help="Replace a deployment that is going on."),
+        click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds to wait."),
+        click.option("--wait", is_flag=True, help="Return when the deployment is complete."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def app() -> None:
+    """Apps of Marathon."""
+
+
+@app.command("list")
+@marathon_option
+@json_option
+def list_apps(marathon: str, as_json: bool) -> None:
+    """List all apps."""
+    if as_json:
+        output.json(run(lambda http: marathon_server(marathon, http).get("/v2/apps", dict[str, Any])).get("apps", []))
+        return
+    apps = run(lambda http: marathon_server(marathon, http).get("/v2/apps", Apps)).apps
+    output.table(
+        ["APP", "#RUNNING", "#WANTED", "#HEALTHY", "STATE"],
+        [(a.id, a.tasks_running, a.instances, a.tasks_healthy, app_state(a)) for a in apps],
+        "No apps. `headrace app create FILE` makes one.",
+    )
+
+
+class _ShownTask(msgspec.Struct, rename="camel"):
+    id: str = ""
+    host: str = ""
+    ports: list[int] | None = None
+    state: str = ""
+    started_at: str | None = None
+
+
+class _Failure(msgspec.Struct, rename="camel"):
+    message: str = ""
+    state: str = ""
+    timestamp: str = ""
+
+
+class _ShownApp(AppState, rename="camel"):
+    cmd: str | None = None
+    args: list[str] | None = None
+    cpus: float = 0.0
+    mem: float = 0.0
+    tasks: list[_ShownTask] = msgspec.field(default_factory=list)
+    last_task_failure: _Failure | None = None
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@marathon_option
+@json_option
+def show(app_id: str, marathon: str, as_json: bool) -> None:
+    """Show one app with its tasks."""
+    path = f"{_path(app_id)}?embed=app.tasks&embed=app.counts&embed=app.deployments&embed=app.lastTaskFailure"
+    body = run(lambda http: marathon_server(marathon, http).get(path, dict[str, Any])).get("app", {})
+    if as_json:
+        output.json(body)
+        return
+    shown = msgspec.convert(body, _ShownApp)
+    click.echo(f"{shown.id}: {app_state(shown)}, {shown.tasks_running} of {shown.instances} running")
+    click.echo(f"runs   {shown.cmd or ' '.join(shown.args or [])}")
+    click.echo(f"needs  {shown.cpus:g} CPUs, {output.amount(shown.mem)} for each instance")
+    if shown.last_task_failure is not None:
+        failure = shown.last_task_failure
+        click.echo(f"last failure  {failure.timestamp} {failure.state}: {failure.message}")
+    click.echo()
+    output.table(
+        ["TASK", "STATE", "HOST", "PORTS", "STARTED"],
+        [(t.id, t.state, t.host, ", ".join(map(str, t.ports or [])) or "-", t.started_at or "-") for t in shown.tasks],
+        "No tasks.",
+    )
+
+
+@app.command()
+@click.argument("file", type=click.File("rb"))
+@marathon_option
+@deployment_options
+def create(file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+    """Create the app that FILE (JSON, - for standard input) defines."""
+    definition = read_definition(file.read(), file.name)
+    _deploy(marathon, "POST", "/v2/apps", definition, wait, timeout, force, "created")
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@click.argument("file", type=click.File("rb"))
+@marathon_option
+@deployment_options
+def update(app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+    """Change the app: the fields in FILE replace the app's own, the others stay."""
+    definition = read_definition(file.read(), file.name)
+    _deploy(marathon, "PUT", _path(app_id), definition, wait, timeout, force, "updated")
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@click.argument("instances", type=click.IntRange(0))
+@marathon_option
+@deployment_options
+def scale(app_id: str, instances: int, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+    """Run INSTANCES of the app."""
+    _deploy(marathon, "PUT", _path(app_id), {"instances": instances}, wait, timeout, force, f"scaled to {instances}")
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@marathon_option
+@deployment_options
+def restart(app_id: str, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+    """Replace all instances of the app by new ones."""
+    _deploy(marathon, "POST", _path(app_id) + "/restart", None, wait, timeout, force, "restarted")
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@marathon_option
+@deployment_options
+def destroy(app_id: str, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+    """End all instances of the app and forget it."""
+    _deploy(marathon, "DELETE", _path(app_id), None, wait, timeout, force, "destroyed")
+
+
+def read_definition(content: bytes, name: str) -> dict[str, Any]:
+    """The JSON object in a file. Raises CommandError that names file and place."""
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise CommandError(f"{name} does not hold a JSON object: {error}") from None
+
+
+async def wait_for_deployment(marathon: Server, deployment: str, timeout: float) -> None:
+    """Return when the deployment is complete. Raises CommandError if it takes too long."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while True:
+        going_on = await marathon.get("/v2/deployments", list[dict[str, Any]])
+        if all(item.get("id") != deployment for item in going_on):
+            return
+        if loop.time() > deadline:
+            raise CommandError(
+                f"deployment {deployment} is not complete after {timeout:g} s; it goes on. "
+                f"See `headrace app show` or {marathon.url}/v2/queue for what it waits for"
+            )
+        await asyncio.sleep(_POLL)
+
+
+def _deploy(
+    marathon: str, method: str, path: str, body: Any, wait: bool, timeout: float, force: bool, done: str
+) -> None:
+    async def work(http: HttpClient) -> None:
+        server = marathon_server(marathon, http)
+        answer = await server.send(method, path + ("?force=true" if force else ""), body)
+        deployment = deployment_of(answer)
+        name = answer.get("id") if method == "POST" and body is not None else None
+        subject = name or path.removeprefix("/v2/apps").removesuffix("/restart")
+        if wait and deployment:
+            await wait_for_deployment(server, deployment, timeout)
+            click.echo(f"{subject} {done}")
+        else:
+            click.echo(f"{subject} is being {done.split()[0]}" + (f" (deployment {deployment})" if deployment else ""))
+
+    run(work)
+
+
+def deployment_of(answer: Any) -> str:
+    """The id of the deployment that a change started; empty if it started none."""
+    if not isinstance(answer, dict):
+        return ""
+    deployments = answer.get("deployments") or [{}]
+    return str(answer.get("deploymentId") or deployments[0].get("id") or "")
+
+
+def _path(app_id: str) -> str:
+    return "/v2/apps/" + quote(app_id.strip("/"), safe="/")

@@ -1,0 +1,231 @@
+"""``headrace flink …``: clusters and jobs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from headrace.cli import output
+from headrace.cli.api import CommandError, Server
+from headrace.cli.commands.app import deployment_of, wait_for_deployment
+from headrace.cli.flink_job import fill_in, submit_jar, submit_sql, wait_until_running
+from headrace.cli.flink_rest import FlinkCluster, find_cluster
+from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
+from headrace.gateway.overview import MasterState
+from headrace.kernel.http import HttpClient
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+cluster_option = click.option(
+    "--cluster", metavar="ID", help="Id of the cluster's app; may be left out if there is one cluster only."
+)
+
+
+@click.group()
+def flink() -> None:
+    """Flink clusters and jobs."""
+
+
+@flink.command()
+@click.option("--id", "app_id", default="/flink", show_default=True, help="Id of the app that is made.")
+@click.option("--initial-tasks", type=click.IntRange(0), default=0, show_default=True, help="TaskManagers kept ready.")
+@click.option("--task-cpus", type=float, default=1.0, show_default=True, help="CPUs of a TaskManager.")
+@click.option("--task-mem", type=int, default=1024, show_default=True, help="Memory of a TaskManager in MiB.")
+@click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Slots of a TaskManager.")
+@click.option("--cpus", type=float, default=0.5, show_default=True, help="CPUs of the JobManager.")
+@click.option("--mem", type=int, default=1024, show_default=True, help="Memory of the JobManager in MiB.")
+@click.option("-D", "settings", multiple=True, metavar="KEY=VALUE", help="Any Flink option; may be repeated.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the session is healthy.")
+@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait.")
+@marathon_option
+@master_option
+def session(
+    app_id: str, settings: tuple[str, ...], wait: bool, timeout: float, marathon: str, master: str, **sizes: Any
+) -> None:
+    """Start a Flink session cluster as an app of Marathon."""
+    definition = session_app(app_id, master, settings, **sizes)
+
+    async def work(http: HttpClient) -> None:
+        server = marathon_server(marathon, http)
+        answer = await server.send("POST", "/v2/apps", definition)
+        deployment = deployment_of(answer)
+        if wait and deployment:
+            click.echo(f"session {app_id} is starting …")
+            await wait_for_deployment(server, deployment, timeout)
+            _, url = find_cluster(await _state(master, http), app_id)
+            click.echo(f"session {app_id} is up: {url}")
+        else:
+            click.echo(f"session {app_id} is being started")
+
+    run(work)
+
+
+def session_app(
+    app_id: str,
+    master: str,
+    settings: tuple[str, ...],
+    *,
+    initial_tasks: int,
+    task_cpus: float,
+    task_mem: int,
+    slots: int,
+    cpus: float,
+    mem: int,
+) -> dict[str, Any]:
+    """The definition of a session cluster's app; its REST API listens on the app's first port."""
+    for setting in settings:
+        if "=" not in setting:
+            raise click.UsageError(f"-D {setting!r} must be KEY=VALUE")
+    address = urlsplit(master).netloc or master
+    arguments = [
+        f"-Dmesos.master={address}",
+        f"-Dmesos.initial-tasks={initial_tasks}",
+        f"-Dmesos.resourcemanager.tasks.cpus={task_cpus:g}",
+        f"-Dmesos.resourcemanager.tasks.mem={task_mem}",
+        f"-Dtaskmanager.numberOfTaskSlots={slots}",
+        *(f"-D{setting}" for setting in settings),
+    ]
+    return {
+        "id": app_id,
+        "cmd": shlex.join(["mesos-appmaster.sh", *arguments]),
+        "cpus": cpus,
+        "mem": mem,
+        "instances": 1,
+        "portDefinitions": [{"port": 0, "protocol": "tcp", "name": "rest"}],
+        "healthChecks": [
+            {
+                "protocol": "HTTP",
+                "path": "/config",
+                "portIndex": 0,
+                "gracePeriodSeconds": 120,
+                "intervalSeconds": 2,
+                "timeoutSeconds": 5,
+                "maxConsecutiveFailures": 10,
+            }
+        ],
+        "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
+    }
+
+
+def watch_options(command: CommandT) -> CommandT:
+    """``--detach`` of commands that submit a job."""
+    return click.option("--detach", is_flag=True, help="Return as soon as the job is submitted.")(command)
+
+
+@flink.command()
+@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
+@click.option("-e", "statements", metavar="STATEMENTS", help="The statements themselves, instead of FILE.")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Value of ${NAME} in the script.")
+@cluster_option
+@watch_options
+@master_option
+def sql(
+    file: TextIO | None, statements: str | None, values: tuple[str, ...], cluster: str | None, detach: bool, master: str
+) -> None:
+    """Run the SQL script in FILE (- for standard input) as one job."""
+    if (file is None) == (statements is None):
+        raise click.UsageError("Give either FILE or -e STATEMENTS.")
+    script = statements if statements is not None else file.read() if file is not None else ""
+    filled = fill_in(script, _pairs(values))
+
+    async def work(http: HttpClient) -> None:
+        target = await _cluster(master, cluster, http)
+        await _watch(target, await submit_sql(target, filled), detach)
+
+    run(work)
+
+
+@flink.command("run", context_settings={"ignore_unknown_options": True})
+@click.argument("jar", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS]...")
+@click.option("--class", "entry_class", metavar="NAME", help="Main class, if the jar's manifest names none.")
+@click.option("--parallelism", "-p", type=click.IntRange(1))
+@cluster_option
+@watch_options
+@master_option
+def run_jar(
+    jar: Path,
+    arguments: tuple[str, ...],
+    entry_class: str | None,
+    parallelism: int | None,
+    cluster: str | None,
+    detach: bool,
+    master: str,
+) -> None:
+    """Run the job in JAR with its ARGUMENTS."""
+
+    async def work(http: HttpClient) -> None:
+        target = await _cluster(master, cluster, http)
+        await _watch(target, await submit_jar(target, jar, arguments, entry_class, parallelism), detach)
+
+    run(work)
+
+
+@flink.command("list")
+@cluster_option
+@master_option
+@json_option
+def list_jobs(cluster: str | None, master: str, as_json: bool) -> None:
+    """List the jobs of a cluster."""
+
+    async def work(http: HttpClient) -> list[Any]:
+        return list(await (await _cluster(master, cluster, http)).jobs())
+
+    jobs = run(work)
+    if as_json:
+        output.json(jobs)
+        return
+    output.table(
+        ["JOB", "NAME", "STATE", "STARTED"],
+        [(job.jid, job.name, job.state.lower(), output.age(job.start_time / 1000)) for job in jobs],
+        "No jobs.",
+    )
+
+
+@flink.command()
+@click.argument("job")
+@cluster_option
+@master_option
+def cancel(job: str, cluster: str | None, master: str) -> None:
+    """Cancel a job."""
+
+    async def work(http: HttpClient) -> None:
+        await (await _cluster(master, cluster, http)).cancel(job)
+        click.echo(f"job {job} is being cancelled")
+
+    run(work)
+
+
+async def _watch(cluster: FlinkCluster, job: str, detach: bool) -> None:
+    click.echo(f"job {job} submitted to {cluster.id}")
+    if not detach:
+        state = await wait_until_running(cluster, job, lambda text: click.echo(f"  {text}"))
+        click.echo(f"job {job} {'runs' if state == 'RUNNING' else 'has ' + state.lower()}")
+
+
+async def _state(master: str, http: HttpClient) -> MasterState:
+    return await _server(master, http).get("/master/state", MasterState)
+
+
+def _server(master: str, http: HttpClient) -> Server:
+    return master_server(master, http)
+
+
+async def _cluster(master: str, cluster: str | None, http: HttpClient) -> FlinkCluster:
+    cluster_id, url = find_cluster(await _state(master, http), cluster)
+    return FlinkCluster(cluster_id, url, http)
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, separator, content = value.partition("=")
+        if not separator:
+            raise CommandError(f"--set {value!r} must be NAME=VALUE")
+        pairs[name] = content
+    return pairs

@@ -1,0 +1,108 @@
+"""``headrace task …``: what runs, and what it writes."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from headrace.cli import output
+from headrace.cli.api import CommandError, Server
+from headrace.cli.options import json_option, master_option, master_server, run
+from headrace.gateway.overview import AgentState, Apps, MasterState, TaskState, overview
+from headrace.kernel.http import HttpClient
+
+_PIECE = 64 * 1024
+_POLL = 0.5
+
+
+@click.group()
+def task() -> None:
+    """Tasks of all frameworks."""
+
+
+@task.command("list")
+@click.option("--all", "everything", is_flag=True, help="Ended tasks as well.")
+@master_option
+@json_option
+def list_tasks(everything: bool, master: str, as_json: bool) -> None:
+    """List the tasks, newest first."""
+    state = run(lambda http: master_server(master, http).get("/master/state", MasterState))
+    rows = overview([], state, Apps()).tasks
+    living = {task.id for framework in state.frameworks for task in framework.tasks}
+    rows = [row for row in rows if everything or row.id in living]
+    if as_json:
+        output.json(rows)
+        return
+    output.table(
+        ["TASK", "FRAMEWORK", "AGENT", "STATE", "SINCE", "#CPUS", "#MEMORY"],
+        [
+            (
+                row.id,
+                row.framework,
+                row.agent,
+                row.state.removeprefix("TASK_").lower(),
+                output.age(row.since),
+                f"{row.cpus:g}",
+                output.amount(row.mem),
+            )
+            for row in rows
+        ],
+        "No tasks.",
+    )
+
+
+@task.command()
+@click.argument("task_id", metavar="TASK")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
+@click.option("--stderr", "name", flag_value="stderr", help="stderr instead of stdout.")
+@click.option("--file", "name", metavar="PATH", help="Another file of the sandbox.")
+@click.option("--bytes", "size", type=click.IntRange(1), metavar="N", help="Only the last N bytes.")
+@master_option
+def logs(task_id: str, follow: bool, name: str | None, size: int | None, master: str) -> None:
+    """Print what TASK (its id, or a beginning of it that only one task has) wrote to stdout."""
+
+    async def work(http: HttpClient) -> None:
+        state = await master_server(master, http).get("/master/state", MasterState)
+        found, agent = find_task(state, task_id)
+        server = Server(f"The agent {agent.hostname}", agent.url, http)
+        await _print(server, f"{found.sandbox}/{name or 'stdout'}", size, follow)
+
+    run(work)
+
+
+def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
+    """The task with this id, else the only one whose id begins so. Raises CommandError."""
+    tasks = list(state.tasks())
+    found = [task for task in tasks if task.id == wanted] or [task for task in tasks if task.id.startswith(wanted)]
+    if not found:
+        raise CommandError(f"there is no task {wanted}; `headrace task list --all` shows all")
+    if len({task.id for task in found}) > 1:
+        some = ", ".join(task.id for task in found[:5])
+        raise CommandError(f"{wanted} may mean {len(found)} tasks: {some} …")
+    agent = next((agent for agent in state.slaves if agent.id == found[0].slave_id), None)
+    if agent is None or not agent.url:
+        raise CommandError(f"the agent of task {found[0].id} is not connected, so its sandbox can't be read now")
+    return found[0], agent
+
+
+class _Piece(msgspec.Struct):
+    data: str = ""
+    offset: int = 0
+
+
+async def _print(agent: Server, path: str, size: int | None, follow: bool) -> None:
+    where = f"/files/read?path={quote(path, safe='')}"
+    end = (await agent.get(f"{where}&offset=-1", _Piece)).offset
+    offset = max(0, end - size) if size is not None else 0
+    while True:
+        piece = await agent.get(f"{where}&offset={offset}&length={_PIECE}", _Piece)
+        if piece.data:
+            click.echo(piece.data, nl=False)
+            offset = piece.offset + len(piece.data.encode())
+        elif follow:
+            await asyncio.sleep(_POLL)
+        else:
+            return

@@ -1,0 +1,99 @@
+"""Options that several commands share, and the servers that they lead to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from headrace.cli.api import Server
+from headrace.kernel.http import HttpClient
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_HINT = "is the cluster up (`headrace up`), and is the address right (--{0} or HEADRACE_{1})?"
+
+marathon_option = click.option(
+    "--marathon",
+    envvar="HEADRACE_MARATHON",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="Marathon's address.",
+)
+master_option = click.option(
+    "--master",
+    envvar="HEADRACE_MASTER",
+    default="http://127.0.0.1:5050",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="The Mesos master's address.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def cluster_options(command: CommandT) -> CommandT:
+    """The options of ``headrace up`` and of everything else that starts a cluster."""
+    port = click.IntRange(0, 65535)
+    for option in reversed(
+        [
+            click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+            click.option("--master-port", type=port, default=5050, show_default=True, help="0 takes a free one."),
+            click.option("--agent-port", type=port, default=5051, show_default=True, help="Of the first agent."),
+            click.option("--marathon-port", type=port, default=8080, show_default=True),
+            click.option("--gateway-port", type=port, default=8000, show_default=True, help="Of the web page."),
+            click.option(
+                "--agents", type=click.IntRange(1, 64), default=1, show_default=True, help="How many; they share it."
+            ),
+            click.option(
+                "--resources",
+                metavar="TEXT",
+                help="What each agent offers, e.g. 'cpus:4;mem:8192;ports:[31000-31999]'; else this machine's.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def marathon_server(url: str, http: HttpClient) -> Server:
+    """Marathon's API at ``url``; the scheme may be left out."""
+    return Server("Marathon", _with_scheme(url), http, _HINT.format("marathon", "MARATHON"))
+
+
+def master_server(url: str, http: HttpClient) -> Server:
+    """The master's API at ``url``; the scheme may be left out."""
+    return Server("The Mesos master", _with_scheme(url), http, _HINT.format("master", "MASTER"))
+
+
+def run(work: Callable[[HttpClient], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's asynchronous part with a client of its own."""
+
+    async def with_client() -> T:
+        http = HttpClient()
+        try:
+            return await work(http)
+        finally:
+            http.close()
+
+    return asyncio.run(with_client())
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.2) -> bool:
+    """Poll until the condition holds; False if it does not within ``seconds``."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not await condition():
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(every)
+    return True
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"

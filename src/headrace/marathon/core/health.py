@@ -1,0 +1,251 @@
+"""Health and readiness checks: when to probe, what the outcome means, whom to kill.
+
+Probes are effects; this decides. Before the first success, and within the grace period, probes
+come quickly at first (0.1 s, doubling up to the interval), so that a deployment need not wait a
+whole interval for a service that is up; failures don't count then. After that the interval rules.
+A task is killed at failure number ``maxConsecutiveFailures`` + 1; 0 never kills. MESOS_* checks are
+probed from here too, and kill at ``maxConsecutiveFailures``. ``delaySeconds`` is not needed here.
+
+COMMAND checks belong to the agent. As long as no agent runs them, they are run here, by
+``/bin/sh -c`` with the task's environment, if the task's host is this machine; for other hosts the
+check is handed to the agent, whose verdict arrives with the task's status.
+"""
+
+from __future__ import annotations
+
+from headrace.marathon.core.books import Books
+from headrace.marathon.core.events import Probe, Probed
+from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.records import Condition, HealthResult, Instance, ReadinessResult
+from headrace.marathon.core.tasks import environment
+from headrace.marathon.definitions.app import App, HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.writing import health_check
+
+TIMER = "probe/"
+_READY = "ready"
+_FIRST_DELAY = 0.1
+
+
+class Health:
+    """Checks of running instances. ``readiness`` has the last answer of those that are not ready yet."""
+
+    def __init__(self, books: Books, killer: Killer) -> None:
+        self._books = books
+        self._killer = killer
+        self._early: dict[str, float] = {}
+        self.readiness: dict[str, ReadinessResult] = {}
+
+    def started(self, instance: Instance, app: App, now: float) -> None:
+        """The instance's task runs (or is found running after a restart): begin to check it."""
+        if len(instance.health) != len(app.health_checks):
+            instance.health = [HealthResult() for _ in app.health_checks]
+        for index, check in enumerate(app.health_checks):
+            if check.protocol == "COMMAND" and instance.host not in self._books.settings.local_hosts:
+                continue
+            self._wake(instance, str(index), now + _FIRST_DELAY)
+        if not instance.ready:
+            if app.readiness_checks:
+                self._wake(instance, _READY, now)
+            else:
+                instance.ready = True
+                self._books.save(instance)
+
+    def stopped(self, instance: Instance) -> None:
+        """The instance's task is no more."""
+        for name in [*map(str, range(len(instance.health))), _READY]:
+            self._books.no_wake(f"{TIMER}{instance.id}/{name}")
+            self._early.pop(f"{instance.id}/{name}", None)
+        self.readiness.pop(instance.id, None)
+
+    def timer(self, key: str) -> None:
+        """Time for a probe."""
+        instance_id, _, name = key.removeprefix(TIMER).rpartition("/")
+        instance = self._books.instances.get(instance_id)
+        if instance is None or instance.condition is not Condition.RUNNING:
+            return
+        app = self._books.definition(instance)
+        if app is None:
+            return
+        probe = self._readiness_probe(app, instance, key) if name == _READY else self._probe(app, instance, key)
+        if probe is not None:
+            self._books.effects.append(probe)
+
+    def probed(self, outcome: Probed, now: float) -> None:
+        """A probe has come back; those of tasks that are no more say nothing."""
+        instance_id, _, name = outcome.key.removeprefix(TIMER).rpartition("/")
+        instance = self._books.instances.get(instance_id)
+        if instance is None or instance.task_id != outcome.task_id or instance.condition is not Condition.RUNNING:
+            return
+        app = self._books.definition(instance)
+        if app is None:
+            return
+        if name == _READY:
+            self._readiness(instance, app.readiness_checks[0], outcome, now)
+            return
+        index = int(name)
+        check = app.health_checks[index]
+        self._wake(instance, name, now + self._pause(instance, check, name, outcome.passed, now))
+        self._judge(instance, app, index, outcome.passed, outcome.cause, now)
+
+    def reported(self, instance: Instance, app: App, healthy: bool, now: float) -> None:
+        """The agent's verdict on the check that was handed to it. The agent kills by itself."""
+        for index, check in enumerate(app.health_checks):
+            if check.protocol == "COMMAND" and index < len(instance.health):
+                before = instance.healthy
+                _count(instance.health[index], healthy, "the agent's check failed", now)
+                self._flip(instance, before)
+                return
+
+    def _judge(self, instance: Instance, app: App, index: int, passed: bool, cause: str, now: float) -> None:
+        check, result = app.health_checks[index], instance.health[index]
+        in_grace = now - (instance.started_at or now) < check.grace_period_seconds
+        if not passed and result.first_success is None and in_grace:
+            self._books.tell(instance.id, now, "not healthy yet", cause)
+            return
+        before, failures = instance.healthy, result.consecutive_failures
+        _count(result, passed, cause, now)
+        if not passed:
+            self._books.publish(
+                "failed_health_check_event",
+                appId=app.id,
+                taskId=instance.task_id,
+                instanceId=instance.id,
+                healthCheck=health_check(check),
+            )
+        self._flip(instance, before)
+        if not passed and _fatal(check, failures):
+            self._kill(instance, cause, now)
+
+    def _kill(self, instance: Instance, cause: str, now: float) -> None:
+        self._books.record_failure(
+            instance,
+            "TASK_KILLED",
+            f"Task was killed since health check failed. Reason: {cause}",
+            now,
+        )
+        self._books.publish(
+            "unhealthy_instance_kill_event",
+            appId=instance.app_id,
+            taskId=instance.task_id,
+            instanceId=instance.id,
+            version=instance.version,
+            reason=cause,
+            host=instance.host,
+            slaveId=instance.agent_id,
+        )
+        self._books.tell(instance.app_id, now, f"instance {instance.id} is killed", f"health check failed: {cause}")
+        self._killer.kill(instance, now, f"health check failed: {cause}")
+
+    def _flip(self, instance: Instance, before: bool | None) -> None:
+        after = instance.healthy
+        if after is before:
+            return
+        self._books.save(instance)
+        self._books.publish(
+            "health_status_changed_event",
+            appId=instance.app_id,
+            instanceId=instance.id,
+            version=instance.version,
+            alive=bool(after),
+        )
+        self._books.publish(
+            "instance_health_changed_event",
+            instanceId=instance.id,
+            runSpecId=instance.app_id,
+            healthy=after,
+            runSpecVersion=instance.version,
+        )
+
+    def _readiness(self, instance: Instance, check: ReadinessCheck, outcome: Probed, now: float) -> None:
+        self.readiness[instance.id] = ReadinessResult(
+            outcome.passed, outcome.status, outcome.content_type, outcome.body[:10_000]
+        )
+        if outcome.passed:
+            instance.ready = True
+            self._books.save(instance)
+            self._books.tell(instance.id, now, "ready")
+            return
+        self._books.tell(instance.id, now, "not ready yet", outcome.cause)
+        self._wake(instance, _READY, now + self._early_pause(f"{instance.id}/{_READY}", check.interval_seconds))
+
+    def _pause(self, instance: Instance, check: HealthCheck, name: str, passed: bool, now: float) -> float:
+        result = instance.health[int(name)]
+        in_grace = now - (instance.started_at or now) < check.grace_period_seconds
+        if passed or result.first_success is not None or not in_grace:
+            self._early.pop(f"{instance.id}/{name}", None)
+            return float(check.interval_seconds)
+        return self._early_pause(f"{instance.id}/{name}", check.interval_seconds)
+
+    def _early_pause(self, key: str, interval: int) -> float:
+        pause = min(self._early.get(key, _FIRST_DELAY), float(interval))
+        self._early[key] = pause * 2
+        return pause
+
+    def _wake(self, instance: Instance, name: str, at: float) -> None:
+        self._books.wake(f"{TIMER}{instance.id}/{name}", at)
+
+    def _probe(self, app: App, instance: Instance, key: str) -> Probe | None:
+        check = app.health_checks[int(key.rpartition("/")[2])]
+        port = 0
+        if check.protocol != "COMMAND":
+            found = check.port if check.port is not None else _nth(instance.ports, check.port_index)
+            if found is None:
+                return None
+            port = found
+        return Probe(
+            key,
+            instance.task_id,
+            check.protocol.removeprefix("MESOS_"),
+            instance.host,
+            port,
+            check.path or "/",
+            float(check.timeout_seconds),
+            command=check.command or "",
+            environment=environment(app, instance, prefix=self._books.settings.env_prefix)
+            if check.protocol == "COMMAND"
+            else {},
+            ignore_http1xx=check.ignore_http1xx,
+        )
+
+    def _readiness_probe(self, app: App, instance: Instance, key: str) -> Probe | None:
+        check = app.readiness_checks[0]
+        names = [one.name for one in app.port_definitions]
+        port = _nth(instance.ports, names.index(check.port_name))
+        if port is None:
+            return None
+        return Probe(
+            key,
+            instance.task_id,
+            check.protocol,
+            instance.host,
+            port,
+            check.path,
+            float(check.timeout_seconds),
+            ready_statuses=check.http_status_codes_for_ready,
+        )
+
+
+def considered_healthy(app: App, instance: Instance) -> bool:
+    """No checks, or the last word of all of them was good."""
+    return not app.health_checks or instance.healthy is True
+
+
+def _count(result: HealthResult, passed: bool, cause: str, now: float) -> None:
+    if passed:
+        result.consecutive_failures = 0
+        result.first_success = result.first_success if result.first_success is not None else now
+        result.last_success = now
+    else:
+        result.consecutive_failures += 1
+        result.last_failure, result.last_failure_cause = now, cause
+
+
+def _fatal(check: HealthCheck, failures_before: int) -> bool:
+    limit = check.max_consecutive_failures
+    if check.protocol.startswith("MESOS_"):
+        return failures_before + 1 >= limit
+    return 0 < limit <= failures_before
+
+
+def _nth(ports: list[int], index: int | None) -> int | None:
+    return ports[index] if index is not None and index < len(ports) else None

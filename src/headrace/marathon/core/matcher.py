@@ -1,0 +1,129 @@
+"""Does an offer suit an app? Pure: offer and app in; resources and ports, or the reason against it, out.
+
+Only unreserved, ordinary resources are used: no reservations, volumes or revocable ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headrace.marathon.core.constraints import Fields, attribute_text, unmet
+from headrace.marathon.definitions.app import App
+from headrace.mesos.messages.common import Offer, Resource
+from headrace.mesos.resources import Resources
+
+REASONS = (
+    "UnfulfilledRole",
+    "UnfulfilledConstraint",
+    "NoCorrespondingReservationFound",
+    "AgentMaintenance",
+    "InsufficientCpus",
+    "InsufficientMemory",
+    "InsufficientDisk",
+    "InsufficientGpus",
+    "InsufficientPorts",
+    "DeclinedScarceResources",
+)
+"""Why an offer can be refused, in the order in which it is looked at."""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """What to take of the offer."""
+
+    resources: Resources
+    ports: list[int]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why not: one of REASONS, and the same with numbers."""
+
+    reason: str
+    detail: str
+
+
+class Place(msgspec.Struct):
+    """An offer being used up: ``free`` shrinks with each match that is taken."""
+
+    offer: Offer
+    fields: Fields
+    free: Resources
+
+    @classmethod
+    def of(cls, offer: Offer) -> Place:
+        return cls(offer, _fields(offer), Resources.parse(one for one in offer.resources or () if _ordinary(one)))
+
+
+def match(
+    place: Place, app: App, siblings: Sequence[Fields], randrange: Callable[[int], int], *, role: str
+) -> Match | Refusal:
+    """Try one instance. ``siblings`` are the places of the app's other instances of this configuration.
+
+    ``randrange(n)`` gives 0..n-1 and picks the ports.
+    """
+    allowed = app.accepted_resource_roles
+    if allowed and "*" not in allowed:
+        return Refusal("UnfulfilledRole", f"only resources reserved to role {role} are accepted, and none are offered")
+    why = unmet(app.constraints, place.fields, siblings, app.instances)
+    if why:
+        return Refusal("UnfulfilledConstraint", why)
+    for name, amount, reason in (
+        ("cpus", app.cpus, "InsufficientCpus"),
+        ("mem", app.mem, "InsufficientMemory"),
+        ("disk", app.disk, "InsufficientDisk"),
+        ("gpus", float(app.gpus), "InsufficientGpus"),
+    ):
+        if place.free.scalars.get(name, 0) < round(amount * 1000):
+            free = place.free.scalar(name)
+            return Refusal(reason, f"needs {amount:g} {name}; {place.offer.hostname} offers {free:g}")
+    ports = _ports(place.free, app, randrange)
+    if isinstance(ports, Refusal):
+        return ports
+    scalars = Resources.of(cpus=app.cpus, mem=app.mem, disk=app.disk, gpus=app.gpus)
+    return Match(scalars.with_ports(ports) if ports else scalars, ports)
+
+
+def _ports(free: Resources, app: App, randrange: Callable[[int], int]) -> list[int] | Refusal:
+    wanted = [one.port for one in app.port_definitions]
+    if not wanted:
+        return []
+    spans = free.ranges.get("ports", ())
+    if app.require_ports:
+        missing = [port for port in wanted if not any(begin <= port <= end for begin, end in spans)]
+        return Refusal("InsufficientPorts", f"port {missing[0]} is required and not offered") if missing else wanted
+    total = sum(end - begin + 1 for begin, end in spans)
+    if total < len(wanted):
+        return Refusal("InsufficientPorts", f"needs {len(wanted)} ports; {total} are offered")
+    start = randrange(total)
+    return [_nth(spans, (start + index) % total) for index in range(len(wanted))]
+
+
+def _nth(spans: Sequence[tuple[int, int]], index: int) -> int:
+    for begin, end in spans:
+        if index <= end - begin:
+            return begin + index
+        index -= end - begin + 1
+    raise IndexError(index)
+
+
+def _ordinary(resource: Resource) -> bool:
+    return (
+        resource.role in (None, "*")
+        and not resource.reservation
+        and not resource.reservations
+        and not resource.disk
+        and resource.revocable is None
+        and resource.shared is None
+        and resource.provider_id is None
+    )
+
+
+def _fields(offer: Offer) -> Fields:
+    fields = {one.name: attribute_text(one) for one in offer.attributes or ()}
+    domain = (offer.domain.fault_domain if offer.domain is not None else None) or {}
+    for kind in ("region", "zone"):
+        name = (domain.get(kind) or {}).get("name")
+        if isinstance(name, str):
+            fields["@" + kind] = name
+    return {**fields, "hostname": offer.hostname}

@@ -1,0 +1,164 @@
+"""What is remembered: instances, deployments, failures, delays. All of it is stored as JSON."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from headrace.marathon.definitions.app import App
+
+
+class Goal(enum.Enum):
+    """What an instance is meant to do."""
+
+    RUNNING = "Running"
+    DECOMMISSIONED = "Decommissioned"
+
+
+class Condition(enum.Enum):
+    """Where an instance is in its life. A terminal one is either launched again or forgotten."""
+
+    SCHEDULED = "Scheduled"
+    PROVISIONED = "Provisioned"
+    STAGING = "Staging"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    KILLING = "Killing"
+    UNREACHABLE = "Unreachable"
+    INACTIVE = "UnreachableInactive"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    KILLED = "Killed"
+    ERROR = "Error"
+    DROPPED = "Dropped"
+    GONE = "Gone"
+    UNKNOWN = "Unknown"
+
+
+TERMINAL = frozenset(
+    {
+        Condition.FINISHED,
+        Condition.FAILED,
+        Condition.KILLED,
+        Condition.ERROR,
+        Condition.DROPPED,
+        Condition.GONE,
+        Condition.UNKNOWN,
+    }
+)
+LOST = frozenset({Condition.UNREACHABLE, Condition.INACTIVE})
+"""Nobody can reach the task's agent: the task can't be killed, and may come back."""
+
+
+class HealthResult(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """What one health check found so far; times are seconds since the epoch."""
+
+    consecutive_failures: int = 0
+    first_success: float | None = None
+    last_success: float | None = None
+    last_failure: float | None = None
+    last_failure_cause: str | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.last_success is not None or self.last_failure is not None
+
+    @property
+    def alive(self) -> bool:
+        return self.last_success is not None and (self.last_failure is None or self.last_success > self.last_failure)
+
+
+class ReadinessResult(msgspec.Struct, omit_defaults=True):
+    """The last answer to a readiness check."""
+
+    ready: bool = False
+    status: int = 0
+    content_type: str = ""
+    body: str = ""
+
+
+class Instance(msgspec.Struct, omit_defaults=True):
+    """One running copy of an app, over all its incarnations: each new task of it counts one up."""
+
+    id: str
+    app_id: str
+    version: str
+    config_version: str
+    since: float
+    incarnation: int = 1
+    goal: Goal = Goal.RUNNING
+    condition: Condition = Condition.SCHEDULED
+    agent_id: str = ""
+    host: str = ""
+    place: dict[str, str] = {}
+    ports: list[int] = []
+    state: str = ""
+    staged_at: float | None = None
+    started_at: float | None = None
+    ready: bool = False
+    ip_addresses: list[str] = []
+    health: list[HealthResult] = []
+
+    @property
+    def task_id(self) -> str:
+        return f"{self.id}._app.{self.incarnation}"
+
+    @property
+    def has_task(self) -> bool:
+        """Whether a task of it may exist at an agent."""
+        return self.condition is not Condition.SCHEDULED and self.condition not in TERMINAL
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it counts towards the app's number of instances."""
+        return self.goal is Goal.RUNNING and self.condition is not Condition.INACTIVE
+
+    @property
+    def healthy(self) -> bool | None:
+        """All checks alive, one of them not, or nothing known yet."""
+        known = [one for one in self.health if one.known]
+        if any(not one.alive for one in known):
+            return False
+        return True if known and len(known) == len(self.health) else None
+
+
+def instance_of_task(task_id: str) -> str:
+    """The instance that a task id belongs to; the id itself if it has not that form."""
+    return task_id.rsplit("._app.", 1)[0]
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One thing that a deployment does to one app."""
+
+    action: str
+    app: str
+
+
+START, STOP = "StartApplication", "StopApplication"
+SCALE, RESTART = "ScaleApplication", "RestartApplication"
+
+Steps = list[list[Action]]
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deployment: the affected apps before and after (None: not there). ``kill`` names victims of a scale-down."""
+
+    id: str
+    version: str
+    original: dict[str, App | None]
+    target: dict[str, App | None]
+    kill: list[str] = []
+
+
+class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How a task of an app failed last."""
+
+    app_id: str
+    host: str
+    message: str
+    state: str
+    task_id: str
+    timestamp: str
+    version: str
+    slave_id: str | None = None

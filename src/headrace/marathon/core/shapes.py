@@ -1,0 +1,56 @@
+"""Tasks and health results as the API shows them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.kernel.clock import iso8601
+from headrace.marathon.core.records import LOST, HealthResult, Instance
+from headrace.marathon.definitions.app import App
+
+
+def task_view(instance: Instance, app: App | None, *, service_ports: bool = False) -> dict[str, Any]:
+    """One task. Without an agent yet it is listed as staging."""
+    out: dict[str, Any] = {
+        "id": instance.task_id,
+        "appId": instance.app_id,
+        "host": instance.host or None,
+        "slaveId": instance.agent_id or None,
+        "state": instance.state or "TASK_STAGING",
+        "localVolumes": [],
+        "role": app.role if app is not None else "*",
+        "ipAddresses": [{"ipAddress": one, "protocol": _protocol(one)} for one in instance.ip_addresses],
+    }
+    if instance.has_task:
+        out["version"] = instance.version
+        out["ports"] = instance.ports
+        if instance.staged_at is not None:
+            out["stagedAt"] = iso8601(instance.staged_at)
+        if instance.started_at is not None:
+            out["startedAt"] = iso8601(instance.started_at)
+    results = [result_view(instance, one) for one in instance.health if one.known]
+    if results and instance.condition not in LOST:
+        out["healthCheckResults"] = results
+    if service_ports:
+        out["servicePorts"] = [one.port for one in app.port_definitions] if app is not None else []
+    return {name: value for name, value in out.items() if value is not None}
+
+
+def result_view(instance: Instance, result: HealthResult) -> dict[str, object]:
+    """A health check's result as the API shows it."""
+    out: dict[str, object] = {"alive": result.alive, "consecutiveFailures": result.consecutive_failures}
+    for name, value in (
+        ("firstSuccess", result.first_success),
+        ("lastSuccess", result.last_success),
+        ("lastFailure", result.last_failure),
+    ):
+        if value is not None:
+            out[name] = iso8601(value)
+    if result.last_failure_cause is not None:
+        out["lastFailureCause"] = result.last_failure_cause
+    out["instanceId"] = instance.id
+    return out
+
+
+def _protocol(address: str) -> str:
+    return "IPv6" if ":" in address else "IPv4"

@@ -1,0 +1,240 @@
+"""Follows tasks: what a status means for its instance, what is asked when contact was lost.
+
+An ended task of an instance that shall run is followed by its next incarnation; one that shall go
+is forgotten. Tasks of nobody are killed. Every status is acknowledged, after it is stored.
+"""
+
+from __future__ import annotations
+
+from headrace.marathon.core.books import Books
+from headrace.marathon.core.health import Health
+from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.queue import OVERDUE, LaunchQueue
+from headrace.marathon.core.records import LOST, Condition, Goal, Instance, instance_of_task
+from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_terminal
+from headrace.mesos.messages.scheduler import Acknowledge, Call, Reconcile, ReconcileTask
+
+RECONCILE = "reconcile"
+UNREACHABLE = "unreachable/"
+
+_CONDITIONS = {
+    "TASK_STAGING": Condition.STAGING,
+    "TASK_STARTING": Condition.STARTING,
+    "TASK_RUNNING": Condition.RUNNING,
+    "TASK_KILLING": Condition.KILLING,
+    "TASK_UNREACHABLE": Condition.UNREACHABLE,
+    "TASK_FINISHED": Condition.FINISHED,
+    "TASK_FAILED": Condition.FAILED,
+    "TASK_KILLED": Condition.KILLED,
+    "TASK_ERROR": Condition.ERROR,
+    "TASK_DROPPED": Condition.DROPPED,
+    "TASK_GONE": Condition.GONE,
+    "TASK_GONE_BY_OPERATOR": Condition.GONE,
+    "TASK_UNKNOWN": Condition.UNKNOWN,
+}
+_LOST_FOR_NOW = frozenset({"REASON_SLAVE_DISCONNECTED", "REASON_SLAVE_REMOVED"})
+_COUNTS_AS_FAILURE = frozenset(
+    {Condition.FINISHED, Condition.FAILED, Condition.ERROR, Condition.DROPPED, Condition.GONE}
+)
+_NO_FAILURE = frozenset({"TASK_FINISHED", "TASK_KILLED"})
+
+
+class Tracker:
+    """Turns statuses into conditions."""
+
+    def __init__(self, books: Books, queue: LaunchQueue, health: Health, killer: Killer) -> None:
+        self._books = books
+        self._queue = queue
+        self._health = health
+        self._killer = killer
+
+    def status(self, status: TaskStatus, now: float) -> None:
+        """One status update, or an answer to a reconciliation."""
+        task_id = status.task_id.value
+        instance = self._books.instances.get(instance_of_task(task_id))
+        if instance is not None and instance.task_id == task_id and instance.condition is not Condition.SCHEDULED:
+            self._known(instance, status, now)
+        else:
+            self._unknown(status, now)
+        if status.uuid and status.agent_id is not None:
+            call = Acknowledge(status.agent_id, status.task_id, status.uuid)
+            self._books.call(Call("ACKNOWLEDGE", acknowledge=call))
+
+    def reconcile(self, now: float) -> None:
+        """Ask for the state of all known tasks, and for tasks that are not known here."""
+        known = [
+            ReconcileTask(TaskID(one.task_id), AgentID(one.agent_id))
+            for one in self._books.instances.values()
+            if one.has_task
+        ]
+        if known:
+            self._books.call(Call("RECONCILE", reconcile=Reconcile(known)))
+        self._books.call(Call("RECONCILE", reconcile=Reconcile([])))
+        self._books.wake(RECONCILE, now + self._books.settings.reconciliation_interval)
+
+    def resume(self, now: float) -> None:
+        """After a start: go on watching what runs."""
+        for instance in self._books.instances.values():
+            app = self._books.definition(instance)
+            if instance.condition is Condition.RUNNING and app is not None:
+                self._health.started(instance, app, now)
+            elif instance.condition in LOST:
+                self._unreachable(instance, now)
+            elif instance.has_task and instance.goal is Goal.RUNNING:
+                self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_timeout)
+
+    def abandon(self, now: float, why: str) -> None:
+        """The master has ended all tasks of this framework."""
+        for instance in list(self._books.instances.values()):
+            if instance.has_task:
+                self._ended(instance, Condition.GONE, "TASK_GONE", why, now, count=False)
+
+    def overdue(self, instance_id: str, now: float) -> None:
+        """The instance took too long to run."""
+        instance = self._books.instances.get(instance_id)
+        if instance is None or instance.condition not in (
+            Condition.PROVISIONED,
+            Condition.STAGING,
+            Condition.STARTING,
+        ):
+            return
+        self._killer.kill(instance, now, f"still {instance.condition.value} after the launch timeout")
+
+    def unreachable_timer(self, instance_id: str, now: float) -> None:
+        instance = self._books.instances.get(instance_id)
+        if instance is not None and instance.condition in LOST:
+            self._unreachable(instance, now)
+
+    def _known(self, instance: Instance, status: TaskStatus, now: float) -> None:
+        condition = _condition(status)
+        if condition is None:
+            return
+        before = instance.state
+        instance.state = status.state
+        self._note(instance, status)
+        if before != status.state or condition is not instance.condition:
+            self._publish(instance, status)
+        if condition is Condition.UNREACHABLE:
+            self._went_missing(instance, now)
+        elif is_terminal(status.state) or condition is Condition.UNKNOWN:
+            self._ended(instance, condition, status.state, status.message or status.reason or "", now)
+        else:
+            self._alive(instance, condition, status, now)
+
+    def _note(self, instance: Instance, status: TaskStatus) -> None:
+        infos = status.container_status.network_infos if status.container_status is not None else None
+        addresses = [ip.ip_address for info in infos or () for ip in info.ip_addresses or () if ip.ip_address]
+        if addresses:
+            instance.ip_addresses = addresses
+        if status.agent_id is not None and not instance.agent_id:
+            instance.agent_id = status.agent_id.value
+
+    def _alive(self, instance: Instance, condition: Condition, status: TaskStatus, now: float) -> None:
+        app = self._books.definition(instance)
+        came_back = instance.condition in LOST
+        if instance.condition is not condition:
+            first_run = condition is Condition.RUNNING and instance.started_at is None
+            if first_run:
+                instance.started_at = now
+            self._books.condition(instance, condition, now)
+            if app is not None and condition is not Condition.KILLING:
+                self._queue.progressed(app, now)
+            if condition is Condition.RUNNING:
+                self._books.no_wake(OVERDUE + instance.id)
+                if app is not None:
+                    self._health.started(instance, app, now)
+            elif condition in (Condition.STAGING, Condition.STARTING):
+                self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_timeout)
+        if came_back:
+            self._books.no_wake(UNREACHABLE + instance.id)
+            self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
+        if app is not None and status.healthy is not None:
+            self._health.reported(instance, app, status.healthy, now)
+
+    def _ended(
+        self, instance: Instance, condition: Condition, state: str, message: str, now: float, *, count: bool = True
+    ) -> None:
+        self._health.stopped(instance)
+        self._killer.ended(instance.task_id)
+        self._books.no_wake(OVERDUE + instance.id)
+        self._books.no_wake(UNREACHABLE + instance.id)
+        was_inactive = instance.condition is Condition.INACTIVE
+        self._books.condition(instance, condition, now)
+        if state not in _NO_FAILURE:
+            self._books.record_failure(instance, state, message, now)
+        self._books.tell(instance.app_id, now, f"task {instance.task_id} ended: {state}", message)
+        app = self._books.apps.get(instance.app_id)
+        if app is None or instance.goal is Goal.DECOMMISSIONED or was_inactive:
+            self._books.forget(instance)
+            return
+        if count and condition in _COUNTS_AS_FAILURE and instance.config_version == app.config_version:
+            self._queue.failed(app, now)
+        self._books.again(instance, app, now)
+
+    def _went_missing(self, instance: Instance, now: float) -> None:
+        if instance.condition in LOST:
+            return
+        self._health.stopped(instance)
+        self._books.condition(instance, Condition.UNREACHABLE, now)
+        self._books.tell(
+            instance.app_id, now, f"instance {instance.id} is unreachable", f"no word from {instance.host}"
+        )
+        if instance.goal is Goal.DECOMMISSIONED:
+            self._killer.ended(instance.task_id)
+            self._books.forget(instance)
+            return
+        self._unreachable(instance, now)
+
+    def _unreachable(self, instance: Instance, now: float) -> None:
+        """Replace after a while, forget after a longer while; ``since`` is when it went missing."""
+        app = self._books.definition(instance)
+        strategy = app.unreachable_strategy if app is not None else None
+        if strategy is None:
+            return
+        inactive_at = instance.since + strategy.inactive_after_seconds
+        if instance.condition is Condition.UNREACHABLE and now < inactive_at:
+            self._books.wake(UNREACHABLE + instance.id, inactive_at)
+            return
+        if instance.condition is Condition.UNREACHABLE:
+            self._books.condition(instance, Condition.INACTIVE, now)
+            self._books.tell(instance.app_id, now, f"instance {instance.id} is replaced", "it stays unreachable")
+        longer = strategy.expunge_after_seconds - strategy.inactive_after_seconds
+        expunge_at = instance.since + max(longer, self._books.settings.task_lost_expunge_interval)
+        if now < expunge_at:
+            self._books.wake(UNREACHABLE + instance.id, expunge_at)
+            return
+        self._killer.ended(instance.task_id)
+        self._books.forget(instance)
+
+    def _unknown(self, status: TaskStatus, now: float) -> None:
+        task_id = status.task_id.value
+        if is_terminal(status.state) or status.state == "TASK_UNKNOWN":
+            self._killer.ended(task_id)
+            self._books.publish(
+                "unknown_instance_terminated_event",
+                instanceId=instance_of_task(task_id),
+                runSpecId="/" + instance_of_task(task_id).rsplit(".instance-", 1)[0].replace("_", "/"),
+                condition=(_condition(status) or Condition.UNKNOWN).value,
+            )
+        elif status.state != "TASK_UNREACHABLE":
+            self._killer.unknown(task_id, status.agent_id.value if status.agent_id is not None else "", now)
+
+    def _publish(self, instance: Instance, status: TaskStatus) -> None:
+        self._books.publish(
+            "status_update_event",
+            slaveId=instance.agent_id,
+            taskId=instance.task_id,
+            taskStatus=status.state,
+            message=status.message or "",
+            appId=instance.app_id,
+            host=instance.host,
+            ipAddresses=[{"ipAddress": one, "protocol": "IPv4"} for one in instance.ip_addresses],
+            ports=instance.ports,
+            version=instance.version,
+        )
+
+
+def _condition(status: TaskStatus) -> Condition | None:
+    if status.state == "TASK_LOST":
+        return Condition.UNREACHABLE if status.reason in _LOST_FOR_NOW else Condition.DROPPED
+    return _CONDITIONS.get(status.state)

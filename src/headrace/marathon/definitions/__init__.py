@@ -1,0 +1,1 @@
+"""What an app is: fields, defaults, normalisation of deprecated fields, validation. Pure functions throughout."""

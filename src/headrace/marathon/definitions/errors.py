@@ -1,0 +1,60 @@
+"""What a request can be refused with: the statuses and bodies that Marathon's clients know.
+
+A path is ``/a/b``, with list positions as ``(0)``: ``/healthChecks(0)/portIndex``. Several
+violations of one path share one entry of ``details``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One broken rule and where."""
+
+    path: str
+    error: str
+
+
+class Rejected(Exception):  # noqa: N818 - the API's word for a refused request
+    """A request that changes nothing: HTTP status and JSON body say why."""
+
+    def __init__(self, status: int, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.body: dict[str, Any] = {"message": message, **more}
+
+
+def unreadable(violations: Iterable[Violation]) -> Rejected:
+    """Wrong types, missing fields, values out of a field's own bounds."""
+    return Rejected(422, "Invalid JSON", details=_grouped(violations))
+
+
+def invalid(violations: Iterable[Violation]) -> Rejected:
+    """Rules between fields, or between an app and the others."""
+    return Rejected(422, "Object is not valid", details=_grouped(violations))
+
+
+def unknown_app(app_id: str) -> Rejected:
+    return Rejected(404, f"App '{app_id}' does not exist")
+
+
+def locked(deployments: Iterable[str]) -> Rejected:
+    """The app takes part in a running deployment; ``force`` would cancel that."""
+    return Rejected(
+        409,
+        "App is locked by one or more deployments. Override with the option '?force=true'. "
+        "View details at '/v2/deployments/<DEPLOYMENT_ID>'.",
+        deployments=[{"id": one} for one in deployments],
+    )
+
+
+def _grouped(violations: Iterable[Violation]) -> list[dict[str, Any]]:
+    by_path: dict[str, list[str]] = {}
+    for violation in violations:
+        by_path.setdefault(violation.path, []).append(violation.error)
+    return [{"path": path, "errors": errors} for path, errors in by_path.items()]

@@ -1,0 +1,24 @@
+"""``python -m headrace.mesos.agent``: see ``flags`` for its options."""
+
+from headrace.kernel import lean  # noqa: F401  (first: keeps memory small)
+
+# isort: split
+import sys
+
+from headrace.kernel import daemon
+from headrace.mesos.agent import flags
+from headrace.mesos.agent.daemon import main
+
+
+def start() -> None:
+    """Parse the command line and run."""
+    try:
+        given = flags.parse(sys.argv[1:])
+    except daemon.UserError as error:
+        sys.stderr.write(f"headrace agent: {error}\n")
+        sys.exit(daemon.EXIT_USAGE)
+    daemon.run("agent", lambda stop: main(given, stop), level=given.log_level)
+
+
+if __name__ == "__main__":
+    start()

@@ -1,0 +1,148 @@
+"""Browsing and reading sandboxes over HTTP, as Mesos's ``/files`` endpoints do.
+
+A path is the sandbox's real one (``directory`` in /state) or ``/frameworks/<id>/executors/<id>/runs/latest/…``.
+Whatever a path goes through, links included, it must end in a sandbox; else there is nothing there.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Any
+
+from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
+from headrace.mesos.agent.layout import Layout
+
+PAGE = 64 * 1024
+"""Bytes that /files/read returns at most if no length is asked for."""
+
+MOST = 16 * 1024 * 1024
+
+
+class Files:
+    """The three endpoints. ``agent_id`` of virtual paths is whichever has the framework."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def routes(self, router: Router, prefix: str) -> None:
+        """Add the endpoints below ``prefix``."""
+        for name, handler in (("browse", self.browse), ("read", self.read), ("download", self.download)):
+            router.add("GET", f"{prefix}/files/{name}", handler)
+            router.add("GET", f"{prefix}/files/{name}.json", handler)
+
+    def browse(self, request: Request) -> Response:
+        """What a directory holds."""
+        path, real = self._resolve(request)
+        if not os.path.isdir(real):
+            raise HttpError(404, f"There is no directory {path}")
+        with os.scandir(real) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        return Response.json([_describe(path, entry) for entry in found])
+
+    def read(self, request: Request) -> Response:
+        """A part of a file as text; offset -1 tells the size."""
+        path, real = self._resolve(request)
+        offset, length = _number(request, "offset", -1), _number(request, "length", PAGE)
+        if not os.path.isfile(real):
+            raise HttpError(400 if os.path.isdir(real) else 404, f"There is no file {path}")
+        with open(real, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if offset == -1:
+                return Response.json({"data": "", "offset": size})
+            length = PAGE if length == -1 else length
+            if offset < 0 or length < 0:
+                raise HttpError(400, "offset and length must be -1 or more")
+            file.seek(offset)
+            data = file.read(min(length, MOST))
+            more = offset + len(data) < size
+        return Response.json({"data": _text(data, more), "offset": offset})
+
+    def download(self, request: Request) -> Response:
+        """A whole file."""
+        path, real = self._resolve(request)
+        if not os.path.isfile(real):
+            raise HttpError(404, f"There is no file {path}")
+        name = os.path.basename(path).replace('"', "'")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(200, FileBody(Path(real), 0, os.path.getsize(real)), "application/octet-stream", headers)
+
+    def _resolve(self, request: Request) -> tuple[str, str]:
+        """The path as asked for, and as it is on disk. Raises HttpError."""
+        path = request.parameter("path")
+        if not path:
+            raise HttpError(400, "Expecting 'path=value' in query")
+        if "\0" in path or not path.startswith("/"):
+            raise HttpError(400, "path must be absolute")
+        path = path.rstrip("/") or "/"
+        real = os.path.realpath(self._on_disk(path))
+        root = os.path.realpath(self._layout.sandboxes)
+        # a sandbox is six directories below: <agent>/frameworks/<id>/executors/<id>/runs/<container>
+        inside = os.path.relpath(real, root).split(os.sep)
+        if inside[0] == ".." or len(inside) < 7:
+            raise HttpError(404, f"There is nothing at {path}; paths begin with a sandbox's directory, see /state")
+        return path, real
+
+    def _on_disk(self, path: str) -> str:
+        parts = path.split("/")[1:]
+        if len(parts) < 4 or parts[0] not in ("framework", "frameworks") or parts[2] not in ("executor", "executors"):
+            return path
+        if any(part in ("", ".", "..") for part in parts):
+            raise HttpError(400, "path must not hold empty parts, . or ..")
+        below = Path("frameworks", parts[1], "executors", *parts[3:])
+        agents = os.listdir(self._layout.sandboxes) if self._layout.sandboxes.is_dir() else []
+        found = next((agent for agent in agents if (self._layout.sandboxes / agent / below).exists()), "none")
+        return str(self._layout.sandboxes / found / below)
+
+
+def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
+    status = entry.stat(follow_symlinks=False)
+    return {
+        "path": f"{path}/{entry.name}",
+        "size": status.st_size,
+        "mode": stat.filemode(status.st_mode),
+        "nlink": status.st_nlink,
+        "mtime": float(int(status.st_mtime)),
+        "uid": _user(status.st_uid),
+        "gid": _group(status.st_gid),
+    }
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.parameter(name)
+    if not text:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise HttpError(400, f"{name} must be a whole number, not {text[:40]!r}") from None
+
+
+def _text(data: bytes, more: bool) -> str:
+    """Text of bytes; a character that the end cuts in two is left for the next page if there is one."""
+    if more:
+        for back in range(1, min(4, len(data)) + 1):
+            byte = data[-back]
+            if byte & 0xC0 == 0x80:
+                continue
+            if byte >= 0xC0 and back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4) and back < len(data):
+                data = data[:-back]
+            break
+    return data.decode("utf-8", "replace")

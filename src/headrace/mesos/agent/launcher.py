@@ -1,0 +1,180 @@
+"""Starts, watches and signals the processes of tasks.
+
+Starting is done in slices of a few milliseconds between which the loop goes on, so that a burst of tasks delays
+neither pings nor the updates of the tasks that run already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pwd
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from headrace.kernel import process
+from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.events import (
+    AgentInput,
+    Place,
+    ProcessEnded,
+    ProcessStarted,
+    RunFound,
+    StartFailed,
+    StartProcess,
+)
+from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
+from headrace.mesos.messages.common import CommandInfo, TaskInfo
+
+log = logging.getLogger(__name__)
+
+_SLICE = 0.010
+
+
+def base_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """What every task gets: PATH with this Python's directory first, HOME, LANG, USER; ``given`` wins.
+
+    ``given`` is the agent's flag for executors' environments.
+    """
+    python = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    environment = {"PATH": f"{python}:{path}", "LANG": os.environ.get("LANG", "C.UTF-8")}
+    environment["HOME"] = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    for name in ("USER", "TZ", "JAVA_HOME"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    return environment | dict(given)
+
+
+def task_environment(
+    base: Mapping[str, str], place: Place, task: TaskInfo, sandbox: Path, endpoint: str
+) -> dict[str, str]:
+    """A task's whole environment; its own variables win over all others."""
+    environment = {
+        **base,
+        "MESOS_TASK_ID": task.task_id.value,
+        "MESOS_SANDBOX": str(sandbox),
+        "MESOS_DIRECTORY": str(sandbox),
+        "MESOS_FRAMEWORK_ID": place.framework_id,
+        "MESOS_EXECUTOR_ID": place.executor_id,
+        "MESOS_AGENT_ID": place.agent_id,
+        "MESOS_SLAVE_ID": place.agent_id,
+        "MESOS_CONTAINER_ID": place.container_id,
+        "MESOS_AGENT_ENDPOINT": endpoint,
+        "MESOS_CHECKPOINT": "1",
+        "LIBPROCESS_PORT": "0",
+    }
+    command = task.command
+    variables = command.environment.variables if command and command.environment else None
+    environment.update((variable.name, variable.value or "") for variable in variables or ())
+    return environment
+
+
+def command_line(command: CommandInfo) -> list[str]:
+    """What is run: ``/bin/sh -c value``, or with ``shell: false`` the program, its first argument being its name."""
+    value = command.value or ""
+    if command.shell is False:
+        return [value, *(command.arguments or ())[1:]]
+    return ["/bin/sh", "-c", value]
+
+
+class Launcher:
+    """Processes by container id; what becomes of them is posted."""
+
+    def __init__(
+        self, layout: Layout, environment: Mapping[str, str], endpoint: str, post: Callable[..., None]
+    ) -> None:
+        self._layout = layout
+        self._environment = environment
+        self._endpoint = endpoint
+        self._post = post
+        self._queue: deque[StartProcess] = deque()
+        self._scheduled = False
+        self._watches: dict[str, Callable[[], None]] = {}
+
+    def start(self, what: StartProcess) -> None:
+        """Start a task's command soon."""
+        self._queue.append(what)
+        if not self._scheduled:
+            self._start_some()
+
+    def signal(self, container_id: str, force: bool) -> None:
+        """Signal all processes of a task."""
+        number = signal.SIGKILL if force else signal.SIGTERM
+        if not process.signal_group(self._layout.run_dir(container_id), number):
+            log.debug("container %s has ended before %s", container_id, number.name)
+
+    def find(self, container_id: str) -> RunFound:
+        """What is left of a run after a restart; begins to watch it if it runs."""
+        run_dir = self._layout.run_dir(container_id)
+        found = process.find(run_dir)
+        pid = (process.read_pid(run_dir) or 0) if found is Found.RUNNING else 0
+        if pid:
+            self._watch(container_id, pid)
+            return RunFound(container_id, found, pid)
+        found = process.find(run_dir)
+        if found is not Found.ENDED:
+            return RunFound(container_id, found)
+        process.end_leftovers(run_dir)
+        return RunFound(container_id, found, 0, process.read_end(run_dir))
+
+    def stop(self) -> None:
+        """Watch no more; the processes go on."""
+        self._queue.clear()
+        for stop in self._watches.values():
+            stop()
+        self._watches.clear()
+
+    def _start_some(self) -> None:
+        self._scheduled = False
+        until = time.monotonic() + _SLICE
+        outcomes = []
+        while self._queue and time.monotonic() < until:
+            outcomes.append(self._start(self._queue.popleft()))
+        self._post(*outcomes)
+        if self._queue:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._start_some)
+
+    def _start(self, what: StartProcess) -> AgentInput:
+        container_id = what.place.container_id
+        try:
+            pid = self._spawn(what)
+        except UserProblem as problem:
+            return StartFailed(container_id, str(problem))
+        except (OSError, ValueError) as error:
+            return StartFailed(container_id, f"can't start the command: {error}")
+        self._watch(container_id, pid)
+        return ProcessStarted(container_id, pid)
+
+    def _spawn(self, what: StartProcess) -> int:
+        place, command = what.place, what.task.command or CommandInfo()
+        user = check_user(command.user)
+        sandbox = self._layout.create(place)
+        run_dir = self._layout.run_dir(place.container_id)
+        os.makedirs(run_dir, exist_ok=True)
+        environment = task_environment(self._environment, place, what.task, sandbox, self._endpoint)
+        if user is not None:
+            give_to(user, sandbox)
+            environment |= {"USER": user.pw_name, "HOME": user.pw_dir}
+        return process.start(
+            as_user(user, command_line(command)),
+            run_dir=run_dir,
+            work_dir=sandbox,
+            environment=environment,
+            stdout=sandbox / "stdout",
+            stderr=sandbox / "stderr",
+        )
+
+    def _watch(self, container_id: str, pid: int) -> None:
+        def ended(end: Ended) -> None:
+            self._watches.pop(container_id, None)
+            self._post(ProcessEnded(container_id, end))
+
+        self._watches[container_id] = process.watch(pid, self._layout.run_dir(container_id), ended)

@@ -1,0 +1,192 @@
+"""The agent's connection to the master: one stream of events in, batches of calls out.
+
+REGISTER opens the stream; its end, or silence of three ping intervals, is the end of the connection, and a new
+one is made after 50 ms, doubling to 2 s, with jitter. Calls are sent in order; those that gather while one
+request is under way go together in the next, as a JSON array.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from headrace.kernel import recordio
+from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
+from headrace.mesos.agent.events import LinkLost
+from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Register, Registered
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/v1/agent"
+BACKOFF_MIN = 0.05
+BACKOFF_MAX = 2.0
+FIRST_WORD = 15.0
+"""Seconds that the master may take until REGISTERED."""
+
+_DECODER: msgspec.json.Decoder[AgentEvent] = msgspec.json.Decoder(AgentEvent)
+_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class LinkError(Exception):
+    """Why the connection is over, or could not be made."""
+
+
+def master_url(master: str) -> str:
+    """``http://host:port`` of ``host:port`` or a whole address. Raises ValueError."""
+    address = master.strip().rstrip("/")
+    if address.startswith("zk://"):
+        raise ValueError("a master in ZooKeeper (zk://) can't be found yet; give http://host:port")
+    if "://" not in address:
+        address = f"http://{address}"
+    scheme, _, rest = address.partition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme not in ("http", "https") or not host or not port.isdigit() or "/" in rest:
+        raise ValueError(f"{master!r} is no master's address; give host:port or http://host:port")
+    return address
+
+
+class MasterLink:
+    """Keeps the connection. ``register`` gives the first word, None while there is none to say."""
+
+    def __init__(
+        self,
+        master: str,
+        http: HttpClient,
+        register: Callable[[], Register | None],
+        post: Callable[..., None],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._url = master_url(master) + PATH
+        self._http = http
+        self._register = register
+        self._post = post
+        self._jitter = jitter
+        self._outbox: list[AgentCall] = []
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._stream: ClientStream | None = None
+        self._hurry = asyncio.Event()
+        self._last_complaint = ""
+        self._registered = False
+        self._why = ""
+
+    def send(self, call: AgentCall) -> None:
+        """Queue a call; dropped while there is no connection (the core sends again what matters)."""
+        if self._stream is not None:
+            self._outbox.append(call)
+            self._drained.clear()
+            self._filled.set()
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until all calls are out, at most ``timeout`` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._drained.wait()
+
+    def reconnect(self) -> None:
+        """Drop the connection, if any, and make a new one now."""
+        if self._stream is not None:
+            self._stream.close()
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Connect again and again, until cancelled."""
+        delay = BACKOFF_MIN
+        while True:
+            self._registered = False
+            first = self._register()
+            if first is not None:
+                try:
+                    await self._session(first)
+                except (HttpClientError, LinkError) as error:
+                    self._lost(self._why or str(error))
+            delay = BACKOFF_MIN if self._registered else min(delay * 2, BACKOFF_MAX)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay * (0.5 + self._jitter() / 2)):
+                    await self._hurry.wait()
+            self._hurry.clear()
+
+    async def _session(self, first: Register) -> None:
+        """One connection, to its end. Raises LinkError or HttpClientError."""
+        self._why = ""
+        body = msgspec.json.encode(first)
+        stream = await self._http.stream("POST", self._url, headers=_JSON, body=body, timeout=FIRST_WORD)
+        if stream.status != 200:
+            async with asyncio.timeout(FIRST_WORD):
+                text = (await stream.read())[:300].decode("utf-8", "replace")
+            stream.close()
+            raise LinkError(f"the master at {self._url} answered {stream.status}: {text.strip()}")
+        self._stream = stream
+        sender = asyncio.create_task(self._send_all(stream, stream.headers.get("mesos-stream-id", "")))
+        try:
+            await self._listen(stream)
+        finally:
+            self._stream = None
+            self._outbox.clear()
+            self._drained.set()
+            sender.cancel()
+            stream.close()
+
+    async def _listen(self, stream: ClientStream) -> None:
+        decoder = recordio.Decoder()
+        chunks = aiter(stream)
+        silence = FIRST_WORD
+        while True:
+            try:
+                async with asyncio.timeout(silence):
+                    chunk = await anext(chunks)
+                events = [event for record in decoder.feed(chunk) if (event := _decode(record)) is not None]
+            except TimeoutError:
+                raise LinkError(f"the master at {self._url} has been silent for {silence:g} s") from None
+            except StopAsyncIteration:
+                raise LinkError(f"the master at {self._url} ended the connection") from None
+            except recordio.RecordIOError as error:
+                raise LinkError(f"the master at {self._url} sent something else than events: {error}") from None
+            for event in events:
+                if isinstance(event, Registered):
+                    silence = max(1.0, 3 * event.ping_interval)
+                    self._found()
+            self._post(*events)
+
+    async def _send_all(self, stream: ClientStream, stream_id: str) -> None:
+        headers = {**_JSON, "Mesos-Stream-Id": stream_id}
+        try:
+            while True:
+                await self._filled.wait()
+                self._filled.clear()
+                batch, self._outbox = self._outbox, []
+                if batch:
+                    answer = await self._http.request(
+                        "POST", self._url, headers=headers, body=msgspec.json.encode(batch)
+                    )
+                    if answer.status // 100 != 2:
+                        raise LinkError(f"the master at {self._url} refused a call: {answer.status} {answer.message}")
+                if not self._outbox:
+                    self._drained.set()
+        except (HttpClientError, LinkError) as error:
+            self._why = str(error)
+            stream.close()
+
+    def _found(self) -> None:
+        self._registered = True
+        self._last_complaint = ""
+        log.info("registered with %s", self._url)
+
+    def _lost(self, why: str) -> None:
+        if why != self._last_complaint:  # a master that is away for long is told of once
+            log.warning("no connection to the master: %s", why)
+            self._last_complaint = why
+        self._post(LinkLost(why))
+
+
+def _decode(record: bytes) -> AgentEvent | None:
+    try:
+        return _DECODER.decode(record)
+    except msgspec.DecodeError as error:
+        log.error("an event from the master can't be read and is left out: %s: %.200r", error, record)
+        return None

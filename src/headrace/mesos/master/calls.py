@@ -1,0 +1,145 @@
+"""Reads scheduler calls: JSON in, a Call of sound shape out, or a CallError in Mesos's words.
+
+What needs the master's books (does the framework exist, are the offers valid) is checked elsewhere.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Any
+
+import msgspec
+
+from headrace.mesos.messages.scheduler import Accept, Call
+
+BODIES = {
+    "SUBSCRIBE": "subscribe",
+    "ACCEPT": "accept",
+    "DECLINE": "decline",
+    "KILL": "kill",
+    "ACKNOWLEDGE": "acknowledge",
+    "RECONCILE": "reconcile",
+    "MESSAGE": "message",
+    "SHUTDOWN": "shutdown",
+    "REQUEST": "request",
+    "UPDATE_FRAMEWORK": "update_framework",
+    "ACCEPT_INVERSE_OFFERS": "accept_inverse_offers",
+    "DECLINE_INVERSE_OFFERS": "decline_inverse_offers",
+    "ACKNOWLEDGE_OPERATION_STATUS": "acknowledge_operation_status",
+    "RECONCILE_OPERATIONS": "reconcile_operations",
+}
+"""Calls that need a body, and its field."""
+
+BODILESS = frozenset({"TEARDOWN", "REVIVE", "SUPPRESS"})
+
+OPERATIONS = {
+    "LAUNCH": "launch",
+    "LAUNCH_GROUP": "launch_group",
+    "RESERVE": "reserve",
+    "UNRESERVE": "unreserve",
+    "CREATE": "create",
+    "DESTROY": "destroy",
+    "GROW_VOLUME": "",
+    "SHRINK_VOLUME": "",
+    "CREATE_DISK": "",
+    "DESTROY_DISK": "",
+}
+"""Operation types, and the field of the body where this master reads it."""
+
+SUPPORTED_OPERATIONS = frozenset({"LAUNCH", "LAUNCH_GROUP"})
+
+_decode = msgspec.json.Decoder(Call).decode
+_MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
+
+
+class CallError(Exception):
+    """The call is malformed: HTTP status 400 with this text."""
+
+
+def read(body: bytes) -> Call:
+    """Decode and check one call. Raises CallError."""
+    try:
+        call = _decode(body)
+    except msgspec.ValidationError as error:
+        raise CallError(f"Failed to convert JSON into Call protobuf: {_explain(str(error))}") from None
+    except msgspec.DecodeError as error:
+        raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
+    check(call)
+    return call
+
+
+def check(call: Call) -> None:
+    """Check what Mesos checks without knowing the framework. Raises CallError."""
+    kind = call.type
+    field = BODIES.get(kind or "")
+    if field is None and kind not in BODILESS:
+        raise _invalid("Expecting 'type' to be present")
+    if field is not None and getattr(call, field) is None:
+        raise _invalid(f"Expecting '{field}' to be present")
+    if call.subscribe is not None and kind == "SUBSCRIBE":
+        _same_id(call, "subscribe", call.subscribe.framework_info.id)
+        return
+    if call.framework_id is None:
+        raise _invalid("Expecting 'framework_id' to be present")
+    if call.acknowledge is not None:
+        _check_uuid(call.acknowledge.uuid)
+    elif call.accept is not None:
+        _check_operations(call.accept)
+    elif call.update_framework is not None:
+        _same_id(call, "update_framework", call.update_framework.framework_info.id)
+
+
+def _invalid(why: str) -> CallError:
+    return CallError(f"Failed to validate scheduler::Call: {why}")
+
+
+def _same_id(call: Call, field: str, inner: Any) -> None:
+    if call.framework_id != inner:
+        raise _invalid(f"'framework_id' differs from '{field}.framework_info.id'")
+
+
+def _check_uuid(uuid: str) -> None:
+    try:
+        raw = binascii.a2b_base64(uuid, strict_mode=True)
+    except ValueError:
+        bad = next((c for c in uuid if not (c.isascii() and (c.isalnum() or c in "+/="))), None)
+        why = f"Invalid character '{bad}'" if bad else "Invalid length"
+        raise CallError(
+            f"Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'uuid': {why}"
+        ) from None
+    if len(raw) != 16:
+        raise _invalid("Not a valid UUID")
+
+
+def _check_operations(accept: Accept) -> None:
+    """Mesos ignores operations that lack their type or body; here they are errors."""
+    for number, operation in enumerate(accept.operations or ()):
+        where = f"accept.operations[{number}]"
+        field = OPERATIONS.get(operation.type or "")
+        if field is None:
+            raise _invalid(f"Expecting '{where}.type' to be present")
+        if operation.type not in SUPPORTED_OPERATIONS:
+            raise _invalid(f"'{where}.type': this master does not support {operation.type}; use LAUNCH")
+        body = getattr(operation, field)
+        if body is None:
+            raise _invalid(f"Expecting '{where}.{field}' to be present")
+        if operation.type == "LAUNCH_GROUP":
+            missing = [f"{where}.launch_group.{name}" for name in ("executor", "task_group") if body.get(name) is None]
+            if missing:
+                raise CallError(
+                    f"Failed to convert JSON into Call protobuf: Missing required fields: {', '.join(missing)}"
+                )
+
+
+def _syntax(body: bytes, why: str) -> str:
+    if not body.strip():
+        return "syntax error at line 1 near: "
+    return why
+
+
+def _explain(why: str) -> str:
+    match = _MISSING.fullmatch(why)
+    if match is not None:
+        return f"Missing required fields: {match[2]}.{match[1]}" if match[2] else f"Missing required fields: {match[1]}"
+    return "Expecting a JSON object" if why.startswith("Expected `object`, got") and "$" not in why else why

@@ -1,0 +1,91 @@
+"""Wires the master: store, core, shell, HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+
+from headrace.kernel.clock import SystemClock
+from headrace.kernel.daemon import UserError, announce
+from headrace.kernel.http.messages import Request, Response
+from headrace.kernel.http.server import HttpServer
+from headrace.kernel.ids import random_ids
+from headrace.kernel.shell import Shell
+from headrace.kernel.store import open_store
+from headrace.mesos.master.api import MasterApi
+from headrace.mesos.master.core import MasterCore
+from headrace.mesos.master.events import MasterEvent, Started
+from headrace.mesos.master.flags import Flags
+from headrace.mesos.master.streams import Streams
+from headrace.mesos.master.views import MESOS_VERSION, Views
+from headrace.mesos.messages.common import Address, Capability, MasterInfo
+
+LAYOUT = 1
+
+
+async def serve(flags: Flags, stop: asyncio.Event) -> None:
+    """Run the master until ``stop`` is set. Raises UserError, StoreError or OSError for what a user can mend."""
+    store = open_store(f"sqlite://{flags.data}/master.db", component="master", layout=LAYOUT)
+    try:
+        server = HttpServer(_recovering, host=flags.host, port=flags.port)
+        await server.start()
+        try:
+            clock = SystemClock()
+            core = MasterCore(_master_info(flags, server.port), flags.settings, random.shuffle)
+            streams = Streams()
+            shell: Shell[MasterEvent] = Shell(core, store, streams.perform, clock)
+            shell.post(Started(store.load()))
+            views = Views(core.books, flags.given, flags.cluster, clock)
+            server.handler = MasterApi(shell, streams, random_ids, views.paths())
+            announce("master", f"http://{_url_host(flags.host)}:{server.port}")
+            await _run_until(stop, shell)
+        finally:
+            await server.stop()
+    finally:
+        store.close()
+
+
+async def _run_until(stop: asyncio.Event, shell: Shell[MasterEvent]) -> None:
+    """Run the shell; a bug in it ends the master."""
+    running = asyncio.create_task(shell.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        running.cancel()
+        stopping.cancel()
+
+
+def _recovering(_: Request) -> Response:
+    return Response.text("Master has not finished recovery", 503)
+
+
+def _master_info(flags: Flags, port: int) -> MasterInfo:
+    hostname, ip = _reachable_as(flags)
+    return MasterInfo(
+        random_ids(),
+        int.from_bytes(socket.inet_aton(ip), "little"),
+        port,
+        f"master@{ip}:{port}",
+        hostname,
+        MESOS_VERSION,
+        Address(hostname, ip, port),
+        [Capability("AGENT_UPDATE")],
+    )
+
+
+def _reachable_as(flags: Flags) -> tuple[str, str]:
+    """The name and the IPv4 address that others are told."""
+    everywhere = flags.host in ("", "0.0.0.0", "::")  # noqa: S104
+    name = flags.hostname or (socket.gethostname() if everywhere else flags.host)
+    try:
+        return name, socket.gethostbyname(name)
+    except OSError as error:
+        raise UserError(f"can't find the address of {name!r}: {error.strerror}; give --hostname") from error
+
+
+def _url_host(host: str) -> str:
+    return "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104

@@ -1,0 +1,59 @@
+"""What the master does beside storing and setting timers: it sends events and closes streams."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headrace.kernel.core import Effect
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.agent_link import AgentEvent
+
+
+class OfferList(msgspec.Struct, frozen=True):
+    """Offers that are encoded already."""
+
+    offers: list[msgspec.Raw]
+
+
+class OffersEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The event OFFERS, spliced from encoded parts."""
+
+    type: str = "OFFERS"
+    offers: OfferList
+
+
+class SendToFramework(Effect, frozen=True):
+    """Send an event to a framework; nothing happens if its stream has ended."""
+
+    stream: str
+    event: scheduler.Event | OffersEvent
+
+
+class CloseFramework(Effect, frozen=True):
+    """End a framework's stream after what was sent before."""
+
+    stream: str
+
+
+class SendToAgent(Effect, frozen=True):
+    """Send an event to an agent; nothing happens if its stream has ended."""
+
+    stream: str
+    event: AgentEvent
+
+
+class CloseAgent(Effect, frozen=True):
+    """End an agent's stream after what was sent before."""
+
+    stream: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a call: HTTP status and text."""
+
+    status: int
+    text: str = ""
+
+
+ACCEPTED = Answer(202)
+OK = Answer(200)

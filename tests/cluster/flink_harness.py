@@ -1,0 +1,118 @@
+"""Application masters as an agent would run them, but by hand: each in its own sandbox, session and group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from headrace.kernel.daemon import read_ready
+from tests.cluster.harness import get, wait_for
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "mesos-appmaster.sh"
+JVM_WAIT = 90.0
+"""Seconds that JVMs may take to start on a busy machine."""
+
+
+class AppMaster:
+    """One run of ``mesos-appmaster.sh`` in a sandbox of its own."""
+
+    def __init__(self, sandbox: Path, master: str, **options: object) -> None:
+        self.sandbox = sandbox
+        sandbox.mkdir(parents=True)
+        arguments = [f"-D{key.replace('__', '-').replace('_', '.')}={value}" for key, value in options.items()]
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        with (sandbox / "stdout").open("w") as out, (sandbox / "stderr").open("w") as err:
+            self.process = subprocess.Popen(
+                [str(SCRIPT), f"-Dmesos.master={master}", *arguments],
+                cwd=sandbox,
+                stdout=out,
+                stderr=err,
+                env=environment,
+                start_new_session=True,
+            )
+        self.url = wait_for(self._ready, "the application master is ready").url
+
+    def _ready(self) -> Any:
+        return next(filter(None, map(read_ready, (self.sandbox / "stdout").read_text().splitlines())), None)
+
+    @property
+    def state(self) -> Any:
+        return get(self.url + "/state")
+
+    @property
+    def web(self) -> str:
+        """REST of the JobManager, once its driver has attached."""
+
+        def attached() -> Any:
+            manager = self.state["job_manager"]
+            return manager["attached"] and manager["web"]
+
+        return str(wait_for(attached, f"the driver attaches; see {self.sandbox}", JVM_WAIT))
+
+    @property
+    def pid(self) -> int:
+        """The Python process below the script."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
+
+    @property
+    def job_manager_pid(self) -> int:
+        run = self.state["job_manager"]["run"]
+        return int((self.sandbox / ".headrace" / "jobmanager" / str(run) / "command").read_text())
+
+    def workers(self, state: str = "TASK_RUNNING") -> list[Any]:
+        return [w for w in self.state["workers"] if w["state"] == state and w["goal"] == "Launched"]
+
+    def wait_for_task_managers(self, count: int) -> list[str]:
+        """Ids of TaskManagers, once exactly ``count`` are registered and running."""
+        web = self.web
+
+        def enough() -> Any:
+            registered = {tm["id"] for tm in get(web + "/taskmanagers")["taskmanagers"]}
+            running = {worker["id"] for worker in self.workers()}
+            return len(running) == count and registered == running and sorted(running)
+
+        found = wait_for(enough, f"{count} TaskManagers; see {self.sandbox}", JVM_WAIT, pause=0.1)
+        return list(found)
+
+    def stop(self) -> int:
+        """SIGTERM to the whole group, as an agent does it; returns the script's status."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            return self.process.wait(10)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def app_master(sandbox: Path, master: str, **options: object) -> Iterator[AppMaster]:
+    """A session cluster with small JVMs that start fast."""
+    small = {
+        "mesos.resourcemanager.tasks.cpus": 0.5,
+        "mesos.resourcemanager.tasks.mem": 800,
+        "env.java.opts.all": "-XX:TieredStopAtLevel=1",
+    }
+    it = AppMaster(sandbox, master, **{**small, **options})
+    try:
+        yield it
+    finally:
+        it.stop()
+
+
+def task_manager_pids(worker_id: str) -> list[int]:
+    """The JVMs of one TaskManager, found by its id on their command lines."""
+    mark = f"taskmanager.resource-id={worker_id}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if mark in (command := path.read_bytes()) and b"java" in command.partition(b"\0")[0]:
+                found.append(int(path.parent.name))
+    return found

@@ -1,0 +1,265 @@
+"""Real agents and real processes under a stub master: the life of tasks."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
+
+from headrace.mesos.messages.agent_link import KnownTask, Refused, Registered, ShutdownFramework, Unregister
+from headrace.mesos.messages.common import (
+    AgentID,
+    Capability,
+    CommandInfo,
+    DurationInfo,
+    Environment,
+    EnvironmentVariable,
+    FrameworkID,
+    KillPolicy,
+    Resource,
+    Scalar,
+)
+
+
+@pytest.fixture()
+async def master() -> AsyncIterator[StubMaster]:
+    stub = StubMaster()
+    await stub.start()
+    yield stub
+    await stub.stop()
+
+
+@pytest.fixture()
+async def agent(master: StubMaster, tmp_path: Path) -> AsyncIterator[Agent]:
+    daemon = Agent(master.url, tmp_path / "agent")
+    await daemon.start()
+    await master.until(lambda: bool(master.registrations))
+    yield daemon
+    await daemon.dispose()
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "message"),
+    [
+        (CommandInfo("true"), "TASK_FINISHED", "Command exited with status 0"),
+        (CommandInfo("exit 3"), "TASK_FAILED", "Command exited with status 3"),
+        (CommandInfo("kill -9 $$"), "TASK_FAILED", "Command terminated with signal Killed"),
+        (CommandInfo("/no/such/binary"), "TASK_FAILED", "Command exited with status 127"),
+        (
+            CommandInfo("/bin/echo", shell=False, arguments=["echo", "a b"]),
+            "TASK_FINISHED",
+            "Command exited with status 0",
+        ),
+    ],
+)
+async def test_a_command_runs_to_its_end(
+    master: StubMaster, agent: Agent, command: CommandInfo, state: str, message: str
+) -> None:
+    master.launch(task("t", command))
+    end = await master.until_ended("t")
+    assert master.states("t") == ["TASK_STARTING", "TASK_RUNNING", state]
+    assert (end.message, end.source, end.reason) == (message, "SOURCE_EXECUTOR", None)
+    assert end.container_status is not None
+    if command.shell is False:
+        assert (agent.sandbox("t") / "stdout").read_text() == "a b\n"
+
+
+async def test_what_a_task_finds_around_it(master: StubMaster, agent: Agent) -> None:
+    variables = Environment([EnvironmentVariable("MINE", 'it\'s "mine" $HOME'), EnvironmentVariable("EMPTY")])
+    master.launch(task("t", CommandInfo("env; pwd", environment=variables)))
+    await master.until_ended("t")
+    lines = (agent.sandbox("t") / "stdout").read_text().splitlines()
+    values = dict(line.partition("=")[::2] for line in lines[:-1])
+    assert values["MINE"] == 'it\'s "mine" $HOME'
+    assert values["EMPTY"] == ""
+    assert values["MESOS_TASK_ID"] == "t"
+    assert values["MESOS_FRAMEWORK_ID"] == "fw-1"
+    assert values["MESOS_AGENT_ENDPOINT"] == agent.url.removeprefix("http://")
+    assert lines[-1] == values["MESOS_SANDBOX"] == str(agent.sandbox("t"))
+
+
+async def test_kill_ends_the_task_and_all_its_processes(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60 & sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    master.kill("t")
+    end = await master.until_ended("t")
+    assert (end.state, end.message) == ("TASK_KILLED", "Command terminated with signal Terminated")
+
+
+async def test_kill_of_what_ignores_sigterm_waits_for_the_grace_period(master: StubMaster, agent: Agent) -> None:
+    killing = msgspec.structs.replace(FRAMEWORK, capabilities=[Capability("TASK_KILLING_STATE")])
+    stubborn = task("t", "trap '' TERM; echo on; while :; do sleep 0.05; done")
+    master.launch(stubborn, framework=killing)
+    await master.until_state("t", "TASK_RUNNING")
+    await master.until(lambda: True)
+    began = time.monotonic()
+    master.kill("t", KillPolicy(DurationInfo(500_000_000)))
+    end = await master.until_ended("t")
+    took = time.monotonic() - began
+    assert master.states("t")[-2:] == ["TASK_KILLING", "TASK_KILLED"]
+    if end.message == "Command terminated with signal Killed":
+        assert 0.45 < took < 2.5
+    else:  # the signal came before the shell had set its trap
+        assert end.message == "Command terminated with signal Terminated"
+
+
+async def test_an_unknown_task_is_lost(master: StubMaster, agent: Agent) -> None:
+    master.kill("nobody")
+    end = await master.until_ended("nobody")
+    assert (end.state, end.uuid, end.reason) == ("TASK_LOST", None, "REASON_RECONCILIATION")
+
+
+async def test_nonsense_is_an_error_of_the_task_alone(master: StubMaster, agent: Agent) -> None:
+    negative = msgspec.structs.replace(task("neg", "true"), resources=[Resource("cpus", scalar=Scalar(-1.0))])
+    master.launch(
+        task("../../up", "true"), task("empty", ""), negative, task("nobody", CommandInfo("true", user="no-such-user"))
+    )
+    master.launch(task("fine", "true"))
+    for task_id in ("../../up", "empty", "neg"):
+        end = await master.until_ended(task_id)
+        assert (end.state, end.reason) == ("TASK_ERROR", "REASON_TASK_INVALID")
+    end = await master.until_ended("nobody")
+    assert (end.state, end.reason) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED")
+    assert "No such user 'no-such-user'" in (end.message or "")
+    assert (await master.until_ended("fine")).state == "TASK_FINISHED"
+
+
+async def test_the_time_limit_of_a_task(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60", max_completion_time=DurationInfo(200_000_000)))
+    end = await master.until_ended("t")
+    assert (end.state, end.reason) == ("TASK_FAILED", "REASON_MAX_COMPLETION_TIME_REACHED")
+
+
+async def test_a_burst_starts_fast_and_in_order(master: StubMaster, agent: Agent) -> None:
+    began = time.monotonic()
+    names = [f"b{i}" for i in range(100)]
+    master.launch(*[task(name, "sleep 60") for name in names])
+    await master.until(lambda: all("TASK_RUNNING" in master.states(name) for name in names))
+    assert time.monotonic() - began < 4
+    for name in names:
+        assert master.states(name) == ["TASK_STARTING", "TASK_RUNNING"]
+
+
+async def test_the_agent_is_killed_and_its_tasks_are_found_again(
+    master: StubMaster, agent: Agent, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    waits = f"while [ ! -e {go} ]; do sleep 0.02; done; exit 7"
+    master.launch(task("runs", "sleep 60"), task("ends", waits), task("counts", f"echo x >>{tmp_path}/count; sleep 60"))
+    for name in ("runs", "ends", "counts"):
+        await master.until_state(name, "TASK_RUNNING")
+    await agent.kill()
+    go.touch()
+    ended = list((agent.data / "meta" / "runs").glob("*/status"))
+    deadline = time.monotonic() + 5
+    while not ended and time.monotonic() < deadline:
+        ended = list((agent.data / "meta" / "runs").glob("*/status"))
+    began = time.monotonic()
+    await agent.start()
+    await master.until(lambda: len(master.registrations) == 2)
+    assert time.monotonic() - began < 1.5  # 0.2 s on a quiet machine
+    end = await master.until_ended("ends")
+    assert (end.state, end.message) == ("TASK_FAILED", "Command exited with status 7")
+    known = {known.task.task_id.value: known for known in master.registrations[1].tasks}
+    assert known["runs"].status.state == "TASK_RUNNING"
+    assert master.registrations[1].agent_id == AgentID("agent-S0")
+    master.kill("runs")
+    assert (await master.until_ended("runs")).state == "TASK_KILLED"
+    assert (tmp_path / "count").read_text() == "x\n"
+
+
+async def test_a_kill_survives_the_agent(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "trap '' TERM; echo on; while :; do sleep 0.05; done"))
+    await master.until_state("t", "TASK_RUNNING")
+    stdout = agent.sandbox("t") / "stdout"
+    await wait_for_text(stdout, "on\n")
+    master.kill("t", KillPolicy(DurationInfo(400_000_000)))
+    await master.until(lambda: True)
+    story = {}
+    for _ in range(200):
+        story = await agent.json("/story?framework_id=fw-1&task_id=t")
+        if any(line["what"] == "kill asked for" for line in story["story"]):
+            break
+    await agent.kill()
+    await agent.start()
+    end = await master.until_ended("t")
+    assert (end.state, end.message) == ("TASK_KILLED", "Command terminated with signal Killed"), story
+
+
+async def test_updates_wait_for_their_acknowledgement_and_survive(master: StubMaster, agent: Agent) -> None:
+    master.acknowledges = False
+    master.launch(task("t", "true"))
+    await master.until_state("t", "TASK_STARTING")
+    await agent.kill()
+    await agent.start()
+    await master.until(lambda: master.resent >= 1)  # the same one again, at once, with the same uuid
+    assert master.states("t") == ["TASK_STARTING"]
+    master.acknowledges = True
+    await agent.kill()
+    await agent.start()
+    await master.until_ended("t")
+    assert master.states("t") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
+
+
+async def test_a_framework_that_is_no_more_takes_its_tasks_along(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    master.send(ShutdownFramework(FrameworkID("fw-1")))
+    await until_no_executors(agent)
+    assert master.states("t") == ["TASK_STARTING", "TASK_RUNNING"]
+
+
+async def test_a_refused_agent_ends_its_tasks_and_comes_as_a_new_one(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    master.on_register = lambda register: (
+        Refused("it was removed") if register.agent_id else Registered(AgentID("agent-S1"), 5.0)
+    )
+    assert master.stream is not None
+    master.stream.close()
+    await master.until(lambda: master.registrations[-1].agent_id is None and len(master.registrations) > 2)
+    assert master.registrations[-1].tasks == []
+    assert (await agent.json("/state"))["id"] == "agent-S1"
+
+
+async def test_a_master_that_is_gone_is_found_again(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    assert master.stream is not None
+    master.stream.close()
+    await master.until(lambda: len(master.registrations) == 2, 2)
+    known = master.registrations[1].tasks
+    assert [(k.task.task_id.value, k.acknowledged) for k in known] == [("t", "TASK_RUNNING")]
+    assert isinstance(known[0], KnownTask)
+
+
+async def test_sigterm_leaves_the_tasks_and_sigusr1_does_not(master: StubMaster, agent: Agent) -> None:
+    master.launch(task("t", "sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    assert await agent.signal(signal.SIGTERM) == 0
+    await agent.start()
+    await master.until(lambda: len(master.registrations) == 2)
+    assert [k.status.state for k in master.registrations[1].tasks] == ["TASK_RUNNING"]
+    assert await agent.signal(signal.SIGUSR1) == 0
+    assert (await master.until_ended("t")).state == "TASK_KILLED"
+    assert isinstance(master.calls[-1], Unregister)
+    await agent.start()
+    await master.until(lambda: len(master.registrations) == 3)
+    assert (master.registrations[2].agent_id, master.registrations[2].tasks) == (None, [])
+
+
+async def wait_for_text(file: Path, text: str) -> None:
+    deadline = time.monotonic() + 5
+    while not file.exists() or file.read_text() != text:
+        assert time.monotonic() < deadline
+
+
+async def until_no_executors(agent: Agent) -> None:
+    deadline = time.monotonic() + 5
+    while (await agent.json("/state"))["frameworks"]:
+        assert time.monotonic() < deadline

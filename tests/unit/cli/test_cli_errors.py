@@ -1,0 +1,82 @@
+"""What a person reads of a server's error."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from headrace.cli.errors import flink_message, root_cause, server_message
+
+SQL = """<Exception on server side:
+org.apache.flink.util.FlinkRuntimeException: Could not execute application.
+\tat org.apache.flink.client.deployment.application.DetachedApplicationRunner.run(X.java:88)
+\t... 2 more
+Caused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: Statement 3 at line 7 failed: INSERT INTO sink
+  Column 'naem' not found in any table
+\tat org.apache.flink.client.program.PackagedProgram.callMainMethod(PackagedProgram.java:372)
+Caused by: org.headrace.flink.SqlScriptException: Statement 3 at line 7 failed: INSERT INTO sink
+  Column 'naem' not found in any table
+\tat org.headrace.flink.SqlJob.failure(SqlJob.java:233)
+Caused by: org.apache.calcite.sql.validate.SqlValidatorException: Column 'naem' not found in any table
+\tat java.base/jdk.internal.reflect.Native(Native Method)
+\t... 29 more
+
+End of exception on server side>"""
+
+JAR = """java.util.concurrent.CompletionException: org.apache.flink.util.FlinkException: Job failed.
+\tat java.base/java.util.concurrent.CompletableFuture.x(CompletableFuture.java:331)
+Caused by: java.lang.IllegalStateException: no input given
+\tat demo.Job.main(Job.java:12)
+Caused by: java.lang.NullPointerException
+\tat demo.Job.read(Job.java:40)
+"""
+
+
+def test_a_scripts_error_is_the_planners_message_with_its_statement() -> None:
+    body = json.dumps({"errors": ["Internal server error.", SQL]}).encode()
+    assert server_message(500, body) == (
+        "Statement 3 at line 7 failed: INSERT INTO sink\n  Column 'naem' not found in any table"
+    )
+
+
+def test_of_a_jars_error_the_innermost_message_that_says_something() -> None:
+    assert root_cause(JAR) == "no input given"
+
+
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        (["Jar file x.jar does not exist"], "Jar file x.jar does not exist"),
+        (["Internal server error."], "Internal server error."),
+        ([], "Flink gave no explanation; its log has the details"),
+        (
+            ["org.apache.flink.runtime.rest.NotFoundException: Job 12 not found\n\tat a.b.C(D.java:1)"],
+            "Job 12 not found",
+        ),
+    ],
+)
+def test_flinks_plain_errors(errors: list[str], message: str) -> None:
+    assert flink_message(errors) == message
+
+
+def test_marathons_details_come_with_their_paths() -> None:
+    body = {"message": "Object is not valid", "details": [{"path": "/cpus", "errors": ["must be 0 or more"]}]}
+    assert server_message(422, json.dumps(body).encode()) == "Object is not valid\n  /cpus: must be 0 or more"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"Framework is not subscribed", "Framework is not subscribed"),
+        (b"", "status 503 without an explanation"),
+        (b'{"message":"App \'/x\' does not exist"}', "App '/x' does not exist"),
+        (
+            b'{"message":"no","details":[{"errors":["why"]},"plain",{"path":"/a","errors":"one"}]}',
+            "no\n  why\n  plain\n  /a: one",
+        ),
+        (b"[1]", "[1]"),
+    ],
+)
+def test_other_bodies(body: bytes, text: str) -> None:
+    assert server_message(503, body) == text

@@ -1,0 +1,336 @@
+"""The application master's core: life of workers, the driver, the JobManager, the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.flink.appmaster import events, jobmanager, reconciliation
+from headrace.flink.appmaster.core import EXIT_FAILED, EXIT_JOB_MANAGER, LAUNCH_TIMEOUT, STOP_LIMIT
+from headrace.flink.appmaster.events import Attachment, Driver, Finish, Goal, StartJobManager, TellDriver
+from headrace.flink.appmaster.launch import GATHER_TIMER
+from headrace.flink.appmaster.records import JobManagerRecord, Recovered
+from headrace.kernel.core import Delete, Put, Reply, SetTimer, TimerFired
+from tests.unit.flink.appmaster_helpers import (
+    DRIVER,
+    calls,
+    drive,
+    make,
+    of,
+    offer,
+    running,
+    status,
+    told,
+    worker,
+)
+
+GATHERED = TimerFired(GATHER_TIMER)
+
+
+def test_first_start_starts_a_job_manager() -> None:
+    effects = drive(make(), events.Started(job_manager_alive=False))
+    assert of(effects, StartJobManager) == [StartJobManager(1, 0)]
+    assert [put.key for put in of(effects, Put)] == ["generation", "job-manager"]
+
+
+def test_living_job_manager_is_left_alone() -> None:
+    effects = drive(make(Recovered(1, "fw", DRIVER, JobManagerRecord(4))), events.Started(job_manager_alive=True))
+    assert not of(effects, StartJobManager)
+
+
+def test_request_is_stored_then_revives_then_launches() -> None:
+    core = running()
+    effects = drive(core, events.WorkerRequested(7, worker(1)))
+    assert isinstance(effects[0], Put)
+    assert effects[0].key == "workers/taskmanager-one-00001"
+    assert calls(effects)[0].type == "REVIVE"
+    assert Reply(7, None) in effects
+    assert not drive(core, events.OffersReceived([offer(1)]))
+    effects = drive(core, GATHERED)
+    assert isinstance(effects[0], Put)
+    assert b"Launched" in effects[0].value
+    assert [call.type for call in calls(effects)] == ["ACCEPT", "SUPPRESS"]
+    assert effects.index(effects[0]) < effects.index(of(effects, events.SendCall)[0])
+
+
+def test_burst_goes_out_in_one_accept() -> None:
+    core = running()
+    drive(core, *(events.WorkerRequested(n, worker(n)) for n in range(3)), events.OffersReceived([offer(1)]))
+    (accept,) = calls(drive(core, GATHERED), "ACCEPT")
+    assert accept.accept is not None
+    assert accept.accept.operations is not None
+    launch = accept.accept.operations[0].launch
+    assert launch is not None
+    assert launch.task_infos is not None
+    assert [task.name[-1] for task in launch.task_infos] == ["0", "1", "2"]
+
+
+def test_offers_without_demand_are_declined_at_once() -> None:
+    (decline,) = calls(drive(running(), events.OffersReceived([offer(1)])), "DECLINE")
+    assert decline.decline is not None
+    assert decline.decline.filters is not None
+    assert decline.decline.filters.refuse_seconds == 3600
+
+
+def test_useless_offer_is_given_back_and_the_story_says_why() -> None:
+    core = running()
+    drive(core, events.WorkerRequested(1, worker(1)), GATHERED)
+    effects = drive(core, events.OffersReceived([offer(1, mem=512)]))
+    (decline,) = calls(effects, "DECLINE")
+    assert decline.decline is not None
+    assert decline.decline.filters is not None
+    assert decline.decline.filters.refuse_seconds == 120
+    assert core.stories.of("taskmanager-one-00001")[-1].why == "host-1 has mem 512 of 1024"
+    effects = drive(core, events.OffersReceived([offer(2)]))
+    assert calls(effects, "ACCEPT")
+
+
+def test_request_twice_is_one_worker() -> None:
+    core = running()
+    drive(core, events.WorkerRequested(1, worker(1)))
+    effects = drive(core, events.WorkerRequested(2, worker(1)))
+    assert effects == [Reply(2, None)]
+
+
+def test_running_is_told_once_and_acknowledged() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_RUNNING")))
+    assert told(effects) == [("started", "taskmanager-one-00001")]
+    assert calls(effects, "ACKNOWLEDGE")
+    effects = drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_RUNNING", uuid=None)))
+    assert not told(effects)
+    assert not calls(effects)
+
+
+def test_sequences_never_go_back() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    (before,) = of(drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_RUNNING"))), TellDriver)
+    later = make(Recovered(4, "fw", DRIVER, JobManagerRecord(1), 0, [worker(1, goal=Goal.LAUNCHED)]))
+    (reply,) = of(drive(later, events.DriverAttached(1, DRIVER)), Reply)
+    assert reply.value.sequence > before.sequence
+
+
+def test_new_worker_that_is_released_is_forgotten_and_offers_suppressed() -> None:
+    core = running()
+    drive(core, events.WorkerRequested(1, worker(1)))
+    effects = drive(core, events.WorkerReleased(2, "taskmanager-one-00001"))
+    assert of(effects, Delete)
+    assert [call.type for call in calls(effects)] == ["SUPPRESS"]
+
+
+def test_release_kills_until_the_task_has_ended() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.WorkerReleased(1, "taskmanager-one-00001"))
+    assert b"Released" in of(effects, Put)[0].value
+    assert calls(effects, "KILL")
+    assert calls(drive(core, TimerFired("kill/taskmanager-one-00001"), now=5), "KILL")
+    effects = drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_KILLED")))
+    assert of(effects, Delete)
+    assert not told(effects)
+    assert not calls(drive(core, TimerFired("kill/taskmanager-one-00001"), now=10))
+
+
+def test_no_word_after_launch_asks_the_master() -> None:
+    core = running()
+    drive(core, events.WorkerRequested(1, worker(1)), events.OffersReceived([offer(1)]))
+    effects = drive(core, GATHERED)
+    assert SetTimer("launch/taskmanager-one-00001", LAUNCH_TIMEOUT) in effects
+    effects = drive(core, TimerFired("launch/taskmanager-one-00001"), now=30)
+    assert len(calls(effects, "RECONCILE")) == 1
+
+
+RECONCILIATION = [
+    # goal, what the master says, told to the driver, killed, goal afterwards (None: gone)
+    (Goal.NEW, None, None, False, Goal.NEW),
+    (Goal.NEW, "TASK_RUNNING", "started", False, Goal.LAUNCHED),
+    (Goal.NEW, "TASK_LOST", "terminated", False, None),
+    (Goal.NEW, "TASK_FINISHED", "terminated", False, None),
+    (Goal.LAUNCHED, None, None, False, Goal.LAUNCHED),
+    (Goal.LAUNCHED, "TASK_STAGING", None, False, Goal.LAUNCHED),
+    (Goal.LAUNCHED, "TASK_RUNNING", "started", False, Goal.LAUNCHED),
+    (Goal.LAUNCHED, "TASK_KILLING", None, False, Goal.LAUNCHED),
+    (Goal.LAUNCHED, "TASK_UNREACHABLE", None, False, Goal.LAUNCHED),
+    (Goal.LAUNCHED, "TASK_LOST", "terminated", False, None),
+    (Goal.LAUNCHED, "TASK_FINISHED", "terminated", False, None),
+    (Goal.LAUNCHED, "TASK_GONE", "terminated", False, None),
+    (Goal.LAUNCHED, "TASK_UNKNOWN", "terminated", False, None),
+    (Goal.RELEASED, None, None, True, Goal.RELEASED),
+    (Goal.RELEASED, "TASK_RUNNING", None, True, Goal.RELEASED),
+    (Goal.RELEASED, "TASK_LOST", None, True, None),
+    (Goal.RELEASED, "TASK_FINISHED", None, True, None),
+    (None, None, None, False, None),
+    (None, "TASK_RUNNING", None, True, None),
+    (None, "TASK_LOST", None, False, None),
+    (None, "TASK_FINISHED", None, False, None),
+]
+
+
+@pytest.mark.parametrize(("goal", "said", "tell", "killed", "after"), RECONCILIATION)
+def test_reconciliation_table(
+    goal: Goal | None, said: str | None, tell: str | None, killed: bool, after: Goal | None
+) -> None:
+    workers = [] if goal is None else [worker(1, goal=goal)]
+    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 0, workers))
+    effects = drive(core, events.Started(job_manager_alive=True), events.MasterConnected("fw"))
+    if said is not None:
+        effects += drive(core, events.StatusReceived(status("taskmanager-one-00001", said, uuid=None)))
+    assert told(effects) == ([] if tell is None else [(tell, "taskmanager-one-00001")])
+    assert bool(calls(effects, "KILL")) is killed
+    (reply,) = of(drive(core, events.StateAsked(9)), Reply)
+    assert [w["goal"] for w in reply.value["workers"]] == ([] if after is None else [after.value])
+
+
+def test_unanswered_reconciliation_is_repeated_with_growing_pauses() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    now, pauses = 0.0, []
+    for _ in range(6):
+        effects = drive(core, TimerFired(reconciliation.RETRY_TIMER), now=now)
+        (timer,) = [t for t in of(effects, SetTimer) if t.key == reconciliation.RETRY_TIMER]
+        pauses.append(timer.at - now)
+        now = timer.at
+    assert pauses == [10, 20, 40, 60, 60, 60]
+    drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_RUNNING")))
+    assert not drive(core, TimerFired(reconciliation.RETRY_TIMER), now=now)
+
+
+def test_connecting_asks_for_all_and_one_by_one() -> None:
+    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 0, [worker(1, goal=Goal.LAUNCHED)]))
+    asked = calls(drive(core, events.MasterConnected("fw")), "RECONCILE")
+    assert [len(call.reconcile.tasks or []) for call in asked if call.reconcile] == [0, 1]
+
+
+def test_demand_outlives_a_disconnection() -> None:
+    core = running()
+    drive(core, events.WorkerRequested(1, worker(1)), events.MasterDisconnected("gone"))
+    assert "REVIVE" in [call.type for call in calls(drive(core, events.MasterConnected("fw")))]
+
+
+def test_rescinded_offer_is_not_used() -> None:
+    core = running()
+    drive(
+        core, events.WorkerRequested(1, worker(1)), events.OffersReceived([offer(1)]), events.OfferRescinded("offer-1")
+    )
+    assert not calls(drive(core, GATHERED))
+
+
+def test_removed_framework_starts_anew() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.MasterRefused("Framework has been removed"))
+    assert of(effects, events.ForgetFramework)
+    assert told(effects) == [("terminated", "taskmanager-one-00001")]
+    effects = drive(core, events.MasterDisconnected("closed"), events.MasterConnected("fw-2"))
+    assert Put("framework", b"fw-2") in effects
+
+
+def test_other_refusals_change_nothing() -> None:
+    assert not drive(running([worker(1, goal=Goal.LAUNCHED)]), events.MasterRefused("not authorized"))
+
+
+# the driver
+
+
+def attach(core: object, driver: Driver) -> tuple[Attachment, list[object]]:
+    effects = drive(core, events.DriverAttached(1, driver))  # type: ignore[arg-type]
+    (reply,) = of(effects, Reply)
+    return reply.value, list(effects)
+
+
+def test_same_attempt_keeps_everything() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED), worker(2), worker(3, goal=Goal.RELEASED)])
+    attachment, effects = attach(core, DRIVER)
+    assert attachment.workers == ["taskmanager-one-00001"]
+    assert not of(effects, Delete)  # type: ignore[arg-type]
+
+
+def test_new_attempt_at_the_same_address_keeps_what_was_launched() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED), worker(2)])
+    attachment, effects = attach(core, Driver("two", DRIVER.web, DRIVER.rpc))
+    assert attachment.workers == ["taskmanager-one-00001"]
+    assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00002"]  # type: ignore[arg-type]
+
+
+def test_new_attempt_elsewhere_releases_the_old() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    attachment, effects = attach(core, Driver("two", DRIVER.web, "127.0.0.1:7000"))
+    assert attachment.workers == []
+    assert calls(effects, "KILL")  # type: ignore[arg-type]
+
+
+def test_dashboard_is_shown() -> None:
+    _, effects = attach(running(), DRIVER)
+    assert of(effects, events.ShowWebUi) == [events.ShowWebUi(DRIVER.web, suppressed=True)]  # type: ignore[arg-type]
+
+
+# the JobManager
+
+
+def test_dead_job_manager_is_started_again_at_its_port() -> None:
+    core = running([worker(1), worker(2, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.JobManagerEnded(1, "signal 9"), now=10)
+    assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00001"]
+    assert not calls(effects, "KILL")
+    (timer,) = [t for t in of(effects, SetTimer) if t.key == jobmanager.START_TIMER]
+    assert 10 < timer.at <= 11
+    assert of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager) == [StartJobManager(2, 6123)]
+
+
+def test_end_of_an_older_run_is_no_news() -> None:
+    core = running()
+    drive(core, events.JobManagerEnded(1, "x"), TimerFired(jobmanager.START_TIMER))
+    assert not drive(core, events.JobManagerEnded(1, "x"))
+
+
+def test_job_manager_that_never_works_is_given_up() -> None:
+    core = make()
+    drive(core, events.Started(job_manager_alive=False))
+    effects = []
+    for run in (1, 2, 3):
+        effects = drive(core, events.JobManagerEnded(run, "exit 1"), TimerFired(jobmanager.START_TIMER))
+    assert [finish.status for finish in of(effects, Finish)] == [EXIT_JOB_MANAGER]
+
+
+# the end
+
+
+def test_stop_tears_down_and_ends_when_both_are_gone() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.StopAsked(), now=100)
+    assert [call.type for call in calls(effects)] == ["TEARDOWN"]
+    assert of(effects, events.SignalJobManager) == [events.SignalJobManager(1, kill=False)]
+    assert not of(effects, Finish)
+    assert not of(drive(core, events.JobManagerEnded(1, "signal 15")), Finish)
+    effects = drive(core, events.MasterDisconnected("closed"), events.MasterRefused("Framework has been removed"))
+    assert of(effects, events.LeaveMaster)
+    assert [finish.status for finish in of(effects, Finish)] == [0]
+
+
+def test_stop_is_bounded() -> None:
+    core = running()
+    effects = drive(core, events.StopAsked(), now=100)
+    assert SetTimer("stop", 100 + STOP_LIMIT) in effects
+    assert events.SignalJobManager(1, kill=True) in drive(core, TimerFired(jobmanager.KILL_TIMER))
+    assert of(drive(core, TimerFired("stop")), Finish)
+
+
+def test_teardown_is_repeated_after_a_reconnection() -> None:
+    core = running()
+    drive(core, events.StopAsked(), events.MasterDisconnected("broken"))
+    assert calls(drive(core, events.MasterConnected("fw")), "TEARDOWN")
+
+
+def test_a_stopping_one_takes_no_more_requests_and_starts_nothing() -> None:
+    core = running()
+    drive(core, events.StopAsked())
+    effects = drive(core, events.WorkerRequested(5, worker(1)), events.OffersReceived([offer(1)]))
+    assert not of(effects, Put)
+    assert not calls(effects, "ACCEPT")
+    assert not of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager)
+
+
+@pytest.mark.parametrize(("said", "code"), [("SUCCEEDED", 0), ("CANCELED", 0), ("FAILED", EXIT_FAILED)])
+def test_flinks_own_shutdown(said: str, code: int) -> None:
+    core = running()
+    effects = drive(core, events.DriverDeregistered(1, said, ""))
+    assert effects[0] == Reply(1, None)
+    assert calls(effects, "TEARDOWN")
+    effects = drive(core, events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed"))
+    assert [finish.status for finish in of(effects, Finish)] == [code]

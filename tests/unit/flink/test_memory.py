@@ -1,0 +1,92 @@
+"""Sizes of JobManager and TaskManagers."""
+
+import pytest
+
+from headrace.flink import memory
+from headrace.flink.memory import MIB
+from headrace.kernel.daemon import UserError
+
+
+def test_job_manager_fits_its_task() -> None:
+    sizes = memory.job_manager({}, 1024 * MIB)
+    assert sizes.process == 1024 * MIB - memory.OWN_SHARE
+    assert (sizes.overhead, sizes.metaspace, sizes.off_heap) == (192 * MIB, 256 * MIB, 128 * MIB)
+    assert sizes.heap == 384 * MIB
+
+
+def test_flinks_own_arithmetic() -> None:
+    """Flink 1.20's tool printed these for jobmanager.memory.process.size: 1600m."""
+    sizes = memory.job_manager({"jobmanager.memory.process.size": "1600m"}, None)
+    assert sizes.jvm_arguments() == ["-Xmx1073741824", "-Xms1073741824", "-XX:MaxMetaspaceSize=268435456"]
+    assert sizes.options()["jobmanager.memory.jvm-overhead.max"] == "201326592b"
+
+
+def test_parts_decide_if_given() -> None:
+    sizes = memory.job_manager({"jobmanager.memory.heap.size": "512m", "jobmanager.memory.off-heap.size": "64m"}, None)
+    assert (sizes.heap, sizes.off_heap, sizes.overhead) == (512 * MIB, 64 * MIB, 192 * MIB)
+
+
+@pytest.mark.parametrize("limit", [512, 600, 800, 1024, 2048, 8192])
+def test_small_and_large_limits_hold(limit: int) -> None:
+    sizes = memory.job_manager({}, limit * MIB)
+    assert sizes.process == limit * MIB - memory.OWN_SHARE
+    assert sizes.heap >= 96 * MIB
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "words"),
+    [
+        ({"jobmanager.memory.process.size": "1600m"}, 1024, ("1600 MiB", "1024 MiB")),
+        ({"jobmanager.memory.heap.size": "900m"}, 1024, ("1024 MiB",)),
+        ({"jobmanager.heap.size": "2048m"}, 1024, ("2048 MiB", "1024 MiB", "jobmanager.heap.size")),
+        ({}, 256, ("192 MiB", "too little")),
+    ],
+)
+def test_contradictions_name_both_numbers(options: dict[str, str], limit: int, words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as error:
+        memory.job_manager(options, limit * MIB)
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize("option", ["jobmanager.heap.size", "jobmanager.heap.mb"])
+def test_older_heap_option_as_large_as_the_task_is_fitted(option: str) -> None:
+    value = "1024" if option.endswith("mb") else "1024m"
+    assert memory.job_manager({option: value}, 1024 * MIB).process == 1024 * MIB - memory.OWN_SHARE
+
+
+def test_task_manager_gets_the_tasks_memory() -> None:
+    extra = memory.task_manager({"mesos.resourcemanager.tasks.mem": "4096"})
+    assert extra == {"taskmanager.memory.process.size": f"{4096 * MIB}b"}
+
+
+def test_small_task_manager_gets_smaller_parts() -> None:
+    extra = memory.task_manager({"mesos.resourcemanager.tasks.mem": "900"})
+    assert extra["taskmanager.memory.jvm-metaspace.size"] == "160m"
+
+
+def test_users_parts_are_left_alone() -> None:
+    given = {"mesos.resourcemanager.tasks.mem": "1024", "taskmanager.memory.managed.fraction": "0.1"}
+    assert set(memory.task_manager(given)) == {"taskmanager.memory.process.size"}
+
+
+def test_seeds_memory_options() -> None:
+    """The seed gives tasks.mem and taskmanager.heap.mb both as 1024: the whole task counts."""
+    extra = memory.task_manager({"mesos.resourcemanager.tasks.mem": "1024", "taskmanager.heap.mb": "1024"})
+    assert extra["taskmanager.memory.process.size"] == f"{1024 * MIB}b"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"mesos.resourcemanager.tasks.mem": "1024", "taskmanager.memory.process.size": "2g"},
+            ("1024 MiB", "2048 MiB"),
+        ),
+        ({"mesos.resourcemanager.tasks.mem": "1024", "taskmanager.heap.size": "2g"}, ("1024 MiB", "2048 MiB")),
+        ({"mesos.resourcemanager.tasks.mem": "300"}, ("300 MiB", "too small")),
+    ],
+)
+def test_task_manager_contradictions(options: dict[str, str], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as error:
+        memory.task_manager(options)
+    assert all(word in str(error.value) for word in words)

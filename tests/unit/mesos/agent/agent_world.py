@@ -1,0 +1,237 @@
+"""The world around an agent's core, without processes, sockets or time: carries out effects on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.kernel.core import CancelTimer, Delete, Effect, Put, SetTimer, TimerFired
+from headrace.kernel.ids import numbered_ids
+from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.core import AgentConfig, AgentCore
+from headrace.mesos.agent.events import (
+    AgentInput,
+    Begin,
+    CancelFetch,
+    Exit,
+    Fetch,
+    FetchDone,
+    LinkLost,
+    ProcessEnded,
+    ProcessStarted,
+    Reconnect,
+    RemoveSandbox,
+    RunFound,
+    Send,
+    SignalTask,
+    StartProcess,
+)
+from headrace.mesos.agent.records import ENDED, FETCHING, load
+from headrace.mesos.messages.agent_link import (
+    AcknowledgeUpdate,
+    AgentCall,
+    KillTask,
+    Registered,
+    RunTasks,
+    StatusUpdate,
+)
+from headrace.mesos.messages.common import (
+    AgentID,
+    AgentInfo,
+    CommandInfo,
+    CommandUri,
+    FrameworkID,
+    FrameworkInfo,
+    Resource,
+    Scalar,
+    TaskID,
+    TaskInfo,
+    is_terminal,
+)
+
+INFO = AgentInfo("host", 5051, [Resource("cpus", "SCALAR", scalar=Scalar(8))])
+
+
+def framework(name: str = "fw", **more: Any) -> FrameworkInfo:
+    return FrameworkInfo("root", name, FrameworkID(name), **more)
+
+
+def task(task_id: str, *, uris: bool = False, **more: Any) -> TaskInfo:
+    command = CommandInfo("sleep 1", uris=[CommandUri("/file")] if uris else None)
+    resources = [Resource("cpus", "SCALAR", scalar=Scalar(0.1))]
+    return TaskInfo(task_id, TaskID(task_id), AgentID("S0"), **{"resources": resources, "command": command, **more})
+
+
+class World:
+    """One agent and what it has done; ``crash`` starts its core anew from the store."""
+
+    def __init__(self, *, gc_delay: float = 1000.0) -> None:
+        self.now = 100.0
+        self.store: dict[str, bytes] = {}
+        self.calls: list[AgentCall] = []
+        self.timers: dict[str, float] = {}
+        self.fetching: set[str] = set()
+        self.starting: list[str] = []
+        self.running: set[str] = set()
+        self.ended: dict[str, Ended] = {}
+        self.ever_started: set[str] = set()
+        self.signals: list[tuple[str, bool]] = []
+        self.removed: list[str] = []
+        self.reconnects = 0
+        self.exited = False
+        self._told: dict[str, dict[str, str]] = {}
+        self._config = AgentConfig(INFO, "0", "127.0.0.1", gc_delay)
+        self._ids, self._uuids = numbered_ids("c"), numbered_ids("u")
+        self.core = self._new_core()
+
+    def _new_core(self) -> AgentCore:
+        return AgentCore(self._config, load(self.store), new_id=self._ids, new_uuid=self._uuids)
+
+    # driving
+
+    def handle(self, *events: AgentInput) -> list[Effect]:
+        out: list[Effect] = []
+        for event in events:
+            effects = self.core.handle(event, self.now)
+            self._carry_out(effects)
+            out += effects
+        self.validate()
+        return out
+
+    def register(self, agent_id: str = "S0") -> list[Effect]:
+        return self.handle(Registered(AgentID(agent_id), 5.0))
+
+    def run(self, *tasks: TaskInfo, of: FrameworkInfo | None = None) -> list[Effect]:
+        return self.handle(RunTasks(of or framework(), list(tasks)))
+
+    def kill(self, task_id: str) -> list[Effect]:
+        return self.handle(KillTask(FrameworkID("fw"), TaskID(task_id)))
+
+    def fetched(self, container_id: str) -> list[Effect]:
+        self.fetching.remove(container_id)
+        return self.handle(FetchDone(container_id))
+
+    def spawn(self, container_id: str) -> None:
+        """The process begins to run; the agent may die before it hears of it."""
+        assert container_id not in self.ever_started, "started twice"
+        self.starting.remove(container_id)
+        self.ever_started.add(container_id)
+        self.running.add(container_id)
+
+    def start(self, container_id: str) -> list[Effect]:
+        self.spawn(container_id)
+        return self.handle(ProcessStarted(container_id, 42))
+
+    def end(self, container_id: str, end: Ended) -> list[Effect]:
+        self.running.remove(container_id)
+        self.ended[container_id] = end
+        return self.handle(ProcessEnded(container_id, end))
+
+    def acknowledge(self, update: StatusUpdate) -> list[Effect]:
+        assert update.status.uuid
+        return self.handle(AcknowledgeUpdate(update.framework_id, update.status.task_id, update.status.uuid))
+
+    def acknowledge_all(self) -> None:
+        while pending := self.unacknowledged():
+            self.acknowledge(pending[0])
+
+    def fire(self, key: str) -> list[Effect]:
+        self.now = max(self.now, self.timers.pop(key))
+        return self.handle(TimerFired(key))
+
+    def crash(self) -> None:
+        """The agent is killed and comes again; processes that were not spawned yet never are."""
+        self.core.handle(LinkLost("crash"), self.now)
+        self.timers.clear()
+        self.fetching.clear()
+        self.starting.clear()
+        self.core = self._new_core()
+        facts = [self._fact(t.container_id) for t in self.core.tasks if t.phase not in (FETCHING, ENDED)]
+        self.handle(Begin(), *facts)
+
+    def _fact(self, container_id: str) -> RunFound:
+        if container_id in self.running:
+            return RunFound(container_id, Found.RUNNING, 42)
+        if container_id in self.ended:
+            return RunFound(container_id, Found.ENDED, 0, self.ended[container_id])
+        return RunFound(container_id, Found.NEVER_STARTED)
+
+    # looking
+
+    @property
+    def updates(self) -> list[StatusUpdate]:
+        return [call for call in self.calls if isinstance(call, StatusUpdate)]
+
+    def states(self, task_id: str) -> list[str]:
+        """The different states that were sent of a task, in order."""
+        return list(self._told.get(task_id, {}).values())
+
+    def unacknowledged(self) -> list[StatusUpdate]:
+        """What a master would have to acknowledge: the oldest status of each task."""
+        heads = {t.updates.pending[0].uuid for t in self.core.tasks if t.updates.pending}
+        found: dict[str | None, StatusUpdate] = {}
+        for call in reversed(self.calls):
+            if len(found) == len(heads):
+                break
+            if isinstance(call, StatusUpdate) and call.status.uuid in heads:
+                found[call.status.uuid] = call
+        return list(found.values())
+
+    def validate(self) -> None:
+        """What must hold after each event."""
+        saved = load(self.store)
+        assert {r.place.container_id: s for r, s in saved.tasks} == {
+            t.container_id: t.state() for t in self.core.tasks
+        }, "the store lags behind"
+        for held in self.core.tasks:
+            assert not held.finished
+            assert len(held.updates.pending) <= 4
+        assert len({t.container_id for t in self.core.tasks}) == sum(
+            len(f.tasks) for f in self.core.frameworks.values()
+        )
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:  # writes first, as the shell does
+            if isinstance(effect, Put):
+                self.store[effect.key] = effect.value
+            elif isinstance(effect, Delete):
+                self.store.pop(effect.key, None)
+        for effect in effects:
+            self._act(effect)
+
+    def _tell(self, task_id: str, uuid: str, state: str) -> None:
+        told = self._told.setdefault(task_id, {})
+        assert uuid in told or not any(map(is_terminal, told.values())), f"{state} after {told}"
+        told[uuid] = state
+
+    def _act(self, effect: Effect) -> None:
+        match effect:
+            case Put() | Delete():
+                pass
+            case SetTimer(key, at):
+                self.timers[key] = at
+            case CancelTimer(key):
+                self.timers.pop(key, None)
+            case Send(call):
+                assert self.core.connected or not isinstance(call, StatusUpdate), "speaks to nobody"
+                self.calls.append(call)
+                if isinstance(call, StatusUpdate) and call.status.uuid:
+                    self._tell(call.status.task_id.value, call.status.uuid, call.status.state)
+            case Fetch(place):
+                self.fetching.add(place.container_id)
+            case CancelFetch(container_id):
+                self.fetching.discard(container_id)
+            case StartProcess(place):
+                assert place.container_id not in self.ever_started, "started twice"
+                self.starting.append(place.container_id)
+            case SignalTask(container_id, force):
+                self.signals.append((container_id, force))
+            case RemoveSandbox(place):
+                assert place.container_id not in self.running
+                self.removed.append(place.container_id)
+            case Reconnect():
+                self.reconnects += 1
+            case Exit():
+                self.exited = True
+            case _:
+                raise AssertionError(f"unknown effect {effect}")

@@ -1,0 +1,395 @@
+"""A master's core with hand-driven frameworks and agents around it, and the invariants of its books."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
+from headrace.mesos.master import calls
+from headrace.mesos.master.books import Settings
+from headrace.mesos.master.core import MasterCore
+from headrace.mesos.master.effects import (
+    Answer,
+    CloseAgent,
+    CloseFramework,
+    OffersEvent,
+    SendToAgent,
+    SendToFramework,
+)
+from headrace.mesos.master.events import (
+    AgentCalled,
+    AgentRegisters,
+    AgentStreamClosed,
+    FrameworkCalled,
+    FrameworkStreamClosed,
+    FrameworkSubscribes,
+    MasterEvent,
+    Started,
+)
+from headrace.mesos.messages.agent_link import (
+    AgentEvent,
+    KnownTask,
+    Ping,
+    Pong,
+    Register,
+    Registered,
+    RunTasks,
+    StatusUpdate,
+)
+from headrace.mesos.messages.common import (
+    AgentID,
+    AgentInfo,
+    Capability,
+    CommandInfo,
+    FrameworkID,
+    FrameworkInfo,
+    MasterInfo,
+    Offer,
+    TaskID,
+    TaskInfo,
+    TaskStatus,
+    is_terminal,
+)
+from headrace.mesos.messages.scheduler import Call, Event, Subscribe
+from headrace.mesos.resources import EMPTY, Resources
+
+CAPABILITIES = ("MULTI_ROLE", "RESERVATION_REFINEMENT")
+
+
+def framework_info(
+    name: str = "fw",
+    *,
+    roles: Iterable[str] = ("test",),
+    capabilities: Iterable[str] = CAPABILITIES,
+    failover_timeout: float = 60.0,
+    **more: Any,
+) -> FrameworkInfo:
+    return FrameworkInfo(
+        "root",
+        name,
+        failover_timeout=failover_timeout,
+        roles=list(roles),
+        capabilities=[Capability(c) for c in capabilities],
+        **more,
+    )
+
+
+def agent_info(hostname: str = "h1", port: int = 5051, **amounts: float) -> AgentInfo:
+    return AgentInfo(hostname, port, Resources.of(**(amounts or {"cpus": 8, "mem": 8192})).messages())
+
+
+class FakeAgent:
+    """What an agent process would hold and say."""
+
+    def __init__(self, world: World, info: AgentInfo) -> None:
+        self.world = world
+        self.info = info
+        self.id: str | None = None
+        self.stream: str | None = None
+        self.events: list[AgentEvent] = []
+        self.tasks: dict[str, tuple[FrameworkInfo, TaskInfo, TaskStatus]] = {}
+        self.answers_pings = True
+
+    def register(self, ip: str = "10.0.0.1") -> None:
+        self.stream = self.world.new_stream()
+        self.world.agents[self.stream] = self
+        known = [
+            KnownTask(framework.id or FrameworkID(""), info, status) for framework, info, status in self.tasks.values()
+        ]
+        infos = {framework.id: framework for framework, _, _ in self.tasks.values()}
+        register = Register(self.info, "0.1", AgentID(self.id) if self.id else None, list(infos.values()), known)
+        self.world.feed(AgentRegisters(self.stream, register, ip))
+
+    def hear(self, event: AgentEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, RunTasks):
+            for info in event.tasks:
+                staging = TaskStatus(info.task_id, "TASK_STAGING")
+                self.tasks[info.task_id.value] = (event.framework, info, staging)
+        elif isinstance(event, Registered):
+            self.id = event.agent_id.value
+        elif isinstance(event, Ping) and self.answers_pings and self.stream is not None:
+            self.world.later.append(AgentCalled(self.stream, [Pong()]))
+
+    def status(self, task_id: str, state: str, **more: Any) -> TaskStatus:
+        return TaskStatus(
+            TaskID(task_id),
+            state,
+            agent_id=AgentID(self.id or ""),
+            timestamp=self.world.now,
+            uuid=self.world.new_uuid(),
+            **more,
+        )
+
+    def update(self, task_id: str, state: str, **more: Any) -> TaskStatus:
+        framework, info, _ = self.tasks[task_id]
+        status = self.status(task_id, state, **more)
+        self.tasks[task_id] = (framework, info, status)
+        if self.stream is not None:
+            self.world.feed(AgentCalled(self.stream, [StatusUpdate(framework.id or FrameworkID(""), status, state)]))
+        return status
+
+    def call(self, *said: Any) -> None:
+        assert self.stream is not None
+        self.world.feed(AgentCalled(self.stream, list(said)))
+
+    def disconnect(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            del self.world.agents[stream]
+            self.world.feed(AgentStreamClosed(stream))
+
+    def heard(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class FakeFramework:
+    """What a scheduler process would hold and say."""
+
+    def __init__(self, world: World, info: FrameworkInfo) -> None:
+        self.world = world
+        self.info = info
+        self.id = ""
+        self.stream: str | None = None
+        self.events: list[Event] = []
+        self.offers: dict[str, Offer] = {}
+
+    def subscribe(self, suppressed: Iterable[str] = ()) -> None:
+        self.stream = self.world.new_stream()
+        self.world.frameworks[self.stream] = self
+        info = msgspec.structs.replace(self.info, id=FrameworkID(self.id)) if self.id else self.info
+        self.world.feed(FrameworkSubscribes(self.stream, Subscribe(info, suppressed_roles=list(suppressed))))
+
+    def hear(self, event: Event) -> None:
+        self.events.append(event)
+        if event.subscribed is not None:
+            self.id = event.subscribed.framework_id.value
+        for offer in event.offers.offers if event.offers is not None else ():
+            self.offers[offer.id.value] = offer
+        if event.rescind is not None:
+            self.offers.pop(event.rescind.offer_id.value, None)
+
+    def call(self, kind: str, **body: Any) -> Answer:
+        """A call from JSON-like data, as a client would send it."""
+        raw = {"type": kind, "framework_id": {"value": self.id}, **body}
+        call = calls.read(msgspec.json.encode(raw))
+        return self.world.ask(self.stream or "", call)
+
+    def accept(self, *tasks: dict[str, Any], offers: Iterable[str] | None = None, refuse: float = 0.0) -> Answer:
+        ids = list(offers if offers is not None else list(self.offers)[:1])
+        operations = [{"type": "LAUNCH", "launch": {"task_infos": list(tasks)}}] if tasks else []
+        for offer_id in ids:
+            self.offers.pop(offer_id, None)
+        return self.call(
+            "ACCEPT",
+            accept={
+                "offer_ids": [{"value": i} for i in ids],
+                "operations": operations,
+                "filters": {"refuse_seconds": refuse},
+            },
+        )
+
+    def task(self, task_id: str, agent: FakeAgent, **more: Any) -> dict[str, Any]:
+        resources = more.pop("resources", {"cpus": 1, "mem": 32})
+        return {
+            "name": task_id,
+            "task_id": {"value": task_id},
+            "agent_id": {"value": agent.id},
+            "resources": msgspec.to_builtins(Resources.of(**resources).messages()),
+            "command": msgspec.to_builtins(CommandInfo("true")),
+            **more,
+        }
+
+    def decline(self, *offers: str, refuse: float | None = None) -> Answer:
+        for offer_id in offers:
+            self.offers.pop(offer_id, None)
+        filters = {"filters": {"refuse_seconds": refuse}} if refuse is not None else {}
+        return self.call("DECLINE", decline={"offer_ids": [{"value": i} for i in offers], **filters})
+
+    def acknowledge(self, status: TaskStatus) -> Answer:
+        assert status.agent_id is not None
+        return self.call(
+            "ACKNOWLEDGE",
+            acknowledge={
+                "agent_id": {"value": status.agent_id.value},
+                "task_id": {"value": status.task_id.value},
+                "uuid": status.uuid,
+            },
+        )
+
+    def disconnect(self) -> None:
+        stream, self.stream = self.stream, None
+        self.offers.clear()
+        if stream is not None:
+            del self.world.frameworks[stream]
+            self.world.feed(FrameworkStreamClosed(stream))
+
+    @property
+    def statuses(self) -> list[TaskStatus]:
+        return [event.update.status for event in self.events if event.update is not None]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.type for event in self.events]
+
+    def take(self) -> list[Event]:
+        """What was heard since the last time."""
+        events, self.events = self.events, []
+        return events
+
+
+class World:
+    """One master, its store and its clock. Every event is followed by a check of the invariants."""
+
+    def __init__(
+        self, settings: Settings | None = None, content: dict[str, bytes] | None = None, name: str = "m"
+    ) -> None:
+        self.now = 1000.0
+        self.settings = settings or Settings()
+        self.store: dict[str, bytes] = dict(content or {})
+        self.frameworks: dict[str, FakeFramework] = {}
+        self.agents: dict[str, FakeAgent] = {}
+        self.timers: dict[str, float] = {}
+        self.answers: dict[int, Answer] = {}
+        self.closed: list[str] = []
+        self.later: list[MasterEvent] = []
+        self._numbers = itertools.count(1)
+        self._start(name)
+
+    def _start(self, name: str) -> None:
+        self.core = MasterCore(MasterInfo(name, 16777343, 5050), self.settings)
+        self.feed(Started(dict(self.store)))
+
+    def restart(self, name: str = "n") -> None:
+        """SIGKILL and a new master on the same store: streams and timers are gone."""
+        for agent in self.agents.values():
+            agent.stream = None
+        for framework in self.frameworks.values():
+            framework.stream = None
+            framework.offers.clear()
+        self.frameworks.clear()
+        self.agents.clear()
+        self.timers.clear()
+        self._start(name)
+
+    @property
+    def books(self) -> Any:
+        return self.core.books
+
+    def new_stream(self) -> str:
+        return f"stream-{next(self._numbers)}"
+
+    def new_uuid(self) -> str:
+        return base64.b64encode(next(self._numbers).to_bytes(16, "big")).decode()
+
+    def agent(self, hostname: str = "h1", port: int = 5051, **amounts: float) -> FakeAgent:
+        agent = FakeAgent(self, agent_info(hostname, port, **amounts))
+        agent.register()
+        return agent
+
+    def framework(self, name: str = "fw", **more: Any) -> FakeFramework:
+        framework = FakeFramework(self, framework_info(name, **more))
+        framework.subscribe()
+        return framework
+
+    def feed(self, event: MasterEvent) -> list[Effect]:
+        effects = self.core.handle(event, self.now)
+        for effect in effects:
+            if isinstance(effect, Put):
+                self.store[effect.key] = effect.value
+            elif isinstance(effect, Delete):
+                self.store.pop(effect.key, None)
+        for effect in effects:
+            self._perform(effect)
+        validate(self.core)
+        later, self.later = self.later, []
+        for answer in later:
+            self.feed(answer)
+        return effects
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case SetTimer(key, at):
+                self.timers[key] = at
+            case CancelTimer(key):
+                self.timers.pop(key, None)
+            case Reply(to, value):
+                self.answers[to] = value
+            case SendToFramework(stream, event) if stream in self.frameworks:
+                self.frameworks[stream].hear(_decoded(event))
+            case SendToAgent(stream, message) if stream in self.agents:
+                self.agents[stream].hear(message)
+            case CloseFramework(stream):
+                self.closed.append(stream)
+                if party := self.frameworks.pop(stream, None):
+                    party.stream = None if party.stream == stream else party.stream
+            case CloseAgent(stream):
+                self.closed.append(stream)
+                if agent := self.agents.pop(stream, None):
+                    agent.stream = None if agent.stream == stream else agent.stream
+
+    def ask(self, stream: str, call: Call) -> Answer:
+        number = next(self._numbers)
+        self.feed(FrameworkCalled(number, stream, call))
+        return self.answers.pop(number)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; timers fire in order."""
+        end = self.now + seconds
+        while due := [(at, key) for key, at in self.timers.items() if at <= end]:
+            at, key = min(due)
+            del self.timers[key]
+            self.now = max(self.now, at)
+            self.feed(TimerFired(key))
+        self.now = end
+
+
+def _decoded(event: Event | OffersEvent) -> Event:
+    return msgspec.json.decode(msgspec.json.encode(event), type=Event)
+
+
+def validate(core: MasterCore) -> None:
+    """Every resource is counted exactly once, and everything that refers to something else finds it."""
+    books = core.books
+    books.allocator.validate()
+    for agent in books.agents.values():
+        held = EMPTY
+        for task in agent.tasks.values():
+            assert books.frameworks[task.framework_id].tasks[task.id] is task
+            assert task.agent_id == agent.id
+            assert task.holds != is_terminal(task.state)
+            if task.holds:
+                held = _disjoint_sum(held, task.resources)
+        for offer in agent.offers.values():
+            assert books.offers[offer.id] is offer
+            held = _disjoint_sum(held, offer.resources)
+        assert agent.connected or not agent.offers
+        assert agent.total.contains(held), f"{agent.id}: {held} of {agent.total}"
+        owned = agent.used()
+        for offer in agent.offers.values():
+            owner = (offer.framework_id, offer.role)
+            owned[owner] = owned.get(owner, EMPTY) + offer.resources
+        assert books.allocator.held(agent.id) == {owner: resources for owner, resources in owned.items() if resources}
+    for framework in books.frameworks.values():
+        assert framework.connected or not framework.offers
+        for offer in framework.offers.values():
+            assert books.agents[offer.agent_id].offers[offer.id] is offer
+            assert offer.role in framework.roles
+        for task in framework.tasks.values():
+            assert books.agents[task.agent_id].tasks[task.key] is task
+        assert not framework.tasks.keys() & framework.unreachable.keys()
+    assert sum(len(f.offers) for f in books.frameworks.values()) == len(books.offers)
+    assert books.awaited <= books.absent.keys()
+    assert not books.agents.keys() & books.absent.keys()
+    assert not books.agents.keys() & books.removed.keys()
+
+
+def _disjoint_sum(one: Resources, other: Resources) -> Resources:
+    for name, spans in other.ranges.items():
+        assert Resources(ranges={name: spans}) == Resources(ranges={name: spans}) - Resources(ranges=one.ranges)
+    return one + other

@@ -1,0 +1,330 @@
+"""What is refused, in which words, and that nothing is lost by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from headrace.mesos.master import calls, validation
+from headrace.mesos.messages.agent_link import RunTasks
+from headrace.mesos.messages.common import Capability, FrameworkInfo
+from tests.unit.mesos.master.master_world import FakeFramework, World, framework_info
+
+MULTI = [Capability("MULTI_ROLE")]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "Failed to parse body into JSON: syntax error at line 1 near: "),
+        (b"[1]", "Failed to convert JSON into Call protobuf: Expecting a JSON object"),
+        (b"{}", "Failed to validate scheduler::Call: Expecting 'type' to be present"),
+        (b'{"type":"FOO"}', "Failed to validate scheduler::Call: Expecting 'type' to be present"),
+        (
+            b'{"type":"UNKNOWN","framework_id":{"value":"f"}}',
+            "Failed to validate scheduler::Call: Expecting 'type' to be present",
+        ),
+        (b'{"type":"SUBSCRIBE"}', "Failed to validate scheduler::Call: Expecting 'subscribe' to be present"),
+        (
+            b'{"type":"SUBSCRIBE","subscribe":{}}',
+            "Failed to convert JSON into Call protobuf: Missing required fields: subscribe.framework_info",
+        ),
+        (
+            b'{"type":"SUBSCRIBE","subscribe":{"framework_info":{"name":"x"}}}',
+            "Failed to convert JSON into Call protobuf: Missing required fields: subscribe.framework_info.user",
+        ),
+        (
+            b'{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"x","id":{"value":"a"}}}}',
+            "Failed to validate scheduler::Call: 'framework_id' differs from 'subscribe.framework_info.id'",
+        ),
+        (b'{"type":"REVIVE"}', "Failed to validate scheduler::Call: Expecting 'framework_id' to be present"),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"}}',
+            "Failed to validate scheduler::Call: Expecting 'accept' to be present",
+        ),
+        (
+            b'{"type":"ACKNOWLEDGE","framework_id":{"value":"f"},"acknowledge":{"agent_id":{"value":"x"},'
+            b'"task_id":{"value":"y"},"uuid":"bm90LWEtdXVpZA=="}}',
+            "Failed to validate scheduler::Call: Not a valid UUID",
+        ),
+        (
+            b'{"type":"ACKNOWLEDGE","framework_id":{"value":"f"},"acknowledge":{"agent_id":{"value":"x"},'
+            b'"task_id":{"value":"y"},"uuid":"***"}}',
+            "Failed to convert JSON into Call protobuf: "
+            "Failed to base64 decode bytes field 'uuid': Invalid character '*'",
+        ),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"LAUNCH","launch":'
+            b'{"task_infos":[{"name":"t","task_id":{"value":"t"},"agent_id":{"value":"a"},"executor":{}}]}}]}}',
+            "Failed to convert JSON into Call protobuf: Missing required fields: "
+            "accept.operations[0].launch.task_infos[0].executor.executor_id",
+        ),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"LAUNCH"}]}}',
+            "Failed to validate scheduler::Call: Expecting 'accept.operations[0].launch' to be present",
+        ),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"FOO"}]}}',
+            "Failed to validate scheduler::Call: Expecting 'accept.operations[0].type' to be present",
+        ),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"RESERVE","reserve":{}}]}}',
+            "Failed to validate scheduler::Call: 'accept.operations[0].type': "
+            "this master does not support RESERVE; use LAUNCH",
+        ),
+        (
+            b'{"type":"KILL","framework_id":{"value":"f"},"kill":{"task_id":{"value":7}}}',
+            "Failed to convert JSON into Call protobuf: Expected `str`, got `int` - at `$.kill.task_id.value`",
+        ),
+    ],
+)
+def test_malformed_calls(body: bytes, text: str) -> None:
+    with pytest.raises(calls.CallError) as caught:
+        calls.read(body)
+    assert str(caught.value) == text
+
+
+def test_every_unset_field_may_be_null() -> None:
+    names = [*calls.BODIES.values(), "revive", "suppress"]
+    body = {"type": "REVIVE", "framework_id": {"value": "f"}, **dict.fromkeys(names)}
+    assert calls.read(msgspec.json.encode(body)).type == "REVIVE"
+    task = {"name": "t", "task_id": {"value": "t"}, "agent_id": {"value": "a"}, "executor": None, "labels": None}
+    accept = {"offer_ids": None, "filters": None, "operations": [{"type": "LAUNCH", "launch": {"task_infos": [task]}}]}
+    assert calls.read(msgspec.json.encode({**body, "type": "ACCEPT", "accept": accept})).accept is not None
+
+
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        (
+            FrameworkInfo("u", "x", roles=["a b"], capabilities=MULTI),
+            "'FrameworkInfo.roles' contains invalid role: "
+            "Role component 'a b' is invalid because it contains backspace or whitespace",
+        ),
+        (
+            FrameworkInfo("u", "x", roles=["test"], role="test", capabilities=MULTI),
+            "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable",
+        ),
+        (
+            FrameworkInfo("u", "x", roles=["test"]),
+            "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
+        ),
+        (
+            FrameworkInfo("u", "x", roles=["test", "test"], capabilities=MULTI),
+            "'FrameworkInfo.roles' contains duplicate items: { test }",
+        ),
+        (FrameworkInfo("u", "x", failover_timeout=1e300), "The framework failover_timeout (1e+300) is invalid"),
+        (FrameworkInfo("", "x", failover_timeout=-1.0), None),
+        (FrameworkInfo("u", "x"), None),
+        (FrameworkInfo("u", "x", role="a/b"), None),
+        (
+            FrameworkInfo("u", "x", role="a//b"),
+            "'FrameworkInfo.role' is not a valid role: Role 'a//b' cannot contain two adjacent slashes",
+        ),
+    ],
+)
+def test_frameworks(info: FrameworkInfo, text: str | None) -> None:
+    assert validation.framework(info, (), None) == text
+
+
+@pytest.mark.parametrize("role", ["", "/a", "a/", ".", "a/..", "-a", "a\tb", "a/*"])
+def test_what_is_no_role(role: str) -> None:
+    assert validation.role(role)
+
+
+@pytest.mark.parametrize("role", ["*", "a", "a-b", "a/b/c", "ä"])
+def test_what_is_a_role(role: str) -> None:
+    assert validation.role(role) is None
+
+
+BAD_TASKS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"resources": {"cpus": 1000, "mem": 32}},
+        "Total resources cpus(allocated: test):1000; mem(allocated: test):32 required by task and its executor "
+        "is more than available cpus(allocated: test):8; mem(allocated: test):8192",
+    ),
+    ({"resources": {}}, "Task uses no resources"),
+    ({"command": None}, "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"),
+    ({"task_id": {"value": "a/b"}}, "'a/b' contains invalid characters"),
+    ({"task_id": {"value": ""}}, "ID must not be empty"),
+    ({"task_id": {"value": ".."}}, "'..' is disallowed"),
+    ({"task_id": {"value": "x" * 256}}, "ID must not be greater than 255 characters"),
+    ({"agent_id": {"value": "other-S1"}}, "Task uses invalid agent other-S1 while agent m-S0 is expected"),
+    ({"kill_policy": {"grace_period": {"nanoseconds": -5}}}, "Task's 'kill_policy.grace_period' must be non-negative"),
+    ({"max_completion_time": {"nanoseconds": -1}}, "Task's `max_completion_time` must be non-negative"),
+    (
+        {"health_check": {"type": "HTTP"}},
+        "Task uses invalid health check: Expecting 'http' to be set for HTTP health check",
+    ),
+    (
+        {"command": None, "executor": {"executor_id": {"value": "e"}, "framework_id": {"value": "zzz"}}},
+        "ExecutorInfo has an invalid FrameworkID (Actual: zzz vs Expected: m-0000)",
+    ),
+    (
+        {"command": None, "executor": {"executor_id": {"value": "e"}}},
+        "Custom executors are not supported by this master; give a command",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "text"), BAD_TASKS, ids=[text[:30] for _, text in BAD_TASKS])
+def test_bad_tasks_are_errors_and_their_offer_comes_back(change: dict[str, Any], text: str) -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    resources = change.pop("resources", None)
+    task = framework.task("t1", agent, **({"resources": resources} if resources is not None else {})) | change
+    framework.accept(task)
+    (status,) = framework.statuses
+    assert (status.state, status.reason, status.source) == ("TASK_ERROR", "REASON_TASK_INVALID", "SOURCE_MASTER")
+    assert (status.message, status.uuid) == (text, None)
+    assert not agent.heard(RunTasks)
+    world.advance(1)
+    assert len(framework.offers) == 1
+
+
+def raw_resource(name: str, value: float, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "SCALAR", "scalar": {"value": value}, **more}
+
+
+@pytest.mark.parametrize(
+    ("resources", "text"),
+    [
+        ([raw_resource("cpus", -1)], "Resource 'cpus:-1' is invalid: Invalid scalar resource: value <= 0"),
+        (
+            [raw_resource("cpus", 0.1, allocation_info={"role": "zzz"})],
+            "Total resources cpus(allocated: zzz):0.1 required by task and its executor "
+            "is more than available cpus(allocated: test):8; mem(allocated: test):8192",
+        ),
+        (
+            [raw_resource("cpus", 1, reservations=[{"type": "STATIC", "role": "test"}])],
+            "Resource 'cpus:1' is invalid: Reservations are not supported by this master",
+        ),
+        (
+            [{"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 5, "end": 4}]}}],
+            "Resource 'ports:[5-4]' is invalid: Invalid ranges resource: begin > end or begin < 0",
+        ),
+    ],
+)
+def test_bad_resources(resources: list[dict[str, Any]], text: str) -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent) | {"resources": resources})
+    assert framework.statuses[0].message == text
+
+
+def test_zero_of_a_resource_is_accepted() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent) | {"resources": [raw_resource("cpus", 0), raw_resource("mem", 32)]})
+    assert len(agent.heard(RunTasks)) == 1
+
+
+def test_of_two_tasks_with_one_id_the_first_runs() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent), framework.task("t1", agent))
+    assert [status.message for status in framework.statuses] == ["Task has duplicate ID: t1"]
+    assert len(agent.heard(RunTasks)[0].tasks) == 1
+
+
+def test_tasks_of_one_launch_share_the_offer() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    big = {"cpus": 5, "mem": 32}
+    framework.accept(framework.task("t1", agent, resources=big), framework.task("t2", agent, resources=big))
+    assert [task.task_id.value for task in agent.heard(RunTasks)[0].tasks] == ["t1"]
+    assert "more than available cpus(allocated: test):3" in (framework.statuses[0].message or "")
+
+
+def lost(framework: FakeFramework) -> str:
+    (status,) = framework.statuses
+    assert (status.state, status.reason) == ("TASK_LOST", "REASON_INVALID_OFFERS")
+    return (status.message or "").removeprefix("Task launched with invalid offers: ")
+
+
+def test_unknown_offers_lose_the_task() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    assert framework.accept(framework.task("t", agent), offers=["no-such-offer"]).status == 202
+    assert lost(framework) == "Offer no-such-offer is no longer valid"
+
+
+def test_no_offers_lose_the_task() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t", agent), offers=[])
+    assert lost(framework) == "No offers specified"
+    framework.take()
+    assert framework.accept(offers=[]).status == 202
+    assert not framework.events
+
+
+def test_offers_of_two_agents_lose_the_task_and_come_back() -> None:
+    world = World()
+    agent, other = world.agent(), world.agent(port=5052)
+    framework = world.framework()
+    first, second = framework.offers
+    framework.accept(framework.task("t", agent), offers=[first, second])
+    assert lost(framework) == (
+        f"Aggregated offers must belong to one single agent. Offer {second} uses agent {other.id} and agent {agent.id}"
+    )
+    world.advance(1)
+    assert len(framework.offers) == 2
+
+
+def test_an_offer_given_twice_loses_the_task() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    (offer,) = framework.offers
+    framework.accept(framework.task("t", agent), offers=[offer, offer])
+    assert lost(framework) == f"Duplicate offer {offer} in offer list"
+
+
+def test_a_partition_aware_framework_gets_task_dropped() -> None:
+    world = World()
+    agent = world.agent()
+    framework = world.framework(capabilities=("MULTI_ROLE", "PARTITION_AWARE"))
+    framework.accept(framework.task("t", agent), offers=["x"])
+    assert framework.statuses[0].state == "TASK_DROPPED"
+
+
+def test_the_offer_of_another_framework_can_not_be_used() -> None:
+    world = World()
+    agent, owner = world.agent(), world.framework("owner")
+    thief = world.framework("thief")
+    (offer,) = owner.offers
+    thief.accept(thief.task("t", agent), offers=[offer])
+    assert lost(thief) == f"Offer {offer} is no longer valid"
+    assert offer in world.books.offers
+
+
+def test_launch_group_is_refused_with_a_reason() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    group = {"executor": {"executor_id": {"value": "e"}}, "task_group": {"tasks": [framework.task("t1", agent)]}}
+    accept = {
+        "offer_ids": [{"value": offer} for offer in framework.offers],
+        "operations": [{"type": "LAUNCH_GROUP", "launch_group": group}],
+    }
+    assert framework.call("ACCEPT", accept=accept).status == 202
+    (status,) = framework.statuses
+    assert (status.state, status.reason) == ("TASK_ERROR", "REASON_TASK_GROUP_INVALID")
+
+
+def test_an_operation_that_is_not_supported_changes_nothing() -> None:
+    world = World()
+    world.agent()
+    framework = world.framework()
+    before = dict(world.books.offers)
+    with pytest.raises(calls.CallError, match="does not support CREATE"):
+        framework.call(
+            "ACCEPT",
+            accept={"offer_ids": [{"value": o} for o in before], "operations": [{"type": "CREATE", "create": {}}]},
+        )
+    assert world.books.offers == before
+
+
+def test_offer_constraints_are_refused_rather_than_ignored() -> None:
+    assert "offer_constraints" in (validation.framework(framework_info(), (), {"role_constraints": {}}) or "")
