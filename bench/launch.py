@@ -43,7 +43,7 @@ class Launcher:
         self._http = HttpClient()
         info = FrameworkInfo(user="root", name="bench", roles=["*"], capabilities=[Capability("MULTI_ROLE")])
         self._client = SchedulerClient(master, info, self._on_event, http=self._http, clock=SystemClock())
-        self._offers: asyncio.Queue[Offer] = asyncio.Queue()
+        self._offers: dict[str, Offer] = {}
         self._running: dict[str, float] = {}
         self._ended: set[str] = set()
         self._changed = asyncio.Event()
@@ -61,16 +61,20 @@ class Launcher:
 
     async def launch(self, count: int, command: str) -> list[float]:
         """Launch ``count`` tasks in one ACCEPT; returns for each the seconds from ACCEPT to TASK_RUNNING."""
-        offer = await asyncio.wait_for(self._offers.get(), 10)
+        await self._until(lambda: self._offers)
+        offers, self._offers = list(self._offers.values()), {}
         names = [f"bench-{self._count + i}" for i in range(count)]
         self._count += count
         tasks = [
-            TaskInfo(n, TaskID(n), offer.agent_id, EACH.messages(), command=CommandInfo(value=command)) for n in names
+            TaskInfo(n, TaskID(n), offers[0].agent_id, EACH.messages(), command=CommandInfo(value=command))
+            for n in names
         ]
         launch = scheduler.Operation("LAUNCH", launch=scheduler.Launch(tasks))
         began = time.perf_counter()
-        self._client.call(scheduler.Call("ACCEPT", accept=scheduler.Accept([offer.id], [launch], Filters(0))))
-        await self._until(lambda: all(name in self._running for name in names))
+        self._client.call(
+            scheduler.Call("ACCEPT", accept=scheduler.Accept([offer.id for offer in offers], [launch], Filters(0)))
+        )
+        await self._until(lambda: self._running.keys() >= set(names))
         took = [self._running[name] - began for name in names]
         return took
 
@@ -91,7 +95,10 @@ class Launcher:
         if isinstance(event, Received):
             if event.event.offers is not None:
                 for offer in event.event.offers.offers:
-                    self._offers.put_nowait(offer)
+                    self._offers[offer.id.value] = offer
+                self._changed.set()
+            if event.event.rescind is not None:
+                self._offers.pop(event.event.rescind.offer_id.value, None)
             if event.event.update is not None:
                 self._update(event.event.update.status)
 

@@ -56,13 +56,19 @@ class Cluster(msgspec.Struct, frozen=True):
         """Whether only this machine is to reach it."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
-    def job_manager_options(self, *, driver_url: str, token_file: str, tmp: str, rpc_ports: str) -> FlinkOptions:
+    @property
+    def highly_available(self) -> bool:
+        """Whether Flink keeps jobs and the JobManager's address where its successor finds them."""
+        kind = self.flink.get("high-availability.type") or self.flink.get("high-availability") or "NONE"
+        return kind.upper() != "NONE"
+
+    def job_manager_options(self, *, driver_url: str, token_file: str, tmp: str) -> FlinkOptions:
         """The JobManager's configuration."""
         rest = str(self.rest_port)
         own: FlinkOptions = {
             "headrace.driver.url": driver_url,
             "headrace.driver.token-file": token_file,
-            "headrace.rpc.ports": rpc_ports,
+            "headrace.rpc.ports": str(self.rpc_port),
             "headrace.sql.warm-up": self.given.get("headrace.sql.warm-up", "false"),
             "jobmanager.rpc.address": self.host,
             "rest.address": self.host,

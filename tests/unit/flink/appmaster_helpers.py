@@ -65,13 +65,13 @@ def status(worker_id: str, state: str, *, uuid: str | None = "dXVpZA==", agent: 
     return TaskStatus(TaskID(worker_id), state, agent_id=AgentID(agent), uuid=uuid)
 
 
-def make(recovered: Recovered | None = None) -> ApplicationMaster:
-    return ApplicationMaster(recovered or Recovered(), TEMPLATE, refuse_seconds=120.0)
+def make(recovered: Recovered | None = None, *, keep_workers: bool = False) -> ApplicationMaster:
+    return ApplicationMaster(recovered or Recovered(), TEMPLATE, refuse_seconds=120.0, keep_workers=keep_workers)
 
 
-def running(workers: Sequence[Worker] = ()) -> ApplicationMaster:
+def running(workers: Sequence[Worker] = (), *, keep_workers: bool = False) -> ApplicationMaster:
     """A core that was started again with these workers, is connected, and has its JobManager and driver."""
-    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 5000, list(workers)))
+    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 5000, list(workers)), keep_workers=keep_workers)
     drive(core, events.Started(job_manager_alive=True), events.MasterConnected("fw"))
     return core
 

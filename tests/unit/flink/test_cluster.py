@@ -37,7 +37,7 @@ SEED_MARATHON = arguments_of(
 
 def job_manager_options(arguments: list[str], environment: dict[str, str]) -> dict[str, str]:
     cluster = resolve(parse_arguments(arguments), environment, "me")
-    return cluster.job_manager_options(driver_url="http://x/driver/v1", token_file="/t", tmp="/t/tmp", rpc_ports="0")
+    return cluster.job_manager_options(driver_url="http://x/driver/v1", token_file="/t", tmp="/t/tmp")
 
 
 def test_first_seed() -> None:
@@ -68,6 +68,19 @@ def test_general_seed() -> None:
 def test_marathon_seed_fits_its_task() -> None:
     cluster = resolve(parse_arguments(SEED_MARATHON), MARATHON, "me")
     assert cluster.job_manager_memory.process < 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, False),
+        ({"high-availability.type": "NONE"}, False),
+        ({"high-availability.type": "zookeeper"}, True),
+        ({"high-availability": "zookeeper"}, True),
+    ],
+)
+def test_high_availability(given: dict[str, str], expected: bool) -> None:
+    assert resolve({"mesos.master": "m:1", **given}, {}, "me").highly_available is expected
 
 
 def test_marathons_port_is_taken_for_rest() -> None:

@@ -28,7 +28,7 @@ GATHERED = TimerFired(GATHER_TIMER)
 
 def test_first_start_starts_a_job_manager() -> None:
     effects = drive(make(), events.Started(job_manager_alive=False))
-    assert of(effects, StartJobManager) == [StartJobManager(1, 0)]
+    assert of(effects, StartJobManager) == [StartJobManager(1)]
     assert [put.key for put in of(effects, Put)] == ["generation", "job-manager"]
 
 
@@ -241,16 +241,16 @@ def test_same_attempt_keeps_everything() -> None:
     assert not of(effects, Delete)  # type: ignore[arg-type]
 
 
-def test_new_attempt_at_the_same_address_keeps_what_was_launched() -> None:
-    core = running([worker(1, goal=Goal.LAUNCHED), worker(2)])
-    attachment, effects = attach(core, Driver("two", DRIVER.web, DRIVER.rpc))
+def test_new_attempt_of_a_highly_available_flink_keeps_what_was_launched() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED), worker(2)], keep_workers=True)
+    attachment, effects = attach(core, Driver("two", DRIVER.web, "127.0.0.1:7000"))
     assert attachment.workers == ["taskmanager-one-00001"]
     assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00002"]  # type: ignore[arg-type]
 
 
-def test_new_attempt_elsewhere_releases_the_old() -> None:
+def test_new_attempt_releases_the_old_ones_otherwise() -> None:
     core = running([worker(1, goal=Goal.LAUNCHED)])
-    attachment, effects = attach(core, Driver("two", DRIVER.web, "127.0.0.1:7000"))
+    attachment, effects = attach(core, Driver("two", DRIVER.web, DRIVER.rpc))
     assert attachment.workers == []
     assert calls(effects, "KILL")  # type: ignore[arg-type]
 
@@ -263,14 +263,15 @@ def test_dashboard_is_shown() -> None:
 # the JobManager
 
 
-def test_dead_job_manager_is_started_again_at_its_port() -> None:
-    core = running([worker(1), worker(2, goal=Goal.LAUNCHED)])
+@pytest.mark.parametrize("keep", [True, False])
+def test_dead_job_manager_is_started_again(keep: bool) -> None:
+    core = running([worker(1), worker(2, goal=Goal.LAUNCHED)], keep_workers=keep)
     effects = drive(core, events.JobManagerEnded(1, "signal 9"), now=10)
     assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00001"]
-    assert not calls(effects, "KILL")
+    assert bool(calls(effects, "KILL")) is not keep
     (timer,) = [t for t in of(effects, SetTimer) if t.key == jobmanager.START_TIMER]
     assert 10 < timer.at <= 11
-    assert of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager) == [StartJobManager(2, 6123)]
+    assert of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager) == [StartJobManager(2)]
 
 
 def test_end_of_an_older_run_is_no_news() -> None:

@@ -39,7 +39,11 @@ _SEQUENCE_BITS = 32
 
 
 class ApplicationMaster:
-    """One cluster's decisions. ``jitter`` gives numbers in [0, 1)."""
+    """One cluster's decisions.
+
+    ``keep_workers``: Flink is highly available, so workers outlive their JobManager; otherwise they could
+    not find the next one, and have nothing that it needs. ``jitter`` gives numbers in [0, 1).
+    """
 
     def __init__(
         self,
@@ -47,11 +51,13 @@ class ApplicationMaster:
         template: TaskTemplate,
         *,
         refuse_seconds: float,
+        keep_workers: bool = False,
         show_web_ui: bool = True,
         jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.stories = Stories(objects=2000)
         self._template = template
+        self._keep_workers = keep_workers
         self._show_web_ui = show_web_ui
         self._framework_id = recovered.framework_id
         self._driver = recovered.driver
@@ -113,7 +119,7 @@ class ApplicationMaster:
             return effects
         if self._job_manager.run:
             return effects + self._job_manager_ended(self._job_manager.run, "ended while nobody watched", now)
-        return effects + self._job_manager.start(0)
+        return effects + self._job_manager.start()
 
     def _stop(self, finish: events.Finish, now: float) -> list[Effect]:
         if self._exit is not None:
@@ -143,7 +149,7 @@ class ApplicationMaster:
         if key == reconciliation.PERIODIC_TIMER:
             return self._reconciliation.everything(self._launched(), now)
         if key == jobmanager.START_TIMER:
-            return self._job_manager.start(self._rpc_port())
+            return self._job_manager.start()
         if key == jobmanager.KILL_TIMER:
             return self._job_manager.kill()
         if key == _STOP and self._exit is not None:
@@ -228,13 +234,10 @@ class ApplicationMaster:
     # the driver
 
     def _driver_attached(self, request: int, driver: Driver, now: float) -> list[Effect]:
-        """Answer with the workers that live. A JobManager at another address can't have the older ones."""
+        """Answer with the workers that live."""
         effects: list[Effect] = []
         if self._driver is None or self._driver.attempt != driver.attempt:
-            keep = self._driver is not None and self._driver.rpc == driver.rpc
-            for worker in self._workers.all():
-                if worker.goal is Goal.NEW or (worker.goal is Goal.LAUNCHED and not keep):
-                    effects += self._drop(worker, "asked for by an earlier JobManager", now)
+            effects += self._drop_orphans("asked for by an earlier JobManager", now)
         if self._driver != driver:
             effects.append(records.put_driver(driver))
         self._driver = driver
@@ -264,6 +267,11 @@ class ApplicationMaster:
             return [self._workers.remove(worker.id), *self._supply(now)]
         effects = self._reconciliation.answered(worker.id)
         return [self._workers.release(worker), CancelTimer(_LAUNCH + worker.id), *effects, *self._kill(worker.id, now)]
+
+    def _drop_orphans(self, why: str, now: float) -> list[Effect]:
+        """Drop what the next JobManager can't use."""
+        orphans = self._workers.demand + ([] if self._keep_workers else self._workers.of(Goal.LAUNCHED))
+        return [effect for worker in orphans for effect in self._drop(worker, why, now)]
 
     def _tell(self, kind: str, worker_id: str, reason: str) -> TellDriver:
         self._sequence += 1
@@ -316,17 +324,11 @@ class ApplicationMaster:
         effects = self._job_manager.ended(self._driver_run == run, now)
         if self._exit is not None:
             return effects + self._finish_if_done()
-        for worker in self._workers.demand:
-            effects += self._drop(worker, "its JobManager has ended", now)
+        effects += self._drop_orphans("its JobManager has ended", now)
         if self._job_manager.hopeless:
             why = f"the JobManager does not start: {how}; see jobmanager.log and jobmanager.err in the sandbox"
             effects += self._stop(events.Finish(EXIT_JOB_MANAGER, why), now)
         return effects
-
-    def _rpc_port(self) -> int:
-        """Where the JobManager was: there its TaskManagers look for it."""
-        port = self._driver.rpc.rpartition(":")[2] if self._driver else ""
-        return int(port) if port.isdigit() else 0
 
     # for people
 

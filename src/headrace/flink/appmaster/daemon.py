@@ -190,6 +190,7 @@ class Process:
             self._recovered,
             template,
             refuse_seconds=self._cluster.refuse_seconds,
+            keep_workers=self._cluster.highly_available,
             show_web_ui=self._cluster.web_ui,
             jitter=random.random,
         )
@@ -262,8 +263,8 @@ class Process:
                 self._client.framework = msgspec.structs.replace(self._client.framework, id=None)
             case events.LeaveMaster():
                 self._subscription.cancel()
-            case events.StartJobManager(run, rpc_port):
-                self._start_job_manager(run, rpc_port)
+            case events.StartJobManager(run):
+                self._start_job_manager(run)
             case events.SignalJobManager(run, kill):
                 self._jvm.signal(run, kill=kill)
             case events.Finish():
@@ -279,18 +280,16 @@ class Process:
         update = scheduler.UpdateFramework(framework, suppressed_roles=roles)
         self._client.call(scheduler.Call("UPDATE_FRAMEWORK", update_framework=update))
 
-    def _start_job_manager(self, run: int, rpc_port: int) -> None:
+    def _start_job_manager(self, run: int) -> None:
         cluster, directory, tmp = self._cluster, self._private / "conf", self._private / "tmp"
         for path in (directory, tmp):
             path.mkdir(mode=0o700, exist_ok=True)
         for name, port in (("jobmanager.rpc.port", cluster.rpc_port), ("rest.port", cluster.rest_port)):
             check_port_free(name, cluster.host, port)
-        ports = str(cluster.rpc_port) if cluster.rpc_port else f"{rpc_port},0" if rpc_port else "0"
         options = cluster.job_manager_options(
             driver_url=f"http://{cluster.host}:{self._server.port}/driver/v1",
             token_file=str(self._private / "driver-token"),
             tmp=str(tmp),
-            rpc_ports=ports,
         )
         conf.write_private(directory / "config.yaml", conf.render(options))
         conf.write_private(directory / "log4j.properties", conf.LOG4J)

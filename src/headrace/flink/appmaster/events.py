@@ -187,10 +187,7 @@ class TellDriver(Effect, frozen=True):
 
 
 class StartJobManager(Effect, frozen=True):
-    """Start run number ``run``, preferring the RPC port ``rpc_port`` (0: any)."""
-
     run: int
-    rpc_port: int
 
 
 class SignalJobManager(Effect, frozen=True):

@@ -42,13 +42,13 @@ class JobManagerKeeper:
         """The run of an earlier process of ours lives."""
         self.alive = True
 
-    def start(self, rpc_port: int) -> list[Effect]:
+    def start(self) -> list[Effect]:
         """Start it now."""
         if self.alive or self.stopping:
             return []
         self._record = JobManagerRecord(self._record.run + 1, self._record.failures)
         self.alive = True
-        return [records.put_job_manager(self._record), StartJobManager(self.run, rpc_port)]
+        return [records.put_job_manager(self._record), StartJobManager(self.run)]
 
     def attached(self) -> list[Effect]:
         """Its driver has attached: it works."""

@@ -58,7 +58,8 @@ def _own_rules(app: App, extras: Extras) -> Iterator[Violation]:
         if error:
             yield Violation(f"/constraints({index})", error)
     yield from _ports(app)
-    yield from _health(app)
+    if not (app.container or {}).get("docker"):
+        yield from _health(app)  # an image has ports of its own, and is refused below
     yield from _strategies(app)
     if app.labels.keys() >= {"DCOS_MIGRATION_API_VERSION"} and not app.labels.keys() >= {
         "DCOS_PACKAGE_FRAMEWORK_NAME",

@@ -231,6 +231,9 @@ class AgentCore:
         return effects
 
     def _begin_anew(self, message: str, now: float) -> list[Effect]:
+        if not self.agent_id:
+            self.stories.tell("agent", now, "refused by the master", message)
+            return []  # being new does not help; the link tries again with its back-off
         self.stories.tell("agent", now, "refused by the master; ends its tasks and comes as a new agent", message)
         self._refused = True
         self._context.connected = False

@@ -17,7 +17,7 @@ import msgspec
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
 from headrace.mesos.agent.events import LinkLost
-from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Register, Registered
+from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Refused, Register, Registered
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +151,8 @@ class MasterLink:
                 if isinstance(event, Registered):
                     silence = max(1.0, 3 * event.ping_interval)
                     self._found()
+                elif isinstance(event, Refused):
+                    log.error("the master at %s refuses this agent: %s", self._url, event.message)
             self._post(*events)
 
     async def _send_all(self, stream: ClientStream, stream_id: str) -> None:

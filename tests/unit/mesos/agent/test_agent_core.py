@@ -331,6 +331,13 @@ def test_a_refused_agent_without_tasks_comes_at_once(world: World) -> None:
     assert world.reconnects == 1
 
 
+def test_a_new_agent_that_is_refused_does_not_hurry() -> None:
+    world = World()
+    world.handle(Refused("bad attributes"))
+    assert world.reconnects == 0
+    assert world.core.registration() is not None
+
+
 @pytest.mark.parametrize("patient", [True, False])
 def test_a_shutdown_for_good(world: World, patient: bool) -> None:
     container = running(world)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from headrace.mesos.master.books import Settings
-from headrace.mesos.messages.agent_link import KillTask, Refused, ShutdownFramework, Unregister
+from headrace.mesos.messages.agent_link import KillTask, Refused, ShutdownFramework, StatusUpdate, Unregister
 from headrace.mesos.messages.common import is_terminal
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World, agent_info, framework_info
 
@@ -119,8 +119,15 @@ class MasterMachine(RuleBasedStateMachine):
         else:
             if loses:
                 agent.tasks = {t: task for t, task in agent.tasks.items() if task[2].state != "TASK_STAGING"}
-            agent.register()
+            self.register(agent)
         self.obey(agent)
+
+    def register(self, agent: FakeAgent) -> None:
+        """As a real agent does: then say again what is not acknowledged."""
+        agent.register()
+        for framework, _, status in list(agent.tasks.values()):
+            if status.uuid is not None and agent.stream is not None and framework.id is not None:
+                agent.call(StatusUpdate(framework.id, status, status.state))
 
     @precondition(lambda self: any(a.stream is not None for a in self.agents))
     @rule(n=pick)
@@ -185,7 +192,7 @@ class MasterMachine(RuleBasedStateMachine):
         for agent in self.agents:
             for _ in range(2):
                 if agent.stream is None:
-                    agent.register()
+                    self.register(agent)
                 self.obey(agent)
         for framework in list(self.frameworks):
             if framework.stream is None:

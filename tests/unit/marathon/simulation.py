@@ -1,0 +1,225 @@
+"""A core with a made-up cluster around it: no sockets, no clock but the one that tests turn."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
+from headrace.kernel.ids import numbered_ids
+from headrace.marathon import repository
+from headrace.marathon.core.books import Settings
+from headrace.marathon.core.core import MarathonCore
+from headrace.marathon.core.events import (
+    Answer,
+    CreateApp,
+    DeleteApp,
+    Origin,
+    Probe,
+    Probed,
+    Publish,
+    RestartApp,
+    SendCall,
+    Start,
+    UpdateApps,
+)
+from headrace.marathon.core.records import Instance
+from headrace.mesos.client import Connected, Received
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import (
+    AgentID,
+    AllocationInfo,
+    Attribute,
+    FrameworkID,
+    Offer,
+    OfferID,
+    Resource,
+    TaskID,
+    TaskInfo,
+    TaskStatus,
+    Text,
+)
+from headrace.mesos.resources import Resources
+
+ORIGIN = Origin("127.0.0.1", "/v2/apps")
+ROOM = Resources.of(cpus=8, mem=8192, disk=1000) + Resources(ranges={"ports": ((31000, 31999),)})
+
+
+class Cluster:
+    """A master and agents that do what the test says; the store survives ``crash``."""
+
+    def __init__(self, settings: Settings | None = None, *, connect: bool = True) -> None:
+        self.now = 1_000_000.0
+        self.store: dict[str, bytes] = {}
+        self.tasks: dict[str, str] = {}
+        self.infos: dict[str, TaskInfo] = {}
+        self.killed: list[str] = []
+        self.calls: list[scheduler.Call] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.probes: dict[str, Probe] = {}
+        self.wants_offers = False
+        self._settings = settings or Settings(min_revive_offers_interval=0.0)
+        self._numbers = itertools.count(1)
+        self._ids = numbered_ids("id")
+        self.core = self._new_core()
+        if connect:
+            self.connect()
+
+    def _new_core(self) -> MarathonCore:
+        self.timers: dict[str, float] = {}
+        core = MarathonCore(repository.read(self.store), self._settings, self._ids, lambda n: 0)
+        self._carry_out(core.handle(Start(), self.now))
+        return core
+
+    # what the world does
+
+    def connect(self, framework: str = "framework-1") -> None:
+        self.post(Connected(framework, None))
+
+    def crash(self) -> None:
+        """SIGKILL and a new start."""
+        self.probes.clear()
+        self.core = self._new_core()
+        self.connect()
+
+    def post(self, *events: Any) -> None:
+        for event in events:
+            self._carry_out(self.core.handle(event, self.now))
+            self.core.books.validate()
+
+    def ask(self, make: Any) -> Answer:
+        number = next(self._numbers)
+        effects = self.core.handle(make(number), self.now)
+        self._carry_out(effects)
+        self.core.books.validate()
+        (answer,) = [one.value for one in effects if isinstance(one, Reply)]
+        assert isinstance(answer, Answer)
+        return answer
+
+    def create(self, app_id: str, *, force: bool = False, **fields: Any) -> Answer:
+        body = {"id": app_id, "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, **fields}
+        return self.ask(lambda to: CreateApp(to, body, force, ORIGIN))
+
+    def update(self, app_id: str, *, force: bool = False, partial: bool = True, **fields: Any) -> Answer:
+        return self.ask(
+            lambda to: UpdateApps(
+                to, [(app_id, fields)], partial=partial, create=True, single=True, force=force, origin=ORIGIN
+            )
+        )
+
+    def restart(self, app_id: str, *, force: bool = False) -> Answer:
+        return self.ask(lambda to: RestartApp(to, app_id, force, ORIGIN))
+
+    def delete(self, app_id: str, *, force: bool = True) -> Answer:
+        return self.ask(lambda to: DeleteApp(to, app_id, force, ORIGIN))
+
+    def offer(self, host: str = "host-1", room: Resources = ROOM, **attributes: str) -> None:
+        """One offer of ``host``."""
+        offer = Offer(
+            OfferID(f"offer-{next(self._numbers)}"),
+            FrameworkID("framework-1"),
+            AgentID(f"agent-{host}"),
+            host,
+            resources=room.messages("*"),
+            attributes=[Attribute(key, "TEXT", text=Text(value)) for key, value in attributes.items()],
+            allocation_info=AllocationInfo("*"),
+        )
+        self.post(Received(scheduler.Event("OFFERS", offers=scheduler.Offers([offer]))))
+
+    def status(self, task_id: str, state: str, message: str = "", reason: str | None = None) -> None:
+        """A status update of a task."""
+        info = self.infos.get(task_id)
+        agent = info.agent_id if info is not None else AgentID("agent-host-1")
+        self.tasks[task_id] = state
+        status = TaskStatus(
+            TaskID(task_id), state, message=message, reason=reason, agent_id=agent, uuid="dXVpZA==", timestamp=self.now
+        )
+        self.post(Received(scheduler.Event("UPDATE", update=scheduler.Update(status))))
+
+    def run_all(self) -> None:
+        """Every launched task starts."""
+        for task_id, state in list(self.tasks.items()):
+            if state == "TASK_STAGING":
+                self.status(task_id, "TASK_RUNNING")
+
+    def end_killed(self) -> None:
+        """Every task that was asked to end ends."""
+        killed, self.killed = self.killed, []
+        for task_id in dict.fromkeys(killed):
+            if task_id in self.alive():
+                self.status(task_id, "TASK_KILLED")
+
+    def answer_probes(self, passed: bool = True) -> None:
+        probes, self.probes = self.probes, {}
+        for probe in probes.values():
+            cause = "" if passed else "refused"
+            self.post(Probed(probe.key, probe.task_id, passed, cause, status=200 if passed else 500))
+
+    def advance(self, seconds: float) -> None:
+        """Time passes; timers fire in their order."""
+        end = self.now + seconds
+        while due := [(at, key) for key, at in self.timers.items() if at <= end]:
+            at, key = min(due)
+            del self.timers[key]
+            self.now = max(self.now, at)
+            self.post(TimerFired(key))
+        self.now = end
+
+    def settle(self, rounds: int = 50) -> None:
+        """A willing world: offers are made, tasks run, kills work, probes pass; until nothing is left to do."""
+        for _ in range(rounds):
+            if self.wants_offers:
+                self.offer()
+            self.run_all()
+            self.end_killed()
+            self.answer_probes()
+            self.advance(1.0)
+            if not self.core.deployments.running and not self.core.queue.waiting and not self.killed:
+                return
+
+    # what is seen
+
+    def alive(self) -> set[str]:
+        return {one for one, state in self.tasks.items() if state in ("TASK_STAGING", "TASK_RUNNING")}
+
+    def instances(self, app_id: str) -> list[Instance]:
+        return list(self.core.books.of_app(app_id))
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.events]
+
+    def _carry_out(self, effects: Any) -> None:
+        effect: Effect
+        for effect in effects:
+            match effect:
+                case Put(key, value):
+                    self.store[key] = value
+                case Delete(key):
+                    self.store.pop(key, None)
+                case SetTimer(key, at):
+                    self.timers[key] = at
+                case CancelTimer(key):
+                    self.timers.pop(key, None)
+                case Publish(kind, fields):
+                    self.events.append((kind, dict(fields)))
+                case Probe(key=key):
+                    self.probes[key] = effect
+                case SendCall(call):
+                    self._called(call)
+
+    def _called(self, call: scheduler.Call) -> None:
+        self.calls.append(call)
+        if call.type == "REVIVE":
+            self.wants_offers = True
+        elif call.type == "SUPPRESS":
+            self.wants_offers = False
+        elif call.kill is not None:
+            self.killed.append(call.kill.task_id.value)
+        elif call.accept is not None:
+            for operation in call.accept.operations or ():
+                assert operation.launch is not None
+                for info in operation.launch.task_infos or ():
+                    assert info.task_id.value not in self.infos, "a task id is used once"
+                    assert Resources.parse([one for one in info.resources or () if isinstance(one, Resource)])
+                    self.infos[info.task_id.value] = info
+                    self.tasks[info.task_id.value] = "TASK_STAGING"

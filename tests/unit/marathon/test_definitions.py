@@ -1,0 +1,180 @@
+"""Definitions: what is accepted, what is refused with which message, what is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.marathon.definitions import reading, selector, update, writing
+from headrace.marathon.definitions.app import App, decode, encode
+from headrace.marathon.definitions.errors import Rejected
+from headrace.marathon.definitions.paths import canonical, safe, task_name
+from headrace.marathon.definitions.validate import check_app, check_root
+
+CASES = json.loads((Path(__file__).parent / "validation-cases.json").read_text())
+
+
+def read(body: Any, role: str = "*") -> App:
+    app, extras = reading.to_app(reading.read_fields(body, whole=True), default_role=role)
+    check_app(app, extras, role=role)
+    return app
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_validation_cases(case: dict[str, Any]) -> None:
+    """Marathon's own cases: same status, message, path and error."""
+    raw = case["raw"].encode() if "raw" in case else json.dumps(case["body"]).encode()
+    try:
+        read(reading.parse(raw))
+        status, body = 201, {}
+    except Rejected as rejected:
+        status, body = rejected.status, rejected.body
+    assert status == case["status"], body
+    assert body.get("message", "") == case.get("message", body.get("message", ""))
+    if "at" in case:
+        (errors,) = [one["errors"] for one in body["details"] if one["path"] == case["at"]]
+        assert any(case["error"] in error for error in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"container": {"type": "DOCKER", "docker": {"image": "x"}}}, "/container/docker"),
+        ({"container": {"type": "MESOS", "volumes": [{"containerPath": "a", "hostPath": "/b", "mode": "RW"}]}},
+         "/container/volumes(0)"),
+        ({"networks": [{"mode": "container/bridge"}]}, "/networks"),
+        ({"secrets": {"s": {"source": "x"}}}, "/secrets"),
+        ({"env": {"A": {"secret": "s"}}}, "/env/A"),
+        ({"gpus": 1}, "/gpus"),
+        ({"executor": "/my/executor"}, "/executor"),
+        ({"check": {"exec": {"command": {"shell": "true"}}}}, "/check"),
+        ({"resourceLimits": {"cpus": 2}}, "/resourceLimits"),
+        ({"role": "other"}, "/role"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, Any], path: str) -> None:
+    with pytest.raises(Rejected) as refusal:
+        read({"id": "/a", "cmd": "x", **fields})
+    assert refusal.value.status == 422
+    assert path in [one["path"] for one in refusal.value.body["details"]]
+
+
+def test_all_violations_are_told_at_once() -> None:
+    with pytest.raises(Rejected) as refusal:
+        read({"id": 1, "cpus": "many", "instances": -1})
+    assert [one["path"] for one in refusal.value.body["details"]] == ["/id", "/cpus", "/instances"]
+
+
+def test_deprecated_fields_become_their_successors() -> None:
+    app = read({"id": "/a", "cmd": "x", "uris": ["http://e/a.tgz", "http://e/b.jar"], "ports": [8080, 0]})
+    assert [(one.uri, one.extract) for one in app.fetch] == [("http://e/a.tgz", True), ("http://e/b.jar", False)]
+    assert [(one.port, one.name) for one in app.port_definitions] == [(8080, "default"), (0, None)]
+    shown = writing.whole(app)
+    assert "uris" not in shown
+    assert "ports" not in shown
+
+
+def test_no_port_definitions_is_one_port_but_an_empty_list_is_none() -> None:
+    assert len(read({"id": "/a", "cmd": "x"}).port_definitions) == 1
+    assert read({"id": "/a", "cmd": "x", "portDefinitions": []}).port_definitions == []
+
+
+def test_health_checks_are_shown_with_their_defaults() -> None:
+    shown = writing.whole(read({"id": "/a", "cmd": "x", "healthChecks": [{"path": "/"}]}))
+    assert shown["healthChecks"] == [
+        {
+            "protocol": "HTTP",
+            "path": "/",
+            "portIndex": 0,
+            "gracePeriodSeconds": 300,
+            "intervalSeconds": 60,
+            "timeoutSeconds": 20,
+            "maxConsecutiveFailures": 3,
+            "delaySeconds": 15,
+            "ignoreHttp1xx": False,
+            "ipProtocol": "IPv4",
+        }
+    ]
+
+
+def test_what_is_shown_reads_back_as_the_same() -> None:
+    app = read(
+        {
+            "id": "/a/b",
+            "args": ["sleep", "1"],
+            "env": {"A": "1"},
+            "constraints": [["hostname", "UNIQUE", ""]],
+            "dependencies": ["../c"],
+            "unreachableStrategy": "disabled",
+            "healthChecks": [{"protocol": "COMMAND", "command": {"value": "true"}}],
+            "readinessChecks": [{"portName": "default"}],
+            "taskKillGracePeriodSeconds": 3,
+        }
+    )
+    assert read(writing.definition(app)) == app
+    assert decode(encode(app)) == app
+    assert app.dependencies == ["/c"]
+    assert app.constraints == [["hostname", "UNIQUE"]]
+
+
+def test_a_partial_update_replaces_whole_top_level_fields() -> None:
+    app = read({"id": "/a", "cmd": "x", "env": {"A": "1", "B": "2"}, "instances": 3})
+    fields = reading.read_fields({"env": {"C": "3"}, "cmd": None, "tasksRunning": 4}, whole=False)
+    updated = read(update.merged(app, fields))
+    assert (updated.env, updated.cmd, updated.instances) == ({"C": "3"}, "x", 3)
+
+
+def test_cmd_and_args_cannot_be_switched_by_a_partial_update() -> None:
+    app = read({"id": "/a", "cmd": "x"})
+    with pytest.raises(Rejected, match="not valid"):
+        read(update.merged(app, {"args": ["y"]}))
+
+
+def test_a_version_may_only_stand_alone() -> None:
+    assert update.rollback_version({"version": "2026-01-01T00:00:00.000Z"}) == "2026-01-01T00:00:00.000Z"
+    with pytest.raises(Rejected):
+        update.rollback_version({"version": "2026-01-01T00:00:00.000Z", "cmd": "x"})
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "expected"),
+    [("a", "/", "/a"), ("//a//b/", "/", "/a/b"), ("../b", "/x/y", "/x/b"), ("/", "/", "/"), ("./a", "/g", "/g/a")],
+)
+def test_paths(path: str, base: str, expected: str) -> None:
+    assert canonical(path, base) == expected
+
+
+def test_names_made_from_paths() -> None:
+    assert (safe("/a/b.c"), task_name("/a/b.c")) == ("a_b.c", "b.c.a")
+
+
+@pytest.mark.parametrize("ids", [["/a"], ["/a/b/c"]])
+def test_an_app_is_no_group(ids: list[str]) -> None:
+    with pytest.raises(Rejected, match="not valid"):
+        check_root(ids, "/a/b")
+    check_root(["/a/bc", "/ab"], "/a/b")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("a", {"a": "1"}, True),
+        ("a==1,b!=2", {"a": "1", "b": "3"}, True),
+        ("b!=2", {}, False),
+        ("a in (1, 2)", {"a": "2"}, True),
+        ("a notin (1,2)", {"a": "3"}, True),
+        ("a notin (1,2)", {}, False),
+        (r"a == three\ is\ cool", {"a": "three is cool"}, True),
+    ],
+)
+def test_label_selectors(text: str, labels: dict[str, str], expected: bool) -> None:
+    assert selector.parse(text)(labels) is expected
+
+
+@pytest.mark.parametrize("text", ["==", "a==", "a in", "a in ()", "a b", ",", "a,"])
+def test_bad_label_selectors(text: str) -> None:
+    with pytest.raises(Rejected, match="Can not parse"):
+        selector.parse(text)
