@@ -33,8 +33,8 @@ while :; do
     done
     child=
 
-    [ "$stopping" = no ] || exit "$status"
     [ "$status" -eq 1 ] || [ "$status" -ge 128 ] || exit "$status"
+    [ "$stopping" = no ] || break
     [ $(($(date +%s) - started)) -lt 60 ] || crashes=0
     crashes=$((crashes + 1))
     if [ "$crashes" -gt "$most_crashes" ]; then
@@ -45,5 +45,8 @@ while :; do
     # The first time at once, then with growing pauses.
     sleep $((crashes - 1)) &
     wait $!
-    [ "$stopping" = no ] || exit 143
+    [ "$stopping" = no ] || break
 done
+
+# Asked to stop while there was nobody to tear the cluster down: somebody comes for that alone.
+HEADRACE_APPMASTER_STOP=yes exec "$python" -m headrace.flink.appmaster "$@"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.kernel import recordio
+from headrace.kernel import process, recordio
 from headrace.kernel.daemon import read_ready
 from headrace.kernel.http import ClientResponse, EventStream, HttpClient, HttpError, HttpServer, Request, Response
 from headrace.mesos.messages.agent_link import (
@@ -205,13 +204,8 @@ class Agent:
         """End the agent and every task that it left."""
         if self.runs:
             await self.kill()
-        for file in (self.data / "meta" / "runs").glob("*/pid"):
-            pid = int(file.read_text())
-            try:
-                if os.getpgid(pid) == pid and b"headrace-supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.killpg(pid, signal.SIGKILL)
-            except (ProcessLookupError, FileNotFoundError):
-                pass
+        for run_dir in (self.data / "meta" / "runs").glob("*"):
+            process.signal_group(run_dir, signal.SIGKILL)
         self.http.close()
 
     def sandbox(self, task_id: str) -> Path:

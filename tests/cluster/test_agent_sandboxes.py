@@ -55,7 +55,7 @@ class FileServer:
         return Response(200, self.files[request.path])
 
 
-@pytest.fixture()
+@pytest.fixture
 async def master() -> AsyncIterator[StubMaster]:
     stub = StubMaster()
     await stub.start()
@@ -63,7 +63,7 @@ async def master() -> AsyncIterator[StubMaster]:
     await stub.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 async def files() -> AsyncIterator[FileServer]:
     server = FileServer()
     server.files["/large"] = LARGE
@@ -72,7 +72,7 @@ async def files() -> AsyncIterator[FileServer]:
     await server.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 async def agent(master: StubMaster, tmp_path: Path) -> AsyncIterator[Agent]:
     daemon = Agent(master.url, tmp_path / "agent")
     await daemon.start()
@@ -136,7 +136,7 @@ async def test_files_and_archives_are_fetched_and_unpacked(
     ("uri", "why"),
     [
         ("/no/such/file", "there is no such file on this agent"),
-        ("/tmp", "it is a directory"),
+        ("/usr", "it is a directory"),
         ("SERVER/nothing", "the server answered with status 404"),
         ("http://127.0.0.1:1/x", "can't reach http://127.0.0.1:1/x"),
         ("hdfs://host/x", "hdfs:// can't be fetched"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
 
 from headrace.mesos.messages.agent_link import KnownTask, Refused, Registered, ShutdownFramework, Unregister
 from headrace.mesos.messages.common import (
@@ -20,13 +22,17 @@ from headrace.mesos.messages.common import (
     Environment,
     EnvironmentVariable,
     FrameworkID,
+    HealthCheck,
+    HealthCheckHttp,
+    HealthCheckTcp,
     KillPolicy,
     Resource,
     Scalar,
 )
+from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
 
 
-@pytest.fixture()
+@pytest.fixture
 async def master() -> AsyncIterator[StubMaster]:
     stub = StubMaster()
     await stub.start()
@@ -34,7 +40,7 @@ async def master() -> AsyncIterator[StubMaster]:
     await stub.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 async def agent(master: StubMaster, tmp_path: Path) -> AsyncIterator[Agent]:
     daemon = Agent(master.url, tmp_path / "agent")
     await daemon.start()
@@ -135,6 +141,26 @@ async def test_the_time_limit_of_a_task(master: StubMaster, agent: Agent) -> Non
     assert (end.state, end.reason) == ("TASK_FAILED", "REASON_MAX_COMPLETION_TIME_REACHED")
 
 
+async def test_health_checks_by_command_and_by_connection(master: StubMaster, agent: Agent) -> None:
+    often: dict[str, Any] = {
+        "delay_seconds": 0.0,
+        "interval_seconds": 0.1,
+        "grace_period_seconds": 0.0,
+        "consecutive_failures": 2,
+    }
+    in_sandbox = HealthCheck("COMMAND", command=CommandInfo('test -e ok && test "$MESOS_TASK_ID" = good'), **often)
+    nobody = HealthCheck("TCP", tcp=HealthCheckTcp(1), **often)
+    agents_own = HealthCheck("HTTP", http=HealthCheckHttp(int(agent.url.rpartition(":")[2]), path="/health"), **often)
+    slow = HealthCheck("COMMAND", command=CommandInfo("sleep 50"), timeout_seconds=0.1, **often)
+    for name, check in (("good", in_sandbox), ("bad", nobody), ("web", agents_own), ("slow", slow)):
+        master.launch(task(name, "touch ok; sleep 60", health_check=check))
+    for name in ("bad", "slow"):
+        end = await master.until_ended(name)
+        assert (end.state, end.healthy) == ("TASK_KILLED", False)
+    for name in ("good", "web"):
+        await master.until(lambda name=name: master.last(name).healthy is True)  # type: ignore[misc]
+
+
 async def test_a_burst_starts_fast_and_in_order(master: StubMaster, agent: Agent) -> None:
     began = time.monotonic()
     names = [f"b{i}" for i in range(100)]
@@ -177,7 +203,7 @@ async def test_a_kill_survives_the_agent(master: StubMaster, agent: Agent) -> No
     master.launch(task("t", "trap '' TERM; echo on; while :; do sleep 0.05; done"))
     await master.until_state("t", "TASK_RUNNING")
     stdout = agent.sandbox("t") / "stdout"
-    await wait_for_text(stdout, "on\n")
+    wait_for_text(stdout, "on\n")
     master.kill("t", KillPolicy(DurationInfo(400_000_000)))
     await master.until(lambda: True)
     story = {}
@@ -253,7 +279,36 @@ async def test_sigterm_leaves_the_tasks_and_sigusr1_does_not(master: StubMaster,
     assert (master.registrations[2].agent_id, master.registrations[2].tasks) == (None, [])
 
 
-async def wait_for_text(file: Path, text: str) -> None:
+async def test_an_agent_may_not_come_back_with_less_than_its_tasks_hold(
+    master: StubMaster, agent: Agent, tmp_path: Path
+) -> None:
+    master.launch(task("t", "sleep 60"))
+    await master.until_state("t", "TASK_RUNNING")
+    await agent.kill()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "headrace.mesos.agent", "--master", master.url, "--data", str(agent.data),
+        "--port", "0", "--resources", "cpus:0.001", stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 2
+    assert "the tasks that run on this agent hold cpus:0.01" in stderr.decode().splitlines()[-1]
+    await agent.start()
+    await master.until(lambda: len(master.registrations) == 2)
+    master.kill("t")
+    assert (await master.until_ended("t")).state == "TASK_KILLED"
+
+
+async def test_one_agent_per_data_directory(master: StubMaster, agent: Agent) -> None:
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "headrace.mesos.agent", "--master", master.url, "--data", str(agent.data),
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, stderr = await asyncio.wait_for(second.communicate(), 10)
+    assert second.returncode == 2
+    assert "is in use by another process" in stderr.decode()
+
+
+def wait_for_text(file: Path, text: str) -> None:
     deadline = time.monotonic() + 5
     while not file.exists() or file.read_text() != text:
         assert time.monotonic() < deadline

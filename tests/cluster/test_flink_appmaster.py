@@ -62,7 +62,7 @@ def wrapper(tmp_path: Path) -> Path:
     """The script with a ``python`` beside it that does what ``python-does`` says, and a ``sleep`` that does not."""
     shutil.copy(SCRIPT, tmp_path)
     for name, text in (
-        ("python", 'echo run >>"$0-runs"; . "$0-does"'),
+        ("python", 'echo "run ${HEADRACE_APPMASTER_STOP-}" >>"$0-runs"; . "$0-does"'),
         ("sleep", "exit 0"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -110,3 +110,23 @@ def test_sigterm_is_passed_on_and_ends_both(wrapper: Path) -> None:
     process.communicate(timeout=10)
     assert process.returncode == 7
     assert runs(wrapper) == 1
+
+
+def test_asked_to_stop_with_nobody_to_do_it_somebody_comes_for_that(wrapper: Path) -> None:
+    """The signal hits a Python that is not ready for it yet."""
+    process = start(wrapper, '[ -z "$HEADRACE_APPMASTER_STOP" ] || exit 0; exec /bin/sleep 60')
+    wait_for(lambda: runs(wrapper) == 1, "it runs")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    child = wait_for(lambda: children.read_text().split(), "its child lives")[0]
+    wait_for(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", "the child is deaf")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert (wrapper / "python-runs").read_text() == "run \nrun yes\n"
+
+
+def test_job_manager_that_can_not_start_ends_the_cluster(tmp_path: Path) -> None:
+    ended = run(tmp_path, "-Dmesos.master=127.0.0.1:1", "-Denv.java.opts.jobmanager=-Xnonsense")
+    assert ended.returncode == 4
+    assert "the JobManager does not start" in ended.stderr
+    assert "-Xnonsense" in (tmp_path / "jobmanager.err").read_text()

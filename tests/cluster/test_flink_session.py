@@ -69,6 +69,21 @@ def test_sigkill_of_the_application_master_touches_nothing(session: AppMaster) -
     assert [task_manager_pids(worker) for worker in workers] == pids
 
 
+def test_sigkill_of_all_daemons_at_once_touches_nothing_either(mesos: Cluster, session: AppMaster) -> None:
+    workers = session.wait_for_task_managers(2)
+    pids = [session.job_manager_pid, *(task_manager_pids(worker) for worker in workers)]
+    first = session.pid
+    os.kill(first, signal.SIGKILL)
+    mesos.agents[0].kill()
+    mesos.master.kill()
+    mesos.master.start()
+    mesos.agents[0].start()
+    wait_for(lambda: session.state["connected"] and session.pid != first, "it is subscribed again")
+    wait_for(lambda: not session.state["unreconciled"], "the master has answered for all workers")
+    assert session.wait_for_task_managers(2) == workers
+    assert [session.job_manager_pid, *(task_manager_pids(worker) for worker in workers)] == pids
+
+
 def test_sigkill_of_a_task_manager_brings_a_new_one(session: AppMaster) -> None:
     """After the application master's own death: so the driver has attached again, too."""
     doomed, other = session.wait_for_task_managers(2)
@@ -86,6 +101,7 @@ def test_second_cluster_lives_beside_the_first(mesos: Cluster, session: AppMaste
         (worker,) = other.wait_for_task_managers(1)
         assert len(frameworks(mesos)) == 2
         assert session.wait_for_task_managers(2) == first
+        os.kill(other.pid, signal.SIGKILL)  # so that nobody is there to hear the signal that follows
         stopped = time.monotonic()
         assert other.stop() == 0
         wait_for(lambda: not task_manager_pids(worker), "its TaskManager is gone", 3)

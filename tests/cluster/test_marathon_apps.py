@@ -204,6 +204,23 @@ def test_sigkill_at_many_moments_neither_loses_nor_doubles(marathon: Marathon) -
     wait_for(lambda: _running_tasks() == set(ids), "what runs is what is known")
 
 
+def test_sigkill_of_everybody_at_once_touches_no_task(tmp_path: Path) -> None:
+    """Master, agent and Marathon come back, find every task again, and go on deploying."""
+    with cluster(tmp_path) as it:
+        marathon = Marathon(it)
+        marathon.deploy("POST", "/v2/apps", {"id": "/app", "instances": 3, **SLEEP})
+        tasks = marathon.settled("/app", 3)
+        pids = {task: _pid_of(task) for task in tasks}
+        daemons = [it.master, *it.agents, marathon.daemon]
+        for daemon in daemons:
+            daemon.kill()
+        for daemon in daemons:
+            daemon.start()
+        marathon.deploy("PUT", "/v2/apps/app", {"instances": 4})
+        assert marathon.settled("/app", 4, 30) > tasks
+        assert {task: _pid_of(task) for task in tasks} == pids
+
+
 def test_a_failing_app_backs_off_and_tells_why(marathon: Marathon) -> None:
     """The queue shows delay and reason; resetting the delay launches at once; a good cmd ends it."""
     marathon.deploy("POST", "/v2/apps", {"id": "/bad", "cmd": "exit 3", "cpus": 0.1, "mem": 16, "backoffSeconds": 60})

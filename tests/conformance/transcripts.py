@@ -23,16 +23,20 @@ from typing import Any
 
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, HttpClient
-from tests.conformance.differences import DIFFERENCES, SAME, Difference
+from tests.conformance.differences import DIFFERENCES, FIELDS, SAME, Difference
 
 DATA = Path(__file__).parent / "data"
-PATIENCE = 8.0
+PATIENCE, IMPATIENCE = 8.0, 0.02
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FREE = {
     **dict.fromkeys(("timestamp", "executor_pid", "ip", "port", "pid", "nanoseconds"), "<number>"),
     **dict.fromkeys(("uuid",), "<uuid>"),
 }
 """Fields whose values are the machine's or the moment's."""
+
+
+class NotYetError(AssertionError):
+    """What was recorded has not come."""
 
 
 class Stream:
@@ -76,6 +80,8 @@ class Replay:
         self.used: set[str] = set()
         self.seen: dict[str, int] = {}
         self.compared = 0
+        self.patience = PATIENCE
+        self.waiting: list[tuple[dict[str, Any], str]] = []
 
     async def run(self) -> None:
         """Replay all entries."""
@@ -83,6 +89,7 @@ class Replay:
         try:
             for number, entry in enumerate(self.entries):
                 await self._step(number, entry)
+            await self._catch_up(PATIENCE)
         finally:
             for stream in self.streams.values():
                 await stream.close()
@@ -94,10 +101,31 @@ class Replay:
                 await self._open(entry, what)
             case "http":
                 await self._request(entry, what)
+                await self._catch_up(IMPATIENCE)
             case "event":
-                await self._event(entry, what)
+                self.waiting.append((entry, what))
+                await self._catch_up(IMPATIENCE)
             case "stream-closed":
                 await self._closed(number, entry, what)
+
+    async def _catch_up(self, patience: float) -> None:
+        """Compare events that are due. Recorded ones may stand before the request that caused them, as its
+        answer was noted later; so those that don't come yet are waited for after what follows."""
+        self.patience = patience
+        waiting, self.waiting = self.waiting, []
+        behind: set[str] = set()
+        for entry, what in waiting:
+            queue = _queue_of(entry)
+            try:
+                if queue in behind:
+                    raise NotYetError(what)
+                await self._event(entry, what)
+            except NotYetError:
+                if patience >= PATIENCE:
+                    raise
+                behind.add(queue)
+                self.waiting.append((entry, what))
+        self.patience = PATIENCE
 
     async def _find_agents(self) -> None:
         """Agents correspond by their rack."""
@@ -118,11 +146,11 @@ class Replay:
         body, headers = self._body(request), self._headers(request)
         live = await self.http.stream(request["method"], self.url + request["path"], headers=headers, body=body)
         recorded = entry["response"]
-        self._same(what, "status", recorded["status"], live.status)
+        self._same(what, "status", recorded["status"], live.status, entry)
         if live.status != 200:
             text = (await live.read()).decode()
             live.close()
-            self._same(what, "body", recorded["body"], text)
+            self._same(what, "body", recorded["body"], text, entry)
             return
         assert live.headers["content-type"] == recorded["headers"]["Content-Type"], what
         assert live.headers["transfer-encoding"] == "chunked", what
@@ -131,14 +159,15 @@ class Replay:
 
     async def _request(self, entry: dict[str, Any], what: str) -> None:
         request, recorded = entry["request"], entry["response"]
-        if difference := DIFFERENCES.get((self.name, str(entry.get("label")))):
-            if difference.skip:
-                return
-        await self._bind_offers(request["body"], what)
+        if (difference := DIFFERENCES.get((self.name, str(entry.get("label"))))) and difference.skip:
+            return
+        bound = await self._bind_offers(request["body"], what)
         answer = await self.http.request(
             request["method"], self.url + request["path"], headers=self._headers(request), body=self._body(request)
         )
         self._same(what, "status", recorded["status"], answer.status, entry)
+        if answer.status // 100 != 2:
+            self.used -= bound  # a refused call leaves its offers as they were
         if isinstance(recorded["body"], str):
             self._same(what, "body", recorded["body"], answer.body.decode(), entry)
         for header in ("Allow", "Content-Type"):
@@ -164,10 +193,11 @@ class Replay:
                 text = re.sub(re.escape(recorded) + r"(?![\w-])", self.ids[recorded], text)
         return text
 
-    async def _bind_offers(self, body: Any, what: str) -> None:
-        """Every recorded offer that the request names gets a live one of the same agent."""
+    async def _bind_offers(self, body: Any, what: str) -> set[str]:
+        """Every recorded offer that the request names gets a live one of the same agent; returns these."""
+        bound: set[str] = set()
         if not isinstance(body, dict):
-            return
+            return bound
         for kind in ("accept", "decline"):
             for offer_id in (body.get(kind) or {}).get("offer_ids", ()):
                 recorded = offer_id["value"]
@@ -178,6 +208,8 @@ class Replay:
                         lambda a=agent, r=role, f=framework: self._take_offer(f, self.ids[a], r),  # type: ignore[misc]
                         f"{what}: an offer of the agent for {recorded}",
                     )
+                    bound.add(self.ids[recorded])
+        return bound
 
     def _take_offer(self, framework: str, agent: str, role: str) -> str | None:
         """An offer that is outstanding; the recorded role is preferred."""
@@ -207,7 +239,14 @@ class Replay:
         elif kind == "OFFERS":
             await self._offers(recorded, stream, what)
         elif kind == "UPDATE":
-            await self._update(recorded, stream, what)
+            await self._update(recorded, entry["stream"], what)
+        elif kind == "RESCIND":
+            number = recorded["rescind"]["offer_id"]["value"].rpartition("-")[2]
+            if DIFFERENCES.get((self.name, f"RESCIND {number}"), SAME).skip:
+                return
+            live = await self._until(lambda: self._next(stream, entry["stream"], kind), what)
+            offered = {offer["id"]["value"] for offer in _all_offers(stream.events)}
+            assert live["rescind"]["offer_id"]["value"] in offered, f"{what}: of an offer that was made"
         else:
             live = await self._until(lambda: self._next(stream, entry["stream"], kind), what)
             if kind == "SUBSCRIBED":
@@ -242,27 +281,27 @@ class Replay:
         for offer in recorded["offers"]["offers"]:
             agent = self.ids[offer["agent_id"]["value"]]
             live = await self._until(
-                lambda a=agent: next((o for o in reversed(_all_offers(stream.events)) if o["agent_id"]["value"] == a), None),  # type: ignore[misc]
+                lambda a=agent: next(
+                    (o for o in reversed(_all_offers(stream.events)) if o["agent_id"]["value"] == a), None
+                ),  # type: ignore[misc]
                 f"{what} of agent {agent}",
             )
             self._same_form(what, _form_of_offer(offer), _form_of_offer(live))
 
-    async def _update(self, recorded: dict[str, Any], stream: Stream, what: str) -> None:
+    async def _update(self, recorded: dict[str, Any], name: str, what: str) -> None:
+        stream = self.streams[name]
         status = recorded["update"]["status"]
         task = status["task_id"]["value"]
         what = f"{what} {status['state']} of {task[:40]}"
         difference = DIFFERENCES.get((self.name, f"UPDATE {task}"), SAME)
-        key = f"update {task}"
+        key = f"update {name} {task}"
         if difference.skip or (self._uuid_seen(status) and not difference.body):
             return
-        updates = lambda: [  # noqa: E731
-            event
-            for event in stream.events
-            if event["type"] == "UPDATE" and event["update"]["status"]["task_id"]["value"] == task
-        ]
         at = self.seen.get(key, 0)
-        live = await self._until(lambda: updates()[at : at + 1] or None, what)
+        live = await self._until(lambda: _updates(stream.events, task)[at : at + 1] or None, what)
         self.seen[key] = at + 1
+        if difference.message is not None:
+            recorded = {**recorded, "update": {"status": {**status, "message": difference.message}}}
         if uuid := status.get("uuid"):
             self.ids[uuid] = live[0]["update"]["status"]["uuid"]
         self._same_form(what, recorded, live[0])
@@ -288,13 +327,13 @@ class Replay:
     # Comparing
 
     async def _until(self, condition: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             if value := condition():
                 return value
             if time.monotonic() > deadline:
                 events = {name: [e["type"] for e in s.events][-8:] for name, s in self.streams.items()}
-                raise AssertionError(f"not within {PATIENCE} s: {what}; {events}")
+                raise NotYetError(f"not within {self.patience} s: {what}; {events}")
             await asyncio.sleep(0.005)
 
     def _same(self, what: str, part: str, recorded: Any, live: Any, entry: dict[str, Any] | None = None) -> None:
@@ -315,15 +354,12 @@ class Replay:
         if key in _FREE:
             return _FREE[key]
         if isinstance(value, dict):
-            return {k: self._normal(v, k) for k, v in value.items() if (self.name, k) not in _ABSENT}
+            return {k: self._normal(v, k) for k, v in value.items() if k not in FIELDS}
         if isinstance(value, list):
             return [self._normal(item, key) for item in value if item != {}]
         if isinstance(value, str):
             return _UUID.sub("<id>", self._live(value))
         return value
-
-
-_ABSENT: frozenset[tuple[str, str]] = frozenset()
 
 
 def _outstanding(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -336,19 +372,29 @@ def _all_offers(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _form_of_offer(offer: dict[str, Any]) -> dict[str, Any]:
-    """An offer without its id and its amounts; which of several roles it is for may differ."""
-    resources = {
-        resource["name"]: {k: v for k, v in resource.items() if k not in ("scalar", "ranges", "allocation_info")}
-        | {"allocated": "allocation_info" in resource}
+    """An offer without its id, its role and its amounts, which depend on the moment: what is left is the shape."""
+    shapes = {
+        (tuple(field for field in resource if field not in ("scalar", "ranges")), resource.get("role"))
         for resource in offer["resources"]
     }
-    known = {name: resources[name] for name in ("cpus", "mem") if name in resources}
     rest = {k: v for k, v in offer.items() if k not in ("id", "resources", "allocation_info")}
-    return {**rest, "resources": known, "allocated": "allocation_info" in offer, "fields": list(offer)}
+    return {**rest, "shapes": sorted(map(str, shapes)), "fields": list(offer)}
 
 
 def _rack(offer: dict[str, Any]) -> str:
     return next(str(a["text"]["value"]) for a in offer["attributes"] if a["name"] == "rack")
+
+
+def _updates(events: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    updates = [event for event in events if event["type"] == "UPDATE"]
+    return [event for event in updates if event["update"]["status"]["task_id"]["value"] == task]
+
+
+def _queue_of(entry: dict[str, Any]) -> str:
+    """Events of one queue come in their order."""
+    event = entry["event"]
+    task = event["update"]["status"]["task_id"]["value"] if event["type"] == "UPDATE" else ""
+    return f"{entry['stream']} {event['type']} {task}"
 
 
 def _is_teardown(entry: dict[str, Any]) -> bool:

@@ -44,17 +44,16 @@ class Cluster(msgspec.Struct, frozen=True):
     rpc_port: int
     rest_port: int
     web_ui: bool
+    sql_warm_up: bool
     refuse_seconds: float
     framework: FrameworkInfo
     role: str
     job_manager_memory: JobManagerMemory
+    job_manager_arguments: list[str]
+    task_manager_arguments: list[str]
+    """What the user wants the JVMs to be told."""
     flink: FlinkOptions
     """What JobManager and TaskManagers have in common."""
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine is to reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @property
     def highly_available(self) -> bool:
@@ -69,7 +68,7 @@ class Cluster(msgspec.Struct, frozen=True):
             "headrace.driver.url": driver_url,
             "headrace.driver.token-file": token_file,
             "headrace.rpc.ports": str(self.rpc_port),
-            "headrace.sql.warm-up": self.given.get("headrace.sql.warm-up", "false"),
+            "headrace.sql.warm-up": "true" if self.sql_warm_up else "false",
             "jobmanager.rpc.address": self.host,
             "rest.address": self.host,
             "rest.port": rest,
@@ -80,6 +79,12 @@ class Cluster(msgspec.Struct, frozen=True):
             own["headrace.taskmanager.cpus"] = f"{cpus:g}"
         bind = {"jobmanager.bind-host": self.host, "rest.bind-address": self.host, "rest.bind-port": rest}
         return {**bind, "io.tmp.dirs": tmp, "web.tmpdir": tmp, **self.flink, **own}
+
+    @property
+    def task_manager_environment(self) -> dict[str, str]:
+        """Environment variables that the user wants TaskManagers to have."""
+        prefix = "containerized.taskmanager.env."
+        return {key.removeprefix(prefix): value for key, value in self.flink.items() if key.startswith(prefix)}
 
     def task_manager_options(self) -> FlinkOptions:
         """The configuration of all TaskManagers."""
@@ -114,10 +119,13 @@ def resolve(given: FlinkOptions, environment: Mapping[str, str], user: str) -> C
         rpc_port=options.integer(given, "jobmanager.rpc.port", 0, at_most=65535),
         rest_port=rest_port,
         web_ui=web_ui,
+        sql_warm_up=options.flag(given, "headrace.sql.warm-up"),
         refuse_seconds=options.integer(given, refuse, 120_000) / 1000,
         framework=_framework(given, host, role, cluster_id, user),
         role=role,
         job_manager_memory=memory.job_manager(given, None if limit is None else _limit(limit)),
+        job_manager_arguments=options.jvm_arguments(given, "jobmanager"),
+        task_manager_arguments=options.jvm_arguments(given, "taskmanager"),
         flink=flink,
     )
 

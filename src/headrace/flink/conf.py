@@ -136,6 +136,8 @@ appender.file.strategy.max = 4
 rootLogger.appenderRef.console.ref = Console
 appender.console.name = Console
 appender.console.type = Console
+appender.console.filter.threshold.type = ThresholdFilter
+appender.console.filter.threshold.level = WARN
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %-40.40c{1.} %x - %m%n
 logger.pekko.name = org.apache.pekko
@@ -143,7 +145,8 @@ logger.pekko.level = INFO
 logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
 logger.netty.level = OFF
 """
-"""log4j2's properties for JobManager and TaskManager: a file (-Dlog.file) and the console.
+"""log4j2's properties for JobManager and TaskManager: all in a file (-Dlog.file), warnings on the console too.
 
-The file is appended to: a JVM that shuts down opens it again and would truncate it.
+The file is appended to: a JVM that shuts down opens it again and would truncate it. The console goes to a
+file without an end, and is where a job's own output is looked for.
 """

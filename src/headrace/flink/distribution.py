@@ -27,10 +27,9 @@ FindPackage = Callable[[str], Path | None]
 
 
 class Jar(msgspec.Struct, frozen=True):
-    """A jar of the distribution; ``sha256`` in hexadecimal, ``size`` in bytes."""
+    """A jar of the distribution; ``sha256`` in hexadecimal."""
 
     path: Path
-    size: int
     sha256: str
 
 
@@ -85,7 +84,7 @@ def _distribution(home: Path, source: str) -> Distribution:
 def _jar(path: Path, recorded: Mapping[Path, tuple[str, int]]) -> Jar:
     size = path.stat().st_size
     digest, recorded_size = recorded.get(path, ("", -1))
-    return Jar(path, size, digest if size == recorded_size else file_digest(path))
+    return Jar(path, digest if size == recorded_size else file_digest(path))
 
 
 def file_digest(path: Path) -> str:

@@ -1,15 +1,12 @@
 """The command lines of JobManager and TaskManager.
 
-Arguments are lists; nothing goes through a shell's parser.
+Pure. Arguments are lists; nothing goes through a shell's parser. ``user`` are the arguments that the
+user wants a JVM to be told (``options.jvm_arguments``).
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-
-from headrace.flink.options import FlinkOptions
-from headrace.kernel.daemon import UserError
 
 JOB_MANAGER_MAIN = "org.headrace.flink.HeadraceSessionClusterEntrypoint"
 TASK_MANAGER_MAIN = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -29,14 +26,14 @@ MODULES = [
 
 
 def job_manager(
-    options: Mapping[str, str], *, java: str, sizes: Sequence[str], class_path: Sequence[str], conf_dir: str, log: str
+    *, java: str, sizes: Sequence[str], user: Sequence[str], class_path: Sequence[str], conf_dir: str, log: str
 ) -> list[str]:
     """The JobManager: ``sizes`` are the memory arguments, the rest comes from ``conf_dir``."""
     return [
         java,
         *sizes,
         *_common(conf_dir, log),
-        *user_arguments(options, "jobmanager"),
+        *user,
         "-classpath",
         ":".join(class_path),
         JOB_MANAGER_MAIN,
@@ -46,9 +43,9 @@ def job_manager(
 
 
 def task_manager(
-    options: Mapping[str, str],
     *,
     sizes: Sequence[str],
+    user: Sequence[str],
     class_path: Sequence[str],
     conf_dir: str,
     log: str,
@@ -59,7 +56,7 @@ def task_manager(
         "-XX:+UseG1GC",
         *sizes,
         *_common(conf_dir, log),
-        *user_arguments(options, "taskmanager"),
+        *user,
         "-classpath",
         ":".join(class_path),
         TASK_MANAGER_MAIN,
@@ -69,20 +66,9 @@ def task_manager(
     ]
 
 
-def pairs(options: FlinkOptions) -> list[str]:
+def pairs(options: Mapping[str, str]) -> list[str]:
     """``-D key=value`` for each option."""
     return [part for key, value in options.items() for part in ("-D", f"{key}={value}")]
-
-
-def user_arguments(options: Mapping[str, str], process: str) -> list[str]:
-    """What the user wants JVMs to be told, split as a shell would. Raises UserError."""
-    out: list[str] = []
-    for key in ("env.java.opts.all", "env.java.opts", f"env.java.opts.{process}"):
-        try:
-            out += shlex.split(options.get(key, ""))
-        except ValueError as error:
-            raise UserError(f"option {key} can't be split into arguments: {error}") from None
-    return out
 
 
 def _common(conf_dir: str, log: str) -> list[str]:

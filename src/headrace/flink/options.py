@@ -10,6 +10,7 @@ Source of names, defaults and meanings: Flink's documentation of 1.2 to 1.13.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -163,6 +164,20 @@ def flag(options: Mapping[str, str], key: str) -> bool:
     if text not in ("true", "false"):
         raise UserError(f"option {key} is {options[key]!r}; it must be true or false")
     return text == "true"
+
+
+def jvm_arguments(options: Mapping[str, str], process: str) -> list[str]:
+    """What the user wants the JVM of ``jobmanager`` or ``taskmanager`` to be told, split as a shell would.
+
+    Raises UserError that names the option.
+    """
+    out: list[str] = []
+    for key in ("env.java.opts.all", "env.java.opts", f"env.java.opts.{process}"):
+        try:
+            out += shlex.split(options.get(key, ""))
+        except ValueError as error:
+            raise UserError(f"option {key} can't be split into arguments: {error}") from None
+    return out
 
 
 _UNITS = {

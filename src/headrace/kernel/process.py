@@ -36,16 +36,17 @@ _LOCK_FD = 9
 # $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the command with its
 # arguments. Only builtins are used: the supervisor costs one fork besides its own. A line of a few bytes is one
 # write, and readers take an empty file for one that is not there yet, so nothing needs a rename.
-# The trap makes the supervisor outlive the SIGTERM that its group gets; a trap with a command (not '')
-# is reset in the child, so the command itself gets the signal as usual. `wait` returns early, above 128, on a
-# trapped signal: it is asked again while the child lives, and once more for the case that both came together;
-# 127 says that the shell has told the status before. The last line ends what the command left in its group.
+# The trap makes the supervisor outlive the SIGTERM that its group gets. It is set after the command has been
+# forked: a signal that comes earlier ends both, while a child that has yet to undo a trap would lose it.
+# `wait` returns early, above 128, on a trapped signal: it is asked again while the child lives, and once more for
+# the case that both came together; 127 says that the shell has told the status before. The last line ends what
+# the command left in its group.
 _SUPERVISOR = """
-trap : TERM INT HUP
 run=$1; cd "$2" || exit 1; exec >>"$3" 2>>"$4"; group=$5; shift 5
 echo $$ >"$run/pid"
 "$@" </dev/null 9>&- &
 child=$!
+trap : TERM INT HUP
 echo $child >"$run/command"
 wait $child; status=$?
 while [ $status -gt 128 ]; do

@@ -1,15 +1,13 @@
 """``python -m headrace.marathon``: see ``--help``."""
 
-from headrace.kernel import (
-    lean,  # noqa: F401  (first: keeps memory small)
-    no_tls,  # noqa: F401  (HTTPS checks run in a process of their own)
-)
+from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory small)
 
 # isort: split
 import sys
 
 from headrace.kernel.daemon import run
-from headrace.marathon.daemon import main, parse
+from headrace.marathon.daemon import main
+from headrace.marathon.flags import parse
 
 
 def entry() -> None:

@@ -32,9 +32,10 @@ EffectT = TypeVar("EffectT", bound=Effect)
 TEMPLATE = TaskTemplate(
     cluster_id="/flink/session",
     role="*",
-    options={"containerized.taskmanager.env.GREETING": "a b", "secret.key": "do not tell"},
     uris=[CommandUri("http://am/artifacts/abc/flink-dist.jar#sha256=abc")],
     class_path=["flink/lib/flink-csv.jar", "flink/lib/flink-dist.jar"],
+    jvm_arguments=["-Dgreeting=a b"],
+    environment={"GREETING": "a $b"},
 )
 DRIVER = Driver("one", "http://127.0.0.1:8081", "127.0.0.1:6123")
 

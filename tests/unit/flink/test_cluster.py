@@ -98,6 +98,19 @@ def test_users_options_win_over_defaults() -> None:
     assert options["resourcemanager.taskmanager-registration.timeout"] == "5 min"
 
 
+def test_what_the_user_wants_for_jvms() -> None:
+    given = {
+        "mesos.master": "m:1",
+        "env.java.opts.all": "-Da='b c'",
+        "env.java.opts.taskmanager": "-Dd",
+        "containerized.taskmanager.env.E": "f",
+    }
+    cluster = resolve(given, {}, "me")
+    assert cluster.job_manager_arguments == ["-Da=b c"]
+    assert cluster.task_manager_arguments == ["-Da=b c", "-Dd"]
+    assert cluster.task_manager_environment == {"E": "f"}
+
+
 def test_task_managers_get_what_concerns_them() -> None:
     given = {"mesos.master": "m:1", "state.backend.type": "rocksdb", "rest.port": "1", "metrics.x": "y"}
     options = resolve(given, {}, "me").task_manager_options()
@@ -113,6 +126,8 @@ def test_task_managers_get_what_concerns_them() -> None:
         ({"mesos.master": "m:1", "mesos.initial-tasks": "-1"}, "mesos.initial-tasks"),
         ({"mesos.master": "m:1", "taskmanager.numberOfTaskSlots": "0"}, "numberOfTaskSlots"),
         ({"mesos.master": "m:1", "rest.port": "x"}, "rest.port"),
+        ({"mesos.master": "m:1", "env.java.opts.taskmanager": "-Da='b"}, "env.java.opts.taskmanager"),
+        ({"mesos.master": "m:1", "headrace.sql.warm-up": "perhaps"}, "headrace.sql.warm-up"),
     ],
 )
 def test_mistakes(given: dict[str, str], message: str) -> None:

@@ -304,6 +304,15 @@ def test_stop_tears_down_and_ends_when_both_are_gone() -> None:
     assert [finish.status for finish in of(effects, Finish)] == [0]
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_started_only_to_stop(alive: bool) -> None:
+    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 0, [worker(1, goal=Goal.LAUNCHED)]))
+    effects = drive(core, events.Started(alive, to_stop=True))
+    assert bool(of(effects, events.SignalJobManager)) is alive
+    assert not of(effects, StartJobManager)
+    assert [call.type for call in calls(drive(core, events.MasterConnected("fw")))] == ["TEARDOWN"]
+
+
 def test_stop_is_bounded() -> None:
     core = running()
     effects = drive(core, events.StopAsked(), now=100)

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from headrace.flink.appmaster import events, records
-from headrace.flink.appmaster.events import Goal
+from headrace.flink.appmaster.events import Driver, Goal
+from headrace.flink.appmaster.jobmanager import START_TIMER
 from headrace.flink.appmaster.launch import GATHER_TIMER
 from headrace.kernel.core import Effect, Reply, TimerFired
 from headrace.mesos.messages.common import is_terminal
-from tests.unit.flink.appmaster_helpers import DRIVER, apply, make, offer, status, stored_workers, worker
+from tests.unit.flink.appmaster_helpers import apply, make, offer, status, stored_workers, worker
 
 
 class Machine(RuleBasedStateMachine):
@@ -28,6 +29,7 @@ class Machine(RuleBasedStateMachine):
         self.offers = 0
         self.connected = False
         self.sequence = 0
+        self.attempt = 1
         self.restart(connect=True)
 
     def feed(self, event: events.AppMasterEvent) -> list[Effect]:
@@ -61,11 +63,28 @@ class Machine(RuleBasedStateMachine):
         self.core = make(records.recover(self.content))
         self.connected = False
         self.feed(events.Started(job_manager_alive="job-manager" in self.content))
-        (reply,) = [e for e in self.feed(events.DriverAttached(1, DRIVER)) if isinstance(e, Reply)]
-        assert reply.value.sequence > self.sequence
-        self.sequence = reply.value.sequence
+        before = self.sequence
+        self.attach()
+        assert self.sequence > before
         if connect:
             self.connect()
+
+    def attach(self) -> None:
+        driver = Driver(f"attempt-{self.attempt}", "http://h:1", "h:2")
+        (reply,) = [e for e in self.feed(events.DriverAttached(1, driver)) if isinstance(e, Reply)]
+        assert set(reply.value.workers) <= self.wanted
+        self.sequence = reply.value.sequence
+
+    @rule()
+    def job_manager_dies(self) -> None:
+        """Its workers die with it, and a new one attaches."""
+        record = records.recover(self.content).job_manager
+        assert record is not None
+        self.wanted.clear()
+        self.feed(events.JobManagerEnded(record.run, "test"))
+        assert any(isinstance(e, events.StartJobManager) for e in self.feed(TimerFired(START_TIMER)))
+        self.attempt += 1
+        self.attach()
 
     @precondition(lambda self: not self.connected)
     @rule()
@@ -117,6 +136,12 @@ class Machine(RuleBasedStateMachine):
         stored = stored_workers(self.content)
         alive = {name for name, kept in stored.items() if kept.goal is not Goal.RELEASED}
         assert alive == self.wanted
+
+    @invariant()
+    def nothing_unwanted_is_launched(self) -> None:
+        if self.connected:
+            released = {n for n, kept in stored_workers(self.content).items() if kept.goal is Goal.RELEASED}
+            assert set(self.tasks) - self.wanted <= released
 
     @invariant()
     def every_task_is_known(self) -> None:

@@ -39,7 +39,7 @@ def artifacts(tmp_path: Path) -> tuple[ArtifactServer, Router]:
 async def test_jar_is_served_under_its_digest(artifacts: tuple[ArtifactServer, Router], tmp_path: Path) -> None:
     server, router = artifacts
     (tmp_path / "a.jar").write_bytes(b"jar")
-    (uri,) = server.add_jars([Jar(tmp_path / "a.jar", 3, "abc")])
+    (uri,) = server.add_jars([Jar(tmp_path / "a.jar", "abc")])
     assert (uri.value, uri.cache, uri.extract) == (f"{BASE}/artifacts/abc/a.jar#sha256=abc", True, False)
     assert uri.output_file == "flink/lib/a.jar"
     for method in ("GET", "HEAD"):
@@ -73,7 +73,7 @@ async def test_what_is_not_served(
     artifacts: tuple[ArtifactServer, Router], tmp_path: Path, method: str, path: str, status: int
 ) -> None:
     server, router = artifacts
-    server.add_jars([Jar(tmp_path / "a.jar", 3, "abc")])
+    server.add_jars([Jar(tmp_path / "a.jar", "abc")])
     with pytest.raises(HttpError) as error:
         await answer(router, request(method, path))
     assert error.value.status == status

@@ -36,10 +36,23 @@ def test_ports_never_clash() -> None:
 
 
 def test_ports_go_round() -> None:
-    free = [31000, 31001, 31002, 31003]
+    free = ((31000, 31001), (31005, 31006))
     assert choose_ports(free, 0) == [31000, 31001]
-    assert choose_ports(free, 31001) == [31002, 31003]
-    assert choose_ports(free, 31002) == [31003, 31000]
+    assert choose_ports(free, 31000) == [31001, 31005]
+    assert choose_ports(free, 31001) == [31005, 31006]
+    assert choose_ports(free, 31005) == [31006, 31000]
+    assert choose_ports(free, 40000) == [31000, 31001]
+
+
+def test_sizes_are_turned_down_one_by_one() -> None:
+    workers = [worker(1, cpus=3), worker(2, cpus=1), worker(3, cpus=3), worker(4, cpus=1)]
+    placement = place(workers, [offer(1, cpus=2), offer(2, agent=2, cpus=3)], {})
+    assert [(seat.worker.id[-1], seat.agent_id) for seat in placement.seats] == [
+        ("1", "agent-2"),
+        ("2", "agent-1"),
+        ("4", "agent-1"),
+    ]
+    assert placement.refusals == {worker(3).id: {"host-1": "cpus 2 of 3", "host-2": "cpus 0 of 3"}}
 
 
 def test_reserved_resources_are_left_alone() -> None:
@@ -61,10 +74,10 @@ def test_task() -> None:
     assert "taskmanager.rpc.port=31000" in arguments
     assert arguments[arguments.index("-classpath") + 1].endswith("flink-dist.jar")
     assert arguments[-2:] == ["-D", "taskmanager.data.port=31001"]
-    assert "do not tell" not in msgspec.json.encode(task).decode()
+    assert "-Dgreeting=a b" in arguments
     assert command.environment is not None
     assert command.environment.variables is not None
-    assert command.environment.variables[0].value == "a b"
+    assert command.environment.variables[0].value == "a $b"
     assert task.kill_policy is not None
     assert task.kill_policy.grace_period is not None
     assert task.kill_policy.grace_period.nanoseconds == 2_000_000_000

@@ -37,7 +37,7 @@ class Runs:
         return run_dir
 
 
-@pytest.fixture()
+@pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
     started = Runs(tmp_path)
     yield started
@@ -115,6 +115,13 @@ async def test_a_command_that_ignores_term_goes_on_until_it_is_killed(runs: Runs
     assert await end_of(runs, run_dir) == Ended(137, 9)
 
 
+async def test_a_term_in_the_first_moments_is_never_lost(runs: Runs) -> None:
+    for number in range(20):
+        run_dir = runs.start(f"run-{number}", "sleep", "60")
+        await until(lambda: process.signal_group(run_dir, signal.SIGTERM))  # noqa: B023 - awaited at once
+        assert (await end_of(runs, run_dir)).signal in (signal.SIGTERM, signal.SIGKILL)
+
+
 async def test_what_the_command_left_behind_ends_with_it(runs: Runs) -> None:
     run_dir = runs.start("run", "/bin/sh", "-c", "sleep 60 & echo $!")
     await end_of(runs, run_dir)
@@ -139,7 +146,7 @@ async def test_signal_command_spares_the_group(runs: Runs) -> None:
 
 async def test_watching_what_has_ended_tells_at_once(runs: Runs) -> None:
     run_dir = runs.start("run", "true")
-    os.waitpid(runs.pids[-1], 0)
+    await until(lambda: process.find(run_dir) is Found.ENDED)
     assert await end_of(runs, run_dir) == Ended(0)
 
 

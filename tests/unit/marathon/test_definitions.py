@@ -53,6 +53,10 @@ def test_validation_cases(case: dict[str, Any]) -> None:
         ({"check": {"exec": {"command": {"shell": "true"}}}}, "/check"),
         ({"resourceLimits": {"cpus": 2}}, "/resourceLimits"),
         ({"role": "other"}, "/role"),
+        ({"instances": 10**9}, "/instances"),
+        ({"env": {"A=B": "1"}}, "/env/A=B"),
+        ({"env": {"A": "\0"}}, "/env/A"),
+        ({"cmd": "a\0b"}, "/cmd"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, Any], path: str) -> None:

@@ -247,7 +247,7 @@ def test_a_match_takes_only_what_is_offered(gaps: list[tuple[int, int]], wanted:
     ],
 )
 def test_refusals_name_the_reason(fields: dict[str, object], reason: str) -> None:
-    found = match(offer(), app("/a", **fields), (), lambda n: 0, role="*")
+    found = match(offer(), app("/a", **fields), (), lambda n: 0, role="*")  # type: ignore[arg-type]
     assert isinstance(found, Refusal)
     assert found.reason == reason
     assert found.detail

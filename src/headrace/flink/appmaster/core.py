@@ -74,8 +74,8 @@ class ApplicationMaster:
     def handle(self, event: AppMasterEvent, now: float) -> list[Effect]:
         """Take one event; return what to do."""
         match event:
-            case events.Started(alive):
-                return self._started(alive, now)
+            case events.Started(alive, to_stop):
+                return self._started(alive, to_stop, now)
             case events.MasterConnected(framework_id):
                 return self._master_connected(framework_id, now)
             case events.MasterDisconnected(why):
@@ -112,10 +112,13 @@ class ApplicationMaster:
 
     # life
 
-    def _started(self, job_manager_alive: bool, now: float) -> list[Effect]:
+    def _started(self, job_manager_alive: bool, to_stop: bool, now: float) -> list[Effect]:
         effects: list[Effect] = [records.put_generation(self._generation)]
         if job_manager_alive:
             self._job_manager.found()
+        if to_stop:
+            return effects + self._stop(events.Finish(0, "started to stop"), now)
+        if job_manager_alive:
             return effects
         if self._job_manager.run:
             return effects + self._job_manager_ended(self._job_manager.run, "ended while nobody watched", now)

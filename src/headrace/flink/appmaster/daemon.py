@@ -7,6 +7,9 @@ Everything of a cluster lies in the task's sandbox; what is not for others' eyes
     .headrace/artifacts-key    the secret part of the configuration's URLs
     .headrace/conf, tm-conf    configuration of the JobManager, of TaskManagers
     .headrace/jobmanager/<n>   the JobManager's n-th run
+
+Exit status: 0 asked to stop or shut down by Flink, 2 a user's mistake, 3 shut down by Flink as failed,
+4 the JobManager can't be started, 1 a bug. The script starts it again after a bug or a signal only.
 """
 
 from __future__ import annotations
@@ -51,6 +54,10 @@ log = logging.getLogger(__name__)
 
 PORT_PATIENCE = 5.0
 """Seconds to wait for our own port after a restart."""
+
+
+STOP_VARIABLE = "HEADRACE_APPMASTER_STOP"
+"""Set by the script if it was asked to stop while there was no application master to do it."""
 
 
 async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
@@ -100,6 +107,7 @@ class Process:
         self._sandbox = sandbox
         self._private = sandbox / ".headrace"
         self._store = store
+        self._to_stop = bool(environment.get(STOP_VARIABLE))
         self._clock = SystemClock()
         self._recovered = records.recover(store.load())
         self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
@@ -118,7 +126,7 @@ class Process:
         self._router.add("GET", "/state", self._state)
         self._make_client()
         run = self._recovered.job_manager.run if self._recovered.job_manager else 0
-        self._shell.post(events.Started(bool(run) and self._jvm.find(run)))
+        self._shell.post(events.Started(bool(run) and self._jvm.find(run), self._to_stop))
         announce("appmaster", base)
         self._subscription = asyncio.create_task(self._client.run())
         work = [asyncio.create_task(self._shell.run()), asyncio.create_task(self._await_stop(stop)), self._subscription]
@@ -169,29 +177,30 @@ class Process:
         return path.read_text()
 
     def _make_core(self, base: str) -> ApplicationMaster:
-        options = self._cluster.task_manager_options()
+        cluster = self._cluster
         directory = self._private / "tm-conf"
         directory.mkdir(mode=0o700, exist_ok=True)
-        conf.write_private(directory / "config.yaml", conf.render(options))
+        conf.write_private(directory / "config.yaml", conf.render(cluster.task_manager_options()))
         conf.write_private(directory / "log4j.properties", conf.LOG4J)
         artifacts = ArtifactServer(base, self._secret("artifacts-key"))
         uris = [artifacts.add_conf(directory / name) for name in ("config.yaml", "log4j.properties")]
         uris += artifacts.add_jars(self._flink.jars)
         artifacts.add_routes(self._router)
         template = TaskTemplate(
-            cluster_id=self._cluster.cluster_id,
-            role=self._cluster.role,
-            options=options,
+            cluster_id=cluster.cluster_id,
+            role=cluster.role,
             uris=uris,
             class_path=[f"flink/lib/{jar.path.name}" for jar in self._flink.jars],
-            java_home=self._cluster.given.get("env.java.home", ""),
+            java_home=cluster.given.get("env.java.home", ""),
+            jvm_arguments=cluster.task_manager_arguments,
+            environment=cluster.task_manager_environment,
         )
         return ApplicationMaster(
             self._recovered,
             template,
-            refuse_seconds=self._cluster.refuse_seconds,
-            keep_workers=self._cluster.highly_available,
-            show_web_ui=self._cluster.web_ui,
+            refuse_seconds=cluster.refuse_seconds,
+            keep_workers=cluster.highly_available,
+            show_web_ui=cluster.web_ui,
             jitter=random.random,
         )
 
@@ -294,9 +303,9 @@ class Process:
         conf.write_private(directory / "config.yaml", conf.render(options))
         conf.write_private(directory / "log4j.properties", conf.LOG4J)
         argv = jvm.job_manager(
-            cluster.given,
             java=str(self._java),
             sizes=cluster.job_manager_memory.jvm_arguments(),
+            user=cluster.job_manager_arguments,
             class_path=[str(path) for path in (DRIVER_JAR, *self._flink.class_path)],
             conf_dir=str(directory),
             log=str(self._sandbox / "jobmanager.log"),

@@ -49,9 +49,13 @@ class Driver(msgspec.Struct, frozen=True):
 
 
 class Started(Event, frozen=True):
-    """The process is up. ``job_manager_alive``: the JobManager of an earlier process still runs."""
+    """The process is up. ``job_manager_alive``: the JobManager of an earlier process still runs.
+
+    ``to_stop``: it was started only to end what an earlier process could not.
+    """
 
     job_manager_alive: bool
+    to_stop: bool = False
 
 
 class MasterConnected(Event, frozen=True):

@@ -6,13 +6,14 @@ one host. Reserved, revocable and persistent resources are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from headrace.flink.appmaster.events import Worker
 from headrace.mesos.messages.common import Offer, Resource
-from headrace.mesos.resources import EMPTY, Resources
+from headrace.mesos.resources import EMPTY, Resources, Spans
 
 PORTS_PER_WORKER = 2
 
@@ -48,33 +49,46 @@ class _Agent:
 
 
 def place(workers: Sequence[Worker], offers: Iterable[Offer], last_ports: Mapping[str, int]) -> Placement:
-    """Find seats; ``last_ports`` has the port given out last by agent, after which the search goes on."""
+    """Find seats; ``last_ports`` has the port given out last by agent, after which the search goes on.
+
+    An agent that is too small for a worker is too small for all later ones of that size, so each agent is
+    turned down once per size, however many workers there are.
+    """
+    agents = list(_agents(offers).values())
+    cursors = dict(last_ports)
+    seats: list[Seat] = []
+    refusals: dict[str, dict[str, str]] = {}
+    turned_down: dict[tuple[float, int], dict[str, str]] = {}
+    positions: dict[tuple[float, int], int] = {}
+    for worker in workers:
+        size = (worker.cpus, worker.memory_mib)
+        why = turned_down.setdefault(size, {})
+        position = positions.get(size, 0)
+        while position < len(agents) and (missing := _missing(worker, agents[position].free)):
+            why[agents[position].hostname] = missing
+            position += 1
+        positions[size] = position
+        if position == len(agents):
+            refusals[worker.id] = why
+            continue
+        agent = agents[position]
+        ports = choose_ports(agent.free.ranges["ports"], cursors.get(agent.id, 0))
+        cursors[agent.id] = ports[-1]
+        agent.free = agent.free - needs(worker, ports)
+        agent.taken = True
+        seats.append(Seat(worker, agent.id, agent.hostname, ports))
+    used = {agent.id: agent.offers for agent in agents if agent.taken}
+    unused = [offer for agent in agents if not agent.taken for offer in agent.offers]
+    return Placement(seats, used, unused, refusals)
+
+
+def _agents(offers: Iterable[Offer]) -> dict[str, _Agent]:
     agents: dict[str, _Agent] = {}
     for offer in offers:
         agent = agents.setdefault(offer.agent_id.value, _Agent(offer))
         agent.offers.append(offer.id.value)
         agent.free = agent.free + Resources.parse(filter(_usable, offer.resources or ()))
-    cursors = dict(last_ports)
-    seats: list[Seat] = []
-    refusals: dict[str, dict[str, str]] = {}
-    for worker in workers:
-        why: dict[str, str] = {}
-        for agent in agents.values():
-            missing = _missing(worker, agent.free)
-            if missing:
-                why[agent.hostname] = missing
-                continue
-            ports = choose_ports(list(agent.free.ports), cursors.get(agent.id, 0))
-            cursors[agent.id] = ports[-1]
-            agent.free = agent.free - needs(worker, ports)
-            agent.taken = True
-            seats.append(Seat(worker, agent.id, agent.hostname, ports))
-            break
-        else:
-            refusals[worker.id] = why
-    used = {agent.id: agent.offers for agent in agents.values() if agent.taken}
-    unused = [offer for agent in agents.values() if not agent.taken for offer in agent.offers]
-    return Placement(seats, used, unused, refusals)
+    return agents
 
 
 def needs(worker: Worker, ports: Sequence[int]) -> Resources:
@@ -82,10 +96,15 @@ def needs(worker: Worker, ports: Sequence[int]) -> Resources:
     return Resources.of(cpus=worker.cpus, mem=worker.memory_mib).with_ports(ports)
 
 
-def choose_ports(free: Sequence[int], after: int) -> list[int]:
+def choose_ports(free: Spans, after: int) -> list[int]:
     """The next ports after ``after``, then from the lowest: a new worker does not get a dead one's at once."""
-    later = [port for port in free if port > after]
-    return (later + [port for port in free if port <= after])[:PORTS_PER_WORKER]
+    later = [(max(begin, after + 1), end) for begin, end in free if end > after]
+    earlier = [(begin, min(end, after)) for begin, end in free if begin <= after]
+    return list(islice(_numbers(later + earlier), PORTS_PER_WORKER))
+
+
+def _numbers(spans: Iterable[tuple[int, int]]) -> Iterator[int]:
+    return (port for begin, end in spans for port in range(begin, end + 1))
 
 
 def _missing(worker: Worker, free: Resources) -> str:

@@ -6,13 +6,10 @@ shell. Configuration and secrets travel in a file, not on the command line, whic
 
 from __future__ import annotations
 
-import shlex
-
 import msgspec
 
 from headrace.flink import jvm
 from headrace.flink.appmaster.placement import Seat, needs
-from headrace.flink.options import FlinkOptions
 from headrace.mesos.messages.common import (
     AgentID,
     CommandInfo,
@@ -32,9 +29,10 @@ CONF_DIR = "conf"
 GRACE = 2.0
 """Seconds from SIGTERM to SIGKILL."""
 
+# taskmanager.out is where Flink's dashboard looks for a TaskManager's output.
 _SCRIPT = """\
 umask 077
-chmod 600 conf/* && mkdir -p tmp || exit 1
+chmod 600 conf/* && mkdir -p tmp && ln -sf stdout taskmanager.out || exit 1
 java=${1:-$JAVA_HOME}; java=${java:+$java/bin/java}; java=${java:-java}; shift
 command -v "$java" >/dev/null || {
   echo "No Java runtime here: $java not found; install one on this agent or start the agent with JAVA_HOME" >&2
@@ -48,15 +46,17 @@ exec "$java" "-Djava.io.tmpdir=$PWD/tmp" "$@"
 class TaskTemplate(msgspec.Struct, frozen=True):
     """What all TaskManagers of a cluster have in common.
 
-    ``class_path`` is relative to the sandbox; ``java_home`` empty leaves the choice to the agent.
+    ``class_path`` is relative to the sandbox; ``java_home`` empty leaves the choice to the agent;
+    ``jvm_arguments`` and ``environment`` are what the user wants besides.
     """
 
     cluster_id: str
     role: str
-    options: FlinkOptions
     uris: list[CommandUri]
     class_path: list[str]
     java_home: str = ""
+    jvm_arguments: list[str] = []
+    environment: dict[str, str] = {}
 
 
 def task_info(template: TaskTemplate, seat: Seat) -> TaskInfo:
@@ -75,8 +75,8 @@ def task_info(template: TaskTemplate, seat: Seat) -> TaskInfo:
         ),
     ]
     arguments = jvm.task_manager(
-        template.options,
-        sizes=shlex.split(worker.jvm),
+        sizes=worker.jvm.split(),
+        user=template.jvm_arguments,
         class_path=template.class_path,
         conf_dir=CONF_DIR,
         log="taskmanager.log",
@@ -91,15 +91,9 @@ def task_info(template: TaskTemplate, seat: Seat) -> TaskInfo:
             value="/bin/sh",
             shell=False,
             arguments=["sh", "-c", _SCRIPT, "taskmanager", template.java_home, *arguments],
-            environment=_environment(template.options),
+            environment=Environment([EnvironmentVariable(*pair) for pair in template.environment.items()]),
             uris=template.uris,
         ),
         kill_policy=KillPolicy(DurationInfo(int(GRACE * 1e9))),
         labels=Labels([Label("headrace.cluster", template.cluster_id)]),
     )
-
-
-def _environment(options: FlinkOptions) -> Environment | None:
-    prefix = "containerized.taskmanager.env."
-    given = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
-    return Environment([EnvironmentVariable(name, value) for name, value in given.items()]) if given else None

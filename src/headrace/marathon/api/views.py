@@ -110,6 +110,8 @@ def queue(core: MarathonCore, now: float, embeds: Embeds) -> Answer:
     """GET /v2/queue."""
     items = []
     for app_id, waiting in core.queue.waiting.items():
+        if not waiting:
+            continue
         attempt = core.queue.attempts[app_id]
         until = core.queue.delayed_until(app_id, now)
         item: dict[str, Any] = {

@@ -141,6 +141,10 @@ class Books:
         """All instances of an app, oldest first."""
         return self._of_app.get(app_id, {}).values()
 
+    def size(self, app_id: str) -> int:
+        """How many instances of an app there are, whatever becomes of them."""
+        return len(self._of_app.get(app_id, {}))
+
     def count(self, app_id: str) -> int:
         """How many instances of an app are wanted to run."""
         return sum(one.wanted for one in self.of_app(app_id))

@@ -35,6 +35,11 @@ from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received
 from headrace.mesos.messages import scheduler
 
 _REMOVED = "Framework has been removed"
+_SETTLE = "settle"
+_LARGE = 100
+_PAUSE_PER_INSTANCE = 20e-6
+"""Looking at an app costs its size. So after the statuses of a large one it is looked at a little
+later, once for all that came in between, which bounds the cost to a small share of the time."""
 
 
 class MarathonCore:
@@ -57,6 +62,7 @@ class MarathonCore:
         self.tracker = Tracker(self.books, self.queue, self.health, self.killer)
         self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
         self.changes = Changes(self.books, self.queue, self.deployments, self.killer)
+        self._later: set[str] = set()
 
     def handle(self, event: Event | ClientEvent, now: float) -> Sequence[Effect]:
         match event:
@@ -68,6 +74,7 @@ class MarathonCore:
                 self._timer(key, now)
             case Probed():
                 self.health.probed(event, now)
+                self._postpone(now)
             case Received(message):
                 self._message(message, now)
             case Connected():
@@ -110,9 +117,23 @@ class MarathonCore:
             answer = Answer(rejected.status, rejected.body)
         self.books.effects.append(Reply(to, answer))
 
+    def _postpone(self, now: float) -> None:
+        """Leave the touched apps that are large for later."""
+        for app_id in list(self.books.touched):
+            size = self.books.size(app_id)
+            if size >= _LARGE:
+                del self.books.touched[app_id]
+                if not self._later:
+                    self.books.wake(_SETTLE, now + size * _PAUSE_PER_INSTANCE)
+                self._later.add(app_id)
+
     def _timer(self, key: str, now: float) -> None:
         if key == queue.REVIVE:
             pass  # the queue looks at the time itself
+        elif key == _SETTLE:
+            for app_id in self._later:
+                self.books.touch(app_id)
+            self._later.clear()
         elif key == tracking.RECONCILE:
             if self.books.connected:
                 self.tracker.reconcile(now)
@@ -147,6 +168,7 @@ class MarathonCore:
             self.queue.offers(message.offers.offers, now)
         elif message.update is not None:
             self.tracker.status(message.update.status, now)
+            self._postpone(now)
         elif message.error is not None and _REMOVED in message.error.message:
             self.books.tell("marathon", now, "subscribes anew", message.error.message)
             self.books.effects.append(ForgetFramework())
@@ -157,6 +179,7 @@ class MarathonCore:
         while books.touched:
             app_id = next(iter(books.touched))
             del books.touched[app_id]
+            self._later.discard(app_id)
             deployment = self.deployments.of_app(app_id)
             if deployment is not None:
                 self.deployments.advance(deployment, now)

@@ -1,8 +1,8 @@
 """Health and readiness checks: when to probe, what the outcome means, whom to kill.
 
 Probes are effects; this decides. Before the first success, and within the grace period, probes
-come quickly at first (0.1 s, doubling up to the interval), so that a deployment need not wait a
-whole interval for a service that is up; failures don't count then. After that the interval rules.
+come quickly at first (0.1 s, a fifth longer each time, up to the interval), so that a deployment
+need not wait a whole interval for a service that is up; failures don't count then. After that the interval rules.
 A task is killed at failure number ``maxConsecutiveFailures`` + 1; 0 never kills. MESOS_* checks are
 probed from here too, and kill at ``maxConsecutiveFailures``. ``delaySeconds`` is not needed here.
 
@@ -24,6 +24,7 @@ from headrace.marathon.definitions.writing import health_check
 TIMER = "probe/"
 _READY = "ready"
 _FIRST_DELAY = 0.1
+_GROWTH = 1.2
 
 
 class Health:
@@ -178,7 +179,7 @@ class Health:
 
     def _early_pause(self, key: str, interval: int) -> float:
         pause = min(self._early.get(key, _FIRST_DELAY), float(interval))
-        self._early[key] = pause * 2
+        self._early[key] = pause * _GROWTH
         return pause
 
     def _wake(self, instance: Instance, name: str, at: float) -> None:

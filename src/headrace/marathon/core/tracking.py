@@ -74,7 +74,7 @@ class Tracker:
 
     def resume(self, now: float) -> None:
         """After a start: go on watching what runs."""
-        for instance in self._books.instances.values():
+        for instance in list(self._books.instances.values()):
             app = self._books.definition(instance)
             if instance.condition is Condition.RUNNING and app is not None:
                 self._health.started(instance, app, now)

@@ -24,6 +24,9 @@ from headrace.marathon.definitions.app import (
 from headrace.marathon.definitions.errors import Rejected, Violation, invalid, unreadable
 from headrace.marathon.definitions.paths import ID_PATTERN, canonical
 
+MAX_INSTANCES = 100_000
+"""More of one app is a mistake rather than a wish, and would only fill the memory."""
+
 _text = schema.string()
 _path_id = schema.string(at_least=1, pattern=ID_PATTERN)
 _labels = schema.mapping(_text)
@@ -92,7 +95,7 @@ _FIELDS: dict[str, schema.Reader] = {
     "mem": schema.number(0),
     "disk": schema.number(0),
     "gpus": schema.integer(0),
-    "instances": schema.integer(0),
+    "instances": schema.integer(0, MAX_INSTANCES),
     "backoffSeconds": schema.integer(0),
     "backoffFactor": schema.number(1.0),
     "maxLaunchDelaySeconds": schema.integer(0),

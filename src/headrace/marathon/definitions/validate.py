@@ -50,6 +50,8 @@ def _own_rules(app: App, extras: Extras) -> Iterator[Violation]:
     for name, index in zip(app.env, range(len(app.env)), strict=True):
         if not name:
             yield Violation(f"/env/keys({index})", "must not be empty")
+        if "=" in name or "\0" in name + app.env[name]:
+            yield Violation(f"/env/{name}", "no process can have such a variable: '=' in its name, or a NUL in it")
     for index, fetch in enumerate(app.fetch):
         if not _URI.fullmatch(fetch.uri):
             yield Violation(f"/fetch({index})/uri", "URI has invalid syntax.")
@@ -79,6 +81,8 @@ def _identity(app: App) -> Iterator[Violation]:
 
 
 def _command(app: App) -> Iterator[Violation]:
+    if "\0" in (app.cmd or "") or any("\0" in one for one in app.args):
+        yield Violation("/cmd" if app.cmd is not None else "/args", "must not contain NUL")
     both, neither = app.cmd is not None and app.args, app.cmd is None and not app.args
     if both or (neither and app.container is None):
         yield Violation("/", _CMD)

@@ -21,6 +21,7 @@ from headrace.mesos.agent.events import (
     FetchFailed,
     LinkLost,
     Place,
+    Probed,
     ProcessEnded,
     ProcessStarted,
     Reconnect,
@@ -181,6 +182,8 @@ class AgentCore:
                 return self._of(container_id, now, lambda task: task.ended(now, end))
             case RunFound(container_id):
                 return self._of(container_id, now, lambda task: task.found(now, event))
+            case Probed(container_id, passed, why):
+                return self._probed(container_id, passed, why, now)
             case TimerFired(key):
                 return self._timer(key, now)
             case _:
@@ -325,6 +328,12 @@ class AgentCore:
         )
         return [Send(StatusUpdate(FrameworkID(framework_id), status, status.state))]
 
+    def _probed(self, container_id: str, passed: bool, why: str, now: float) -> list[Effect]:
+        task = self._runs.get(container_id)
+        if task is not None and not passed:
+            self.stories.tell(task.subject, now, "health check failed", why)
+        return self._of(container_id, now, lambda task: task.probed(now, passed))
+
     def _end_framework(self, framework_id: str, now: float) -> list[Effect]:
         framework = self.frameworks.get(framework_id)
         if framework is None:
@@ -345,6 +354,8 @@ class AgentCore:
             return self._of(rest, now, lambda task: task.grace_over())
         if kind == "limit":
             return self._of(rest, now, lambda task: task.time_over(now))
+        if kind == "health":
+            return self._of(rest, now, lambda task: task.health_due())
         if kind == "shutdown" and self._shutdown is not None:
             return self._leave(f"{self._shutdown}; gave up waiting for processes to end")
         if kind == "gc":

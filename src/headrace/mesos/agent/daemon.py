@@ -14,7 +14,9 @@ import os
 import random
 import resource
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,6 +36,7 @@ from headrace.mesos.agent.events import (
     CancelFetch,
     Exit,
     Fetch,
+    ProbeHealth,
     Reconnect,
     RemoveSandbox,
     Send,
@@ -48,6 +51,7 @@ from headrace.mesos.agent.launcher import Launcher, base_environment
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.offered import FlagError, offered, parse_attributes, parse_resources
+from headrace.mesos.agent.prober import Prober
 from headrace.mesos.agent.records import ENDED, FETCHING, Saved, load
 from headrace.mesos.messages.common import AgentInfo
 from headrace.mesos.resources import EMPTY, Resources
@@ -79,12 +83,15 @@ class AgentDaemon:
         api = AgentApi(self._flags, self._layout, self._clock.now())
         server = HttpServer(api, host=self._flags.host, port=self._flags.port)
         await server.start()
-        endpoint = f"{self._flags.hostname}:{server.port}"
+        self._address = own_address(self._flags.host, self._flags.master)
+        self._hostname = self._flags.hostname or self._address
+        endpoint = f"{self._hostname}:{server.port}"
         core = AgentCore(self._config(server.port), self._saved, new_id=random_ids, new_uuid=_new_uuid)
         api.attach(core, self._fetcher, server.port)
         self._shell: Shell[AgentInput] = Shell(core, self._store, self._perform, self._clock)
         environment = base_environment(self._flags.executor_environment_variables)
         self._launcher = Launcher(self._layout, environment, endpoint, self._post)
+        self._prober = Prober(self._layout, environment, endpoint, self._http, self._post)
         self._link = MasterLink(self._flags.master, self._http, core.registration, self._post, random.random)
         self._recover(core)
         loop = asyncio.get_running_loop()
@@ -94,6 +101,7 @@ class AgentDaemon:
             await self._serve(stop)
         finally:
             self._launcher.stop()
+            await self._prober.stop()
             await self._fetcher.stop()
             await server.stop()
             self._http.close()
@@ -135,6 +143,8 @@ class AgentDaemon:
                 self._launcher.signal(container_id, force)
             case Fetch():
                 self._fetcher.fetch(effect)
+            case ProbeHealth():
+                self._prober.probe(effect)
             case CancelFetch(container_id):
                 self._fetcher.cancel(container_id)
             case RemoveSandbox(place):
@@ -154,9 +164,9 @@ class AgentDaemon:
         except FlagError as error:
             raise UserError(str(error)) from None
         log.info("offers %s", resources)
-        info = AgentInfo(flags.hostname, port, resources.messages(), attributes or None)
+        info = AgentInfo(self._hostname, port, resources.messages(), attributes or None)
         self._compare(info, resources)
-        return AgentConfig(info, headrace.__version__, flags.host, flags.gc_delay)
+        return AgentConfig(info, headrace.__version__, self._address, flags.gc_delay)
 
     def _compare(self, info: AgentInfo, resources: Resources) -> None:
         """Say what has changed since the last start; refuse less than the tasks that run have."""
@@ -185,6 +195,23 @@ async def main(flags: Flags, stop: asyncio.Event) -> None:
     url = f"sqlite://{flags.data / 'agent.db'}"
     store = open_store(url, component="agent", layout=LAYOUT, durability=Durability.PROCESS)
     await AgentDaemon(flags, store).run(stop)
+
+
+def own_address(host: str, master: str) -> str:
+    """The address to tell others: ``host``, or, if that stands for all, the one that leads to the master."""
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        return host
+    parts = urlsplit(master)
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # nothing is sent; the kernel picks the route
+        try:
+            probe.connect((parts.hostname or "", parts.port or 0))
+            return str(probe.getsockname()[0])
+        except OSError as error:
+            raise UserError(
+                f"--host {host}: can't tell which of this machine's addresses leads to {master} ({error}); "
+                "give --hostname and --host"
+            ) from None
 
 
 def _load(store: Store, flags: Flags) -> Saved:

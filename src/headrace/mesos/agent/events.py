@@ -8,7 +8,7 @@ from __future__ import annotations
 from headrace.kernel.core import Effect, Event, TimerFired
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent
-from headrace.mesos.messages.common import CommandUri, TaskInfo
+from headrace.mesos.messages.common import CommandUri, HealthCheck, TaskInfo
 
 
 class Begin(Event, frozen=True):
@@ -67,6 +67,14 @@ class RunFound(Event, frozen=True):
     end: Ended | None = None
 
 
+class Probed(Event, frozen=True):
+    """The outcome of a health check; ``why`` explains a failure."""
+
+    container_id: str
+    passed: bool
+    why: str = ""
+
+
 class ShutdownRequested(Event, frozen=True):
     """Somebody wants this agent gone for good, tasks included."""
 
@@ -83,6 +91,7 @@ AgentInput = (
     | StartFailed
     | ProcessEnded
     | RunFound
+    | Probed
     | ShutdownRequested
     | TimerFired
 )
@@ -123,6 +132,15 @@ class SignalTask(Effect, frozen=True):
 
     container_id: str
     force: bool = False
+
+
+class ProbeHealth(Effect, frozen=True):
+    """Carry out the task's health check within ``timeout`` seconds; answered by Probed."""
+
+    place: Place
+    task: TaskInfo
+    check: HealthCheck
+    timeout: float
 
 
 class Send(Effect, frozen=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import logging
 import os
@@ -22,9 +21,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
 from headrace.mesos.agent.archives import ArchiveError, is_archive, unpack
-from headrace.mesos.agent.events import Fetch, FetchDone, FetchFailed, Place
-from headrace.mesos.agent.fetcher_cache import FetcherCache, cache_key, split_digest
+from headrace.mesos.agent.events import Fetch, FetchDone, FetchFailed
+from headrace.mesos.agent.fetcher_cache import FetcherCache, cache_key, new_hash, split_digest
 from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.users import UserProblem, check_user
 from headrace.mesos.messages.common import CommandUri
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,12 @@ class Fetcher:
     async def _fetch(self, what: Fetch) -> None:
         container_id = what.place.container_id
         try:
-            sandbox = await self._in_thread(self._fresh, what.place)
+            private = check_user(what.user) is not None
+            sandbox = await self._in_thread(self._layout.clear, what.place)
             async with asyncio.TaskGroup() as group:
                 for uri in what.uris:
-                    group.create_task(self._one(uri, sandbox, what.user))
-        except* (FetchProblem, OSError) as problems:
+                    group.create_task(self._one(uri, sandbox, what.user, private))
+        except* (FetchProblem, UserProblem, OSError) as problems:
             self.failed += 1
             self._post(FetchFailed(container_id, str(problems.exceptions[0])))
         except* Exception as bugs:
@@ -108,17 +109,14 @@ class Fetcher:
             self.succeeded += 1
             self._post(FetchDone(container_id))
 
-    def _fresh(self, place: Place) -> Path:
-        self._layout.remove(place)
-        return self._layout.create(place)
-
-    async def _one(self, uri: CommandUri, sandbox: Path, user: str) -> None:
+    async def _one(self, uri: CommandUri, sandbox: Path, user: str, private: bool) -> None:
+        """Fetch one URI. ``private``: the sandbox will belong to another user, so nothing in it may be shared."""
         began = time.monotonic()
         try:
             address, digest = split_digest(uri.value)
             name = uri.output_file or _base_name(address)
             target = _inside(sandbox, name)
-            size, how = await self._bring(uri, address, digest, target, user)
+            size, how = await self._bring(uri, address, digest, target, user, private)
             if uri.executable:
                 await self._in_thread(os.chmod, target, 0o755)
         except (FetchProblem, ArchiveError, OSError, ValueError) as problem:
@@ -127,20 +125,24 @@ class Fetcher:
             raise FetchProblem(message) from problem
         _note(sandbox, f"{how} URI '{shown(uri.value)}' in {time.monotonic() - began:.2f} s, {_readable(size)}")
 
-    async def _bring(self, uri: CommandUri, address: str, digest: str, target: Path, user: str) -> tuple[int, str]:
+    async def _bring(
+        self, uri: CommandUri, address: str, digest: str, target: Path, user: str, private: bool
+    ) -> tuple[int, str]:
         """Bring it to ``target``, unpacked if so wanted; returns its size and how it came."""
         unpacks = uri.extract is not False and not uri.executable and is_archive(target.name)
         if uri.cache:
-            size = await self._from_cache(address, digest, target, user, unpacks, own_copy=bool(uri.executable or user))
+            size = await self._from_cache(
+                address, digest, target, user, unpacks, own_copy=bool(uri.executable or private)
+            )
             if size is not None:
                 return size, "Took from the cache"
         temporary = target.parent / f".fetching-{next(self._numbers)}"
         try:
             await self._obtain(address, digest, temporary)
+            size = temporary.stat().st_size
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-        size = os.path.getsize(target)
         if unpacks:
             await self._in_thread(unpack, target, target.name, target.parent)
         return size, "Fetched"
@@ -184,7 +186,7 @@ class Fetcher:
             temporary.unlink(missing_ok=True)
 
     async def _obtain(self, address: str, digest: str, target: Path) -> None:
-        hasher = hashlib.sha256() if digest else None
+        hasher = new_hash() if digest else None
         async with self._slots:
             if address.startswith(("http://", "https://")):
                 await self._download(address, target, hasher)

@@ -94,7 +94,7 @@ def parse(arguments: Sequence[str]) -> Flags:
             data=Path(given.data).absolute(),
             resources=given.resources,
             attributes=given.attributes,
-            hostname=given.hostname or given.host,
+            hostname=given.hostname,
             executor_environment_variables=_environment(given.executor_environment_variables),
             fetcher_cache_size_mib=max(0, given.fetcher_cache_size_mib),
             gc_delay=_duration("--gc-delay", given.gc_delay),

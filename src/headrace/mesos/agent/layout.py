@@ -14,6 +14,8 @@ from pathlib import Path
 
 from headrace.mesos.agent.events import Place
 
+_PATIENCE = 5
+
 
 class Layout:
     """Paths below ``data``, and the making and removing of sandboxes."""
@@ -39,6 +41,31 @@ class Layout:
 
     def create(self, place: Place) -> Path:
         """Make the sandbox if it isn't there; returns it. Raises OSError."""
+        for _ in range(_PATIENCE):
+            try:
+                return self._create(place)
+            except FileNotFoundError:  # a directory above, empty until now, is just being removed
+                continue
+        return self._create(place)
+
+    def clear(self, place: Place) -> Path:
+        """Make the sandbox anew, empty; returns it. Raises OSError."""
+        _remove_tree(self.sandbox(place))
+        return self.create(place)
+
+    def remove(self, place: Place) -> None:
+        """Remove a run's files, and the directories above that are empty then."""
+        _remove_tree(self.sandbox(place))
+        _remove_tree(self.run_dir(place.container_id))
+        runs = self.executor_runs(place)
+        with contextlib.suppress(OSError):
+            if os.readlink(runs / "latest") == place.container_id:
+                os.unlink(runs / "latest")
+        with contextlib.suppress(OSError):
+            for directory in (runs, *runs.parents[:5]):
+                os.rmdir(directory)
+
+    def _create(self, place: Place) -> Path:
         sandbox = self.sandbox(place)
         os.makedirs(sandbox, exist_ok=True)
         latest = sandbox.parent / "latest"
@@ -52,15 +79,8 @@ class Layout:
                 os.replace(fresh, latest)
         return sandbox
 
-    def remove(self, place: Place) -> None:
-        """Remove a run's files, and the directories above that are empty then. Raises OSError."""
-        from shutil import rmtree  # seldom needed, and not small
 
-        rmtree(self.sandbox(place), ignore_errors=True)
-        rmtree(self.run_dir(place.container_id), ignore_errors=True)
-        runs = self.executor_runs(place)
-        with contextlib.suppress(OSError):
-            if os.listdir(runs) == ["latest"]:
-                os.unlink(runs / "latest")
-            for directory in (runs, *runs.parents[:4]):
-                os.rmdir(directory)
+def _remove_tree(directory: Path) -> None:
+    from shutil import rmtree  # seldom needed, and not small
+
+    rmtree(directory, ignore_errors=True)

@@ -27,6 +27,10 @@ STARTING = "STARTING"
 RUNNING = "RUNNING"
 ENDED = "ENDED"
 
+ASKED = "ASKED"
+TIME_LIMIT = "TIME_LIMIT"
+UNHEALTHY = "UNHEALTHY"
+
 
 class AgentRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """``agent_id`` as the master gave it; resources and attributes as last registered."""
@@ -52,12 +56,10 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Killing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody wants the task ended: SIGKILL at time ``deadline``; ``reason`` and ``failed`` shape the last status."""
+    """The task is to end, SIGKILL at time ``deadline``; ``cause`` shapes its last status."""
 
     deadline: float
-    grace: float
-    reason: str | None = None
-    failed: bool = False
+    cause: str = ASKED
 
 
 class HistoryLine(msgspec.Struct, frozen=True):

@@ -6,16 +6,20 @@ anybody is told. Where Mesos has a command executor speak, the statuses say SOUR
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.events import CancelFetch, Fetch, RunFound, SignalTask, StartProcess
+from headrace.mesos.agent.health import HealthWatch
 from headrace.mesos.agent.records import (
+    ASKED,
     ENDED,
     FETCHING,
     RUNNING,
     STARTING,
+    TIME_LIMIT,
+    UNHEALTHY,
     HistoryLine,
     Killing,
     TaskRecord,
@@ -64,6 +68,8 @@ class Task:
         self.pid = state.pid
         self.history = list(state.history)
         self.orphaned = False
+        check = record.task.health_check
+        self.health = HealthWatch(check, record.place, record.task) if check is not None else None
         self.updates = UpdateStream(record.framework_id, state.latest)
         self.updates.pending.extend(state.pending)
         self.updates.acknowledged = state.acknowledged
@@ -106,7 +112,7 @@ class Task:
     def launch_failed(self, now: float, message: str) -> list[Effect]:
         """It could not be fetched or started."""
         if self.killing is not None:
-            return self._end(now, "TASK_KILLED", "Killed before it was started", AGENT_SOURCE, self.killing.reason)
+            return self._end(now, "TASK_KILLED", "Killed before it was started", AGENT_SOURCE)
         why = f"Failed to launch container: {message}"
         return self._end(now, "TASK_FAILED", why, AGENT_SOURCE, "REASON_CONTAINER_LAUNCH_FAILED")
 
@@ -119,7 +125,7 @@ class Task:
         self.phase = RUNNING
         self.pid = pid
         told = self._tell(now, "TASK_RUNNING", source=EXECUTOR_SOURCE)
-        effects = [self._save(), *told, *self._limit_time(now)]
+        effects = [self._save(), *told, *self._clocks(now)]
         if self.killing is not None:
             effects += self._signal(now)
         return effects
@@ -128,20 +134,19 @@ class Task:
         """Its process has ended."""
         if self.phase == ENDED:
             return []
-        killing = self.killing
-        reason = killing.reason if killing else None
-        if killing is not None:
-            state = "TASK_FAILED" if killing.failed else "TASK_KILLED"
-        else:
+        if self.killing is None:
             state = "TASK_FINISHED" if end.succeeded else "TASK_FAILED"
-        return self._end(now, state, str(end), EXECUTOR_SOURCE, reason)
+            return self._end(now, state, str(end), EXECUTOR_SOURCE)
+        if self.killing.cause == TIME_LIMIT:
+            return self._end(now, "TASK_FAILED", str(end), EXECUTOR_SOURCE, "REASON_MAX_COMPLETION_TIME_REACHED")
+        return self._end(now, "TASK_KILLED", str(end), EXECUTOR_SOURCE)
 
     def found(self, now: float, fact: RunFound) -> list[Effect]:
         """What a restarted agent sees of the process."""
         if fact.found is Found.RUNNING:
             if self.phase == STARTING:
                 return self.started(now, fact.pid)
-            return [*self._limit_time(now), *(self._signal(now) if self.killing else [])]
+            return [*self._clocks(now), *(self._signal(now) if self.killing else [])]
         if fact.found is Found.ENDED:
             return self.ended(now, fact.end or Ended(137, 9))
         if self.killing is not None:
@@ -151,9 +156,7 @@ class Task:
         message = "The files of its run are gone, so how it ended can't be told"
         return self._end(now, "TASK_FAILED", message, AGENT_SOURCE, "REASON_EXECUTOR_TERMINATED")
 
-    def kill(
-        self, now: float, policy: KillPolicy | None, *, reason: str | None = None, failed: bool = False
-    ) -> list[Effect]:
+    def kill(self, now: float, policy: KillPolicy | None, cause: str = ASKED) -> list[Effect]:
         """Somebody wants it ended. A second kill can shorten the grace period, not lengthen it."""
         if self.phase == ENDED:
             return []
@@ -161,9 +164,7 @@ class Task:
         before = self.killing
         if before is not None and before.deadline <= now + grace:
             return []
-        self.killing = Killing(
-            now + grace, grace, before.reason if before else reason, before.failed if before else failed
-        )
+        self.killing = Killing(now + grace, before.cause if before else cause)
         if self.phase == FETCHING:
             why = "REASON_TASK_KILLED_DURING_LAUNCH"
             end = self._end(now, "TASK_KILLED", "Killed while its files were fetched", AGENT_SOURCE, why)
@@ -171,7 +172,7 @@ class Task:
         if self.phase == STARTING:
             return [self._save()]
         effects: list[Effect] = []
-        if before is None and not failed and self._wants_killing_state():
+        if before is None and cause == ASKED and self._wants_killing_state():
             effects += self._tell(now, "TASK_KILLING", source=EXECUTOR_SOURCE)
         return [self._save(), *effects, *self._signal(now)]
 
@@ -181,7 +182,24 @@ class Task:
 
     def time_over(self, now: float) -> list[Effect]:
         """It has run for as long as it was allowed to."""
-        return self.kill(now, None, reason="REASON_MAX_COMPLETION_TIME_REACHED", failed=True)
+        return self.kill(now, None, TIME_LIMIT)
+
+    def health_due(self) -> list[Effect]:
+        """Time for a health check."""
+        return [self.health.due()] if self.health is not None and self._steady else []
+
+    def probed(self, now: float, passed: bool) -> list[Effect]:
+        """The outcome of a health check."""
+        if self.health is None or not self._steady:
+            return []
+        tell, kill, again = self.health.judge(now, passed)
+        effects: list[Effect] = []
+        newest = self.updates.pending[-1] if len(self.updates.pending) > 1 else None
+        if tell and (newest is None or newest.healthy is not passed):  # one that waits may say the same
+            reason = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
+            told = self._tell(now, "TASK_RUNNING", source=EXECUTOR_SOURCE, reason=reason, healthy=passed)
+            effects = [self._save(), *told]
+        return [*effects, *self.kill(now, None, UNHEALTHY)] if kill else [*effects, again]
 
     def abandon(self, now: float) -> list[Effect]:
         """The framework is no more: end the task, tell nobody."""
@@ -206,14 +224,22 @@ class Task:
 
     # helpers
 
-    def _end(self, now: float, state: str, message: str, source: str, reason: str | None) -> list[Effect]:
+    def _end(self, now: float, state: str, message: str, source: str, reason: str | None = None) -> list[Effect]:
         self.phase = ENDED
-        told = self._tell(now, state, message=message, source=source, reason=reason)
-        timers: Iterable[Effect] = (CancelTimer(f"kill/{self.container_id}"), CancelTimer(f"limit/{self.container_id}"))
+        healthy = False if self.killing is not None and self.killing.cause == UNHEALTHY else None
+        told = self._tell(now, state, message=message, source=source, reason=reason, healthy=healthy)
+        timers = [CancelTimer(f"{kind}/{self.container_id}") for kind in ("kill", "limit", "health")]
         return [self._save(), *told, *timers]
 
     def _tell(
-        self, now: float, state: str, *, message: str | None = None, source: str, reason: str | None = None
+        self,
+        now: float,
+        state: str,
+        *,
+        source: str,
+        message: str | None = None,
+        reason: str | None = None,
+        healthy: bool | None = None,
     ) -> list[Effect]:
         from_executor = source == EXECUTOR_SOURCE
         network = [NetworkInfo([IPAddress(self._context.ip, "IPv4")])]
@@ -227,11 +253,13 @@ class Task:
             executor_id=ExecutorID(self.info.task_id.value),
             timestamp=now,
             uuid=self._context.new_uuid(),
+            healthy=healthy,
             container_status=ContainerStatus({"value": self.container_id}, network, self.pid or None)
             if from_executor
             else None,
         )
-        self.history.append(HistoryLine(state, now))
+        if not self.history or self.history[-1].state != state:
+            self.history.append(HistoryLine(state, now))
         if self.orphaned:
             self.updates.latest = status
             return []
@@ -244,12 +272,20 @@ class Task:
             return [SignalTask(self.container_id, force=True)]
         return [SignalTask(self.container_id), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
 
-    def _limit_time(self, now: float) -> list[Effect]:
-        limit = self.info.max_completion_time
-        if limit is None:
-            return []
+    @property
+    def _steady(self) -> bool:
+        return self.phase == RUNNING and self.killing is None
+
+    def _clocks(self, now: float) -> list[Effect]:
+        """The timers of a task that runs: how long it may, and when its health is looked at."""
         since = next((line.timestamp for line in self.history if line.state == "TASK_RUNNING"), now)
-        return [SetTimer(f"limit/{self.container_id}", since + limit.nanoseconds / NANOSECONDS)]
+        effects: list[Effect] = []
+        limit = self.info.max_completion_time
+        if limit is not None:
+            effects.append(SetTimer(f"limit/{self.container_id}", since + limit.nanoseconds / NANOSECONDS))
+        if self.health is not None:
+            effects.append(self.health.begin(now, since, self.updates.latest.healthy))
+        return effects
 
     def _wants_killing_state(self) -> bool:
         return any(c.type == "TASK_KILLING_STATE" for c in self.framework.capabilities or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.mesos.agent.health import problem_of_check
 from headrace.mesos.messages.common import CommandInfo, TaskInfo
 from headrace.mesos.resources import InvalidResourceError, Resources
 
@@ -15,6 +16,8 @@ def problem_of(task: TaskInfo) -> str | None:
         or _kind_problem(task)
         or (_command_problem(task.command) if task.command is not None else "command: a command task needs one")
         or _resources_problem(task)
+        or problem_of_check(task.health_check)
+        or ("check: general checks are not supported by this agent" if task.check is not None else None)
     )
 
 

@@ -50,6 +50,8 @@ OPERATIONS = {
 SUPPORTED_OPERATIONS = frozenset({"LAUNCH", "LAUNCH_GROUP"})
 
 _decode = msgspec.json.Decoder(Call).decode
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_NEAR = 200
 _MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
 
 
@@ -133,9 +135,12 @@ def _check_operations(accept: Accept) -> None:
 
 
 def _syntax(body: bytes, why: str) -> str:
-    if not body.strip():
-        return "syntax error at line 1 near: "
-    return why
+    """Where the JSON is broken, in the words of Mesos's parser."""
+    match = _BYTE.search(why)
+    at = int(match[1]) if match is not None else len(body)
+    line = body.count(b"\n", 0, at) + 1
+    near = body[at : at + _NEAR].split(b"\n", 1)[0].decode("utf-8", "replace")
+    return f"syntax error at line {line} near: {near}"
 
 
 def _explain(why: str) -> str:

@@ -17,6 +17,7 @@ from headrace.mesos.agent.events import (
     Fetch,
     FetchDone,
     LinkLost,
+    ProbeHealth,
     ProcessEnded,
     ProcessStarted,
     Reconnect,
@@ -226,6 +227,8 @@ class World:
                 self.starting.append(place.container_id)
             case SignalTask(container_id, force):
                 self.signals.append((container_id, force))
+            case ProbeHealth(place):
+                assert place.container_id in self.running or place.container_id in self.ended
             case RemoveSandbox(place):
                 assert place.container_id not in self.running
                 self.removed.append(place.container_id)

@@ -8,8 +8,18 @@ import pytest
 
 from headrace.kernel.process import Ended
 from headrace.mesos.agent.completed import SHOWN_PER_FRAMEWORK
-from headrace.mesos.agent.events import Fetch, FetchFailed, LinkLost, Send, ShutdownRequested, StartFailed
-from headrace.mesos.messages.agent_link import Ping, Pong, Refused, ShutdownFramework, Unregister
+from headrace.mesos.agent.events import (
+    Fetch,
+    FetchFailed,
+    LinkLost,
+    Probed,
+    ProbeHealth,
+    ProcessEnded,
+    Send,
+    ShutdownRequested,
+    StartFailed,
+)
+from headrace.mesos.messages.agent_link import KillTask, Ping, Pong, Refused, ShutdownFramework, Unregister
 from headrace.mesos.messages.common import (
     AgentID,
     Capability,
@@ -21,14 +31,16 @@ from headrace.mesos.messages.common import (
     ExecutorID,
     ExecutorInfo,
     FrameworkID,
+    HealthCheck,
     KillPolicy,
     Resource,
     Scalar,
+    TaskID,
 )
 from tests.unit.mesos.agent.agent_world import World, framework, task
 
 
-@pytest.fixture()
+@pytest.fixture
 def world() -> World:
     world = World()
     world.register()
@@ -58,6 +70,8 @@ def test_the_next_update_waits_for_the_acknowledgement_and_the_latest_state_is_t
     container = running(world)
     assert world.states("t") == ["TASK_STARTING"]
     world.end(container, Ended(0))
+    world.handle(ProcessEnded(container, Ended(1)))  # told twice: the first counts
+    assert len(world.updates) == 1
     world.fire("update/fw/t")
     assert world.updates[-1].latest_state == "TASK_FINISHED"
     world.acknowledge(world.updates[-1])
@@ -144,9 +158,6 @@ def test_a_killed_task_that_exits_by_itself_is_killed_all_the_same(world: World)
 
 
 def test_the_grace_period_is_the_calls_else_the_tasks(world: World) -> None:
-    from headrace.mesos.messages.agent_link import KillTask
-    from headrace.mesos.messages.common import TaskID
-
     policy = KillPolicy(DurationInfo(20_000_000_000))
     container = running(world, kill_policy=policy)
     world.kill("t")
@@ -310,6 +321,11 @@ def test_a_framework_that_is_no_more_is_forgotten_without_a_word(world: World) -
     assert len(world.updates) == sent
 
 
+def registers_as_new(world: World) -> bool:
+    registration = world.core.registration()
+    return registration is not None and registration.agent_id is None and registration.tasks == []
+
+
 def test_a_refused_agent_comes_as_a_new_one_when_its_tasks_have_ended(world: World) -> None:
     container = running(world)
     world.handle(Refused("removed"))
@@ -317,9 +333,7 @@ def test_a_refused_agent_comes_as_a_new_one_when_its_tasks_have_ended(world: Wor
     assert world.reconnects == 0
     world.end(container, Ended(143, 15))
     assert world.reconnects == 1
-    registration = world.core.registration()
-    assert registration is not None
-    assert (registration.agent_id, registration.tasks) == (None, [])
+    assert registers_as_new(world)
     assert "agent" not in world.store
     world.register("S1")
     running(world, "u")
@@ -344,12 +358,12 @@ def test_a_shutdown_for_good(world: World, patient: bool) -> None:
     world.run(task("f", uris=True))
     world.handle(ShutdownRequested("enough"))
     assert world.signals == [(container, False)]
-    assert not world.exited
+    left_early = world.exited
     if patient:
         world.end(container, Ended(143, 15))
     else:
         world.fire("shutdown")
-    assert world.exited
+    assert (left_early, world.exited) == (False, True)
     assert sum(isinstance(call, Unregister) for call in world.calls) == 1
     assert isinstance(world.calls[-1], Unregister)
     assert not any(key.startswith(("agent", "tasks", "states")) for key in world.store)
@@ -368,6 +382,7 @@ def test_sandboxes_go_by_age_also_after_a_crash() -> None:
         world.end(container, Ended(0))
         world.acknowledge_all()
         world.now += 30
+    assert world.timers["gc"] == 200
     world.crash()
     assert world.timers["gc"] == 200
     world.fire("gc")
@@ -417,3 +432,74 @@ def test_the_fetch_names_what_the_task_asked_for(world: World) -> None:
     assert [uri.value for uri in fetch.uris] == ["/file"]
     world.fetched("c-1")
     assert world.starting == ["c-1"]
+
+
+def check(**more: Any) -> HealthCheck:
+    times = {"delay_seconds": 1.0, "interval_seconds": 2.0, "grace_period_seconds": 5.0, "consecutive_failures": 2}
+    return HealthCheck("COMMAND", command=CommandInfo("true"), **{**times, **more})
+
+
+def probe(world: World, container: str, passed: bool) -> None:
+    """Let the next check come and answer it."""
+    effects = world.fire(f"health/{container}")
+    assert [e.timeout for e in effects if isinstance(e, ProbeHealth)] == [20.0]
+    world.handle(Probed(container, passed, "because"))
+    world.acknowledge_all()
+
+
+def health_told(world: World) -> list[tuple[str, bool | None]]:
+    told: dict[str | None, tuple[str, bool | None]] = {}
+    for update in world.updates:
+        told.setdefault(update.status.uuid, (update.status.state, update.status.healthy))
+    return list(told.values())[2:]
+
+
+def test_a_healthy_task_is_told_once_and_a_failing_one_is_killed(world: World) -> None:
+    container = running(world, health_check=check())
+    assert world.timers[f"health/{container}"] == world.now + 1
+    probe(world, container, True)
+    assert world.timers[f"health/{container}"] == world.now + 2
+    probe(world, container, True)
+    assert health_told(world) == [("TASK_RUNNING", True)]
+    probe(world, container, False)
+    probe(world, container, False)
+    assert world.signals == [(container, False)]
+    world.end(container, Ended(143, 15))
+    world.acknowledge_all()
+    assert health_told(world)[1:] == [("TASK_RUNNING", False), ("TASK_RUNNING", False), ("TASK_KILLED", False)]
+
+
+def test_failures_in_the_grace_period_do_not_count_before_the_first_success(world: World) -> None:
+    container = running(world, health_check=check())
+    for _ in range(2):  # 1 s and 3 s after the start
+        probe(world, container, False)
+    assert (health_told(world), world.signals) == ([], [])
+    probe(world, container, False)
+    probe(world, container, False)
+    assert world.signals == [(container, False)]
+
+
+def test_health_goes_on_after_a_crash_and_is_not_told_twice(world: World) -> None:
+    container = running(world, health_check=check())
+    probe(world, container, True)
+    world.crash()
+    world.register()
+    probe(world, container, True)
+    assert health_told(world) == [("TASK_RUNNING", True)]
+
+
+def test_an_absent_master_does_not_make_health_updates_pile_up(world: World) -> None:
+    container = running(world, health_check=check(consecutive_failures=0, grace_period_seconds=0.0))
+    world.handle(LinkLost("gone"))
+    for _ in range(20):
+        world.fire(f"health/{container}")
+        world.handle(Probed(container, False, "because"))
+    assert len(world.core.tasks[0].updates.pending) == 3
+
+
+@pytest.mark.parametrize("kind", ["COMMAND", "HTTP", "TCP", "OTHER", None])
+def test_a_check_without_its_body_is_an_error(world: World, kind: str | None) -> None:
+    world.run(task("t", health_check=HealthCheck(kind)))
+    status = world.updates[-1].status
+    assert status.state == "TASK_ERROR"
+    assert (status.message or "").startswith("health_check.")

@@ -1,0 +1,173 @@
+"""The daemon's flags under Marathon's names, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import socket
+from pathlib import Path
+from typing import Any
+
+from headrace import __version__
+from headrace.marathon.core.books import Settings
+from headrace.mesos.messages.common import Capability, FrameworkInfo, Identifier
+
+CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE")
+
+_SHOWN = (
+    "access_control_allow_origin",
+    "checkpoint",
+    "decline_offer_duration",
+    "default_network_name",
+    "env_vars_prefix",
+    "executor",
+    "failover_timeout",
+    "features",
+    "framework_name",
+    "ha",
+    "hostname",
+    "launch_token",
+    "launch_token_refresh_interval",
+    "leader_proxy_connection_timeout_ms",
+    "leader_proxy_read_timeout_ms",
+    "local_port_max",
+    "local_port_min",
+    "master",
+    "max_instances_per_offer",
+    "mesos_bridge_name",
+    "mesos_heartbeat_failure_threshold",
+    "mesos_heartbeat_interval",
+    "mesos_leader_ui_url",
+    "mesos_role",
+    "mesos_user",
+    "min_revive_offers_interval",
+    "new_group_enforce_role",
+    "offer_matching_timeout",
+    "on_elected_prepare_timeout",
+    "reconciliation_initial_delay",
+    "reconciliation_interval",
+    "scale_apps_initial_delay",
+    "scale_apps_interval",
+    "store_cache",
+    "task_launch_confirm_timeout",
+    "task_launch_timeout",
+    "task_lost_expunge_initial_delay",
+    "task_lost_expunge_interval",
+    "task_reservation_timeout",
+    "webui_url",
+    "maintenance_mode",
+)
+"""What /v2/info tells of the configuration; clients refuse names beyond these."""
+
+_FIXED = {"checkpoint": True, "executor": "//cmd", "features": [], "ha": False}
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line. Every flag may be written with ``_`` or ``-``; times are milliseconds where
+    Marathon's are."""
+    parser = argparse.ArgumentParser(prog="marathon", description="Marathon-compatible service orchestrator")
+    parser.add_argument("command", nargs="?", choices=["run_jar"], help="accepted for scripts, means nothing")
+
+    def flag(name: str, **options: Any) -> None:
+        spellings = dict.fromkeys((f"--{name}", "--" + name.replace("_", "-")))
+        parser.add_argument(*spellings, **options)
+
+    flag("master", required=True, metavar="HOST:PORT", help="the Mesos master")
+    flag("zk", metavar="URL", help="not supported yet: state is kept in --data")
+    flag("data", type=Path, default=Path("marathon-data"), metavar="DIR", help="where the state is kept")
+    parser.add_argument("--http_address", "--http-address", "--host", default="127.0.0.1", dest="http_address")
+    parser.add_argument("--http_port", "--http-port", "--port", type=int, default=8080, dest="http_port")
+    flag("hostname", help="the name that this Marathon is known by; default: the address")
+    flag("framework_name", default="marathon")
+    flag("mesos_role", default="*")
+    flag("mesos_user", default=None)
+    flag("failover_timeout", type=float, default=604_800.0, help="seconds that tasks outlive an absent Marathon")
+    flag("webui_url", default=None)
+    flag("env_vars_prefix", default="")
+    flag("local_port_min", type=int, default=10_000)
+    flag("local_port_max", type=int, default=20_000)
+    flag("max_running_deployments", type=int, default=100)
+    flag("max_instances_per_offer", type=int, default=5)
+    for name, milliseconds in (
+        ("task_launch_timeout", 300_000),
+        ("task_launch_confirm_timeout", 300_000),
+        ("task_lost_expunge_interval", 30_000),
+        ("reconciliation_interval", 600_000),
+        ("decline_offer_duration", 120_000),
+        ("min_revive_offers_interval", 100),
+    ):
+        flag(name, type=float, default=float(milliseconds), metavar="MS")
+    flag("logging_level", default="info", type=str.lower, choices=["debug", "info", "warn", "error"])
+    options = parser.parse_args(argv)
+    _check(parser, options)
+    return options
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if not 0 <= options.http_port <= 65535:
+        parser.error(f"--http_port is {options.http_port}; give a port from 0 to 65535")
+    if not 0 < options.local_port_min <= options.local_port_max <= 65535:
+        low, high = options.local_port_min, options.local_port_max
+        parser.error(f"--local_port_min {low} and --local_port_max {high} are no range of ports from 1 to 65535")
+    for name in ("max_running_deployments", "max_instances_per_offer"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} is {getattr(options, name)}; give 1 or more")
+
+
+def settings(options: argparse.Namespace) -> Settings:
+    """What the core is told."""
+    return Settings(
+        role=options.mesos_role,
+        env_prefix=options.env_vars_prefix,
+        local_hosts=_local_hosts(),
+        local_port_min=options.local_port_min,
+        local_port_max=options.local_port_max,
+        task_launch_timeout=options.task_launch_timeout / 1000,
+        task_launch_confirm_timeout=options.task_launch_confirm_timeout / 1000,
+        task_lost_expunge_interval=options.task_lost_expunge_interval / 1000,
+        reconciliation_interval=options.reconciliation_interval / 1000,
+        decline_offer_duration=options.decline_offer_duration / 1000,
+        min_revive_offers_interval=options.min_revive_offers_interval / 1000,
+        max_instances_per_offer=options.max_instances_per_offer,
+        max_running_deployments=options.max_running_deployments,
+    )
+
+
+def framework(options: argparse.Namespace, framework_id: str | None) -> FrameworkInfo:
+    """Who this scheduler is; with the id that it had before, if any."""
+    return FrameworkInfo(
+        user=options.mesos_user or getpass.getuser(),
+        name=options.framework_name,
+        id=None if framework_id is None else Identifier(framework_id),
+        failover_timeout=options.failover_timeout,
+        checkpoint=True,
+        roles=[options.mesos_role],
+        hostname=options.hostname or socket.gethostname(),
+        capabilities=[Capability(one) for one in CAPABILITIES],
+    )
+
+
+def _local_hosts() -> frozenset[str]:
+    """The names and addresses of this machine, without asking the network."""
+    names = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
+    with contextlib.suppress(OSError):
+        names |= {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+    return frozenset(names)
+
+
+def info(options: argparse.Namespace, leader: str, port: int) -> dict[str, Any]:
+    """The body of /v2/info, but for the framework id."""
+    given = vars(options) | _FIXED
+    config = {name: given.get(name) for name in _SHOWN}
+    config = {name: int(value) if isinstance(value, float) else value for name, value in config.items()}
+    return {
+        "name": options.framework_name,
+        "version": __version__,
+        "buildref": "headrace",
+        "elected": True,
+        "leader": leader,
+        "marathon_config": config,
+        "zookeeper_config": {},
+        "http_config": {"http_port": port, "https_port": None},
+    }

@@ -1,0 +1,73 @@
+"""Health checks that a task brings along, as Mesos runs them: when to probe, and what a result means.
+
+A failure within the grace period counts only once the task has been healthy. Each failure is told, and the first
+success after none; after ``consecutive_failures`` the task is killed.
+"""
+
+from __future__ import annotations
+
+from headrace.kernel.core import Effect, SetTimer
+from headrace.mesos.agent.events import Place, ProbeHealth
+from headrace.mesos.messages.common import HealthCheck, TaskInfo
+
+DELAY = 15.0
+INTERVAL = 10.0
+TIMEOUT = 20.0
+GRACE = 10.0
+FAILURES = 3
+
+
+def problem_of_check(check: HealthCheck | None) -> str | None:
+    """What is wrong with a check, led by the field's path; None if it can be run."""
+    if check is None:
+        return None
+    if check.type == "COMMAND":
+        if check.command is None or not check.command.value or "\0" in check.command.value:
+            return "health_check.command.value: a check of type COMMAND needs a command line"
+        return None
+    if check.type == "HTTP":
+        return None if check.http is not None else "health_check.http: a check of type HTTP needs its port"
+    if check.type == "TCP":
+        return None if check.tcp is not None else "health_check.tcp: a check of type TCP needs its port"
+    return f"health_check.type: {check.type!r} is not one of COMMAND, HTTP, TCP"
+
+
+class HealthWatch:
+    """One task's check while it runs. All times in seconds."""
+
+    def __init__(self, check: HealthCheck, place: Place, task: TaskInfo) -> None:
+        self._check = check
+        self._place = place
+        self._task = task
+        self._since = 0.0
+        self._failures = 0
+        self.healthy: bool | None = None
+
+    def begin(self, now: float, since: float, healthy: bool | None) -> Effect:
+        """The task runs since ``since``; ``healthy`` is what was told last."""
+        self._since, self.healthy = since, healthy
+        delay = DELAY if self._check.delay_seconds is None else self._check.delay_seconds
+        return self._again(max(now, since + delay))
+
+    def due(self) -> Effect:
+        """Time for a probe."""
+        return ProbeHealth(self._place, self._task, self._check, self._check.timeout_seconds or TIMEOUT)
+
+    def judge(self, now: float, passed: bool) -> tuple[bool, bool, Effect]:
+        """A probe has come back: whether to tell, whether to kill, and the next probe."""
+        interval = INTERVAL if self._check.interval_seconds is None else self._check.interval_seconds
+        again = self._again(now + max(0.1, interval))
+        if passed:
+            tell = self.healthy is not True
+            self._failures, self.healthy = 0, True
+            return tell, False, again
+        grace = GRACE if self._check.grace_period_seconds is None else self._check.grace_period_seconds
+        if self.healthy is None and now < self._since + grace:
+            return False, False, again
+        self._failures += 1
+        self.healthy = False
+        most = FAILURES if self._check.consecutive_failures is None else self._check.consecutive_failures
+        return True, 0 < most <= self._failures, again
+
+    def _again(self, at: float) -> Effect:
+        return SetTimer(f"health/{self._place.container_id}", at)

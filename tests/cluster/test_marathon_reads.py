@@ -1,0 +1,132 @@
+"""What Marathon shows, and how it takes its command line. No agents: apps wait, nothing runs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.harness import Daemon, cluster
+
+
+class Client:
+    """GET and POST against one Marathon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.address = daemon.url.removeprefix("http://")
+
+    def ask(self, method: str, path: str, body: Any = None, accept: str = "*/*") -> tuple[int, str, bytes]:
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), {"Accept": accept})
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("Content-Type") or "", answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        status, _, body = self.ask("GET", path)
+        assert status == 200, body
+        return json.loads(body)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with cluster(tmp_path_factory.mktemp("reads"), agents=0) as it:
+        client = Client(it.add_marathon())
+        for app_id, labels in (("/a", {"env": "prod"}), ("/g/b", {"env": "dev", "x": "y"}), ("/g/h/c", {})):
+            body = {"id": app_id, "cmd": f"run {app_id}", "labels": labels}
+            assert client.ask("POST", "/v2/apps", body)[0] == 201
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", ["/a", "/g/b", "/g/h/c"]),
+        ("?id=G/", ["/g/b", "/g/h/c"]),
+        ("?cmd=RUN%20/a", ["/a"]),
+        ("?label=env", ["/a", "/g/b"]),
+        ("?label=env!%3Dprod", ["/g/b"]),
+        ("?label=env%20in%20(dev,test),x%3D%3Dy", ["/g/b"]),
+    ],
+)
+def test_lists_of_apps(client: Client, query: str, ids: list[str]) -> None:
+    assert [app["id"] for app in client.get(f"/v2/apps{query}")["apps"]] == ids
+
+
+def test_a_bad_label_selector(client: Client) -> None:
+    status, _, body = client.ask("GET", "/v2/apps?label=a%20b")
+    assert status == 422
+    assert "Can not parse label selector" in json.loads(body)["message"]
+
+
+def test_apps_of_a_group(client: Client) -> None:
+    assert [app["id"] for app in client.get("/v2/apps/g/*")["*"]] == ["/g/b", "/g/h/c"]
+    assert client.ask("GET", "/v2/apps/none/*")[0] == 404
+    assert client.get("/v2/apps/g/*/tasks")["tasks"]
+
+
+@pytest.mark.parametrize("path", ["/v2/apps/g/b", "/v2/apps//g/b", "/v2/apps/g/b/", "/v2/apps/%2Fg%2Fb"])
+def test_ids_in_paths(client: Client, path: str) -> None:
+    assert client.get(path)["app"]["id"] == "/g/b"
+
+
+def test_groups(client: Client) -> None:
+    root = client.get("/v2/groups")
+    assert [app["id"] for app in root["apps"]] == ["/a"]
+    (group,) = root["groups"]
+    assert (group["id"], [one["id"] for one in group["groups"]]) == ("/g", ["/g/h"])
+    assert client.get("/v2/groups//g/h")["apps"][0]["id"] == "/g/h/c"
+    only = client.get("/v2/groups?embed=group.groups&embed=group.apps&embed=group.apps.counts")
+    assert only["apps"][0]["tasksRunning"] == 0
+
+
+def test_versions(client: Client) -> None:
+    (version,) = client.get("/v2/apps/a/versions")["versions"]
+    assert client.get(f"/v2/apps/a/versions/{version}")["id"] == "/a"
+    assert client.ask("GET", "/v2/apps/a/versions/x")[0] == 422
+    assert client.ask("GET", "/v2/apps/a/versions/2020-01-01T00:00:00.000Z")[0] == 404
+
+
+def test_the_small_pages(client: Client) -> None:
+    assert client.ask("GET", "/ping") == (200, "text/plain", b"pong")
+    assert client.ask("GET", "/ping", accept="application/json")[2] == b'"pong"'
+    assert client.get("/v2/leader") == {"leader": client.address}
+    info = client.get("/v2/info")
+    assert (info["name"], info["elected"], bool(info["frameworkId"])) == ("marathon", True, True)
+    assert client.get("/metrics")["gauges"]["marathon.apps.active.gauge"] == {"value": 3}
+    assert b"marathon_apps_active_gauge 3" in client.ask("GET", "/metrics/prometheus")[2]
+    assert len(client.get("/v2/queue")["queue"]) == 3
+    assert client.get("/v2/deployments")[0]["totalSteps"] == 2
+
+
+def run(*arguments: str, data: Path) -> tuple[int, str]:
+    """Exit status and stderr of a Marathon that should not start."""
+    command = [sys.executable, "-m", "headrace.marathon", "--data", str(data), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_user_s_mistakes_are_explained_in_a_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        mistakes = {
+            "--zk is not supported yet": ["run_jar", "--master", "m:5050", "--zk", "zk://z:2181/marathon"],
+            "is not understood": ["--master", "nonsense", "--port", "0"],
+            f"can't listen on 127.0.0.1:{port}": ["--master", "m:5050", "--http_port", port],
+            "--http_port": ["--master", "m:5050", "--http_port", "99999"],
+            "--local_port_min": ["--master", "m:5050", "--local_port_min", "5", "--local-port-max", "4"],
+        }
+        for number, (text, arguments) in enumerate(mistakes.items()):
+            status, error = run(*arguments, data=tmp_path / str(number))
+            assert status == 2, error
+            assert text in error
+            assert "Traceback" not in error
