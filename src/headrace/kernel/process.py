@@ -7,7 +7,7 @@ lives, so that whoever comes later can tell "runs" from "ended" from "never star
 trusting process ids, which the kernel uses again:
 
     <run_dir>/lock     held while the supervisor lives
-    <run_dir>/pid      the supervisor's process id = session id = process group id
+    <run_dir>/pid      the supervisor's process id = session id = process group id; empty until it is ready
     <run_dir>/command  the command's process id
     <run_dir>/status   exit status of the command, as the shell has it: 128 + n for signal n
 
@@ -36,18 +36,20 @@ _LOCK_FD = 9
 # $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the command with its
 # arguments. Only builtins are used: the supervisor costs one fork besides its own. A line of a few bytes is one
 # write, and readers take an empty file for one that is not there yet, so nothing needs a rename.
+# The file pid says by being there that the command may have begun, and by its content that signals may come.
 # The trap makes the supervisor outlive the SIGTERM that its group gets. It is set after the command has been
-# forked: a signal that comes earlier ends both, while a child that has yet to undo a trap would lose it.
+# forked: a child that has yet to undo a trap would lose a signal.
 # `wait` returns early, above 128, on a trapped signal: it is asked again while the child lives, and once more for
 # the case that both came together; 127 says that the shell has told the status before. The last line ends what
 # the command left in its group.
 _SUPERVISOR = """
 run=$1; cd "$2" || exit 1; exec >>"$3" 2>>"$4"; group=$5; shift 5
-echo $$ >"$run/pid"
+: >"$run/pid"
 "$@" </dev/null 9>&- &
 child=$!
 trap : TERM INT HUP
 echo $child >"$run/command"
+echo $$ >"$run/pid"
 wait $child; status=$?
 while [ $status -gt 128 ]; do
   kill -0 $child 2>/dev/null; alive=$?
@@ -207,12 +209,13 @@ def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[
     return stop
 
 
-def signal_group(run_dir: Path, number: int) -> bool:
+def signal_group(run_dir: Path, number: int, *, patience: float = 0.2) -> bool:
     """Send a signal to the command and all that it started in its group; False if it has ended.
 
+    False too if it is just starting and not ready after ``patience`` seconds: ask ``find`` and try again.
     The lock is checked first, so a process id that the kernel gave away again is never hit.
     """
-    pid = read_pid(run_dir, patience=0.2)
+    pid = read_pid(run_dir, patience=patience)
     if pid is None or find(run_dir) is not Found.RUNNING:
         return False
     with contextlib.suppress(ProcessLookupError):

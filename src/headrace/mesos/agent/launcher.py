@@ -7,7 +7,6 @@ neither pings nor the updates of the tasks that run already.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import pwd
 import signal
@@ -32,9 +31,8 @@ from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
 from headrace.mesos.messages.common import CommandInfo, TaskInfo
 
-log = logging.getLogger(__name__)
-
 _SLICE = 0.010
+_NOT_READY = 0.005
 
 
 def base_environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -107,14 +105,15 @@ class Launcher:
     def signal(self, container_id: str, force: bool) -> None:
         """Signal all processes of a task."""
         number = signal.SIGKILL if force else signal.SIGTERM
-        if not process.signal_group(self._layout.run_dir(container_id), number):
-            log.debug("container %s has ended before %s", container_id, number.name)
+        run_dir = self._layout.run_dir(container_id)
+        if not process.signal_group(run_dir, number, patience=0) and process.find(run_dir) is Found.RUNNING:
+            asyncio.get_running_loop().call_later(_NOT_READY, self.signal, container_id, force)
 
     def find(self, container_id: str) -> RunFound:
         """What is left of a run after a restart; begins to watch it if it runs."""
         run_dir = self._layout.run_dir(container_id)
         found = process.find(run_dir)
-        pid = (process.read_pid(run_dir) or 0) if found is Found.RUNNING else 0
+        pid = (process.read_pid(run_dir, patience=5.0) or 0) if found is Found.RUNNING else 0
         if pid:
             self._watch(container_id, pid)
             return RunFound(container_id, found, pid)

@@ -42,6 +42,7 @@ from headrace.mesos.messages.agent_link import (
     StatusUpdate,
 )
 from headrace.mesos.messages.common import (
+    Address,
     AgentID,
     AgentInfo,
     Capability,
@@ -77,6 +78,12 @@ def framework_info(
         capabilities=[Capability(c) for c in capabilities],
         **more,
     )
+
+
+def master_info(name: str) -> MasterInfo:
+    address = Address("127.0.0.1", "127.0.0.1", 5050)
+    capabilities = [Capability("AGENT_UPDATE")]
+    return MasterInfo(name, 16777343, 5050, "master@127.0.0.1:5050", "127.0.0.1", "1.11.0", address, capabilities)
 
 
 def agent_info(hostname: str = "h1", port: int = 5051, **amounts: float) -> AgentInfo:
@@ -262,7 +269,7 @@ class World:
         self._start(name)
 
     def _start(self, name: str) -> None:
-        self.core = MasterCore(MasterInfo(name, 16777343, 5050), self.settings)
+        self.core = MasterCore(master_info(name), self.settings)
         self.feed(Started(dict(self.store)))
 
     def restart(self, name: str = "n") -> None:

@@ -1,0 +1,233 @@
+"""A running Flink job outlives everything around it: what the README promises, on the whole house.
+
+``headrace up`` runs the cluster, Marathon runs the session, a SQL job counts upwards and writes what it
+counts to files, exactly once. The tests run in order on that one job.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cluster.harness import get, wait_for
+
+HEADRACE = Path(sys.executable).parent / "headrace"
+SESSION = Path(__file__).parents[2] / "examples" / "flink-session.json"
+APP = "/flink/session"
+MODULES = {
+    "master": "headrace.mesos.master",
+    "agent": "headrace.mesos.agent",
+    "marathon": "headrace.marathon",
+    "application master": "headrace.flink.appmaster",
+}
+SQL = """
+SET 'execution.checkpointing.interval' = '500 ms';
+SET 'execution.checkpointing.dir' = 'file://{directory}/checkpoints';
+SET 'restart-strategy.type' = 'fixed-delay';
+SET 'restart-strategy.fixed-delay.delay' = '200 ms';
+SET 'restart-strategy.fixed-delay.attempts' = '100';
+CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '200',
+  'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '10000000');
+CREATE TABLE written (n BIGINT) WITH ('connector' = 'filesystem', 'path' = 'file://{directory}/written',
+  'format' = 'csv', 'sink.rolling-policy.rollover-interval' = '300 ms', 'sink.rolling-policy.check-interval' = '100 ms');
+INSERT INTO written SELECT n FROM numbers;
+"""
+
+
+class House:
+    """What ``headrace up`` runs, and the job on it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        ports = [part for name in ("master", "agent", "marathon", "gateway") for part in (f"--{name}-port", "0")]
+        resources = "cpus:4;mem:8192;disk:8192;ports:[32000-32999]"
+        self._log = (data.parent / "up.log").open("w+")
+        self.up = psutil.Popen(
+            [HEADRACE, "up", "--data", str(data), *ports, "--resources", resources],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda: "is up" in self.output, "the cluster is up", 30)
+
+    @property
+    def output(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def url(self, name: str) -> str:
+        return next(line.split()[1] for line in self.output.splitlines() if line.split()[:1] == [name])
+
+    def close(self) -> None:
+        if self.up.is_running():
+            self.up.send_signal(signal.SIGINT)
+            self.up.wait(30)
+        self._log.close()
+
+    def processes(self, *words: str) -> list[int]:
+        """Ids of the processes of this house whose command line has all the words."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = str(self.data) in " ".join([*process.cmdline(), process.cwd()])
+                if mine and all(any(word == part or word in part for part in process.cmdline()) for word in words):
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return sorted(found)
+
+    def daemon(self, name: str) -> int:
+        (pid,) = [pid for pid in self.processes("-m", MODULES[name]) if "/sh" not in psutil.Process(pid).exe()]
+        return pid
+
+    def jvms(self, main: str) -> list[int]:
+        return [pid for pid in self.processes(main) if psutil.Process(pid).name() == "java"]
+
+    @property
+    def flink(self) -> list[int]:
+        """The JobManager and the TaskManagers."""
+        return self.jvms("HeadraceSessionClusterEntrypoint") + self.jvms("TaskManagerRunner")
+
+    def dashboard(self) -> str:
+        return str(next(f["webui_url"] for f in self.frameworks() if f.get("webui_url", "").startswith("http")))
+
+    def frameworks(self) -> list[dict[str, Any]]:
+        return list(get(self.url("master") + "/master/state")["frameworks"])
+
+    def tasks(self) -> dict[str, str]:
+        return {t["id"]: t["state"] for t in get(self.url("master") + "/master/tasks?limit=1000")["tasks"]}
+
+    def whole(self) -> bool:
+        """Whether everybody is back: agent and both frameworks are active, Marathon answers."""
+        state = get(self.url("master") + "/master/state")
+        return (
+            [agent["active"] for agent in state["slaves"]] == [True]
+            and [framework["active"] for framework in state["frameworks"]] == [True, True]
+            and get(self.url("marathon") + "/v2/info")["frameworkId"] is not None
+        )
+
+    def job(self) -> dict[str, Any]:
+        (job,) = get(self.dashboard() + "/jobs/overview")["jobs"]
+        return dict(get(f"{self.dashboard()}/jobs/{job['jid']}"))
+
+
+def numbers(directory: Path) -> list[int]:
+    """What the job has written and committed; files under way begin with a dot."""
+    files = [path for path in (directory / "written").rglob("part-*") if not path.name.startswith(".")]
+    return sorted(int(line) for path in files for line in path.read_text().split())
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("survival")
+
+
+@pytest.fixture(scope="module")
+def house(directory: Path) -> Iterator[House]:
+    it = House(directory / "data")
+    try:
+        text = SESSION.read_text().replace("127.0.0.1:5050", it.url("master").removeprefix("http://"))
+        body = urllib.request.Request(it.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310
+        with urllib.request.urlopen(body, timeout=10) as answer:  # noqa: S310
+            assert answer.status == 201
+        wait_for(lambda: get(f"{it.url('marathon')}/v2/apps/{APP}")["app"]["tasksHealthy"] == 1, "session healthy", 60)
+        command = [HEADRACE, "flink", "sql", "--master", it.url("master"), "--cluster", APP, "--detach"]
+        subprocess.run([*command, "-e", SQL.format(directory=directory)], check=True, timeout=60)
+        wait_for(lambda: it.job()["state"] == "RUNNING" and numbers(directory), "the job runs and writes", 60)
+        yield it
+    finally:
+        it.close()
+
+
+def _undisturbed(house: House, directory: Path, kill: list[str]) -> None:
+    before, tasks, flink = house.job(), house.tasks(), house.flink
+    written = len(numbers(directory))
+    pids = [house.daemon(name) for name in kill]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: all(house.daemon(name) not in pids for name in kill), "they are started again", 20)
+    wait_for(house.whole, "everybody is back", 20)
+    wait_for(lambda: len(numbers(directory)) > written + 200, "the job goes on", 20)
+    after = house.job()
+    assert house.flink == flink
+    assert house.tasks() == tasks
+    assert after["state"] == "RUNNING"
+    assert after["timestamps"]["RESTARTING"] == before["timestamps"]["RESTARTING"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_job_does_not_notice_the_death_of(name: str, house: House, directory: Path) -> None:
+    _undisturbed(house, directory, [name])
+
+
+def test_the_job_does_not_notice_the_death_of_all_at_once(house: House, directory: Path) -> None:
+    _undisturbed(house, directory, list(MODULES))
+
+
+def test_a_killed_task_manager_is_replaced_and_the_job_goes_on_from_its_checkpoint(
+    house: House, directory: Path
+) -> None:
+    before = house.job()["timestamps"]["RESTARTING"]
+    managers = house.jvms("TaskManagerRunner")
+    overview = f"{house.dashboard()}/jobs/{house.job()['jid']}"
+    # the job has one subtask: kill the TaskManager that runs it
+    (vertex,) = house.job()["vertices"]
+    (subtask,) = get(f"{overview}/vertices/{vertex['id']}")["subtasks"]
+    worker = subtask["taskmanager-id"]
+    (victim,) = [pid for pid in managers if worker in " ".join(psutil.Process(pid).cmdline())]
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: house.job()["timestamps"]["RESTARTING"] > before, "Flink notices", 20)
+    wait_for(lambda: house.job()["state"] == "RUNNING", "the job runs again", 60)
+    wait_for(lambda: len(house.jvms("TaskManagerRunner")) == 2, "there are two TaskManagers again", 60)
+    written = len(numbers(directory))
+    wait_for(lambda: len(numbers(directory)) > written + 200, "it writes", 30)
+    assert get(f"{overview}/checkpoints")["latest"]["restored"] is not None
+
+
+def test_after_all_that_every_number_was_written_once(house: House, directory: Path) -> None:
+    written = numbers(directory)
+    assert written == list(range(len(written)))
+
+
+def test_bad_sql_is_explained_without_a_stack_trace(house: House) -> None:
+    command = [HEADRACE, "flink", "sql", "--master", house.url("master"), "--cluster", APP, "-e", "SELEKT 1"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert outcome.returncode == 1
+    assert "SELEKT" in outcome.stderr
+    assert "\tat " not in outcome.stderr + outcome.stdout
+    assert house.job()["state"] == "RUNNING"
+
+
+def test_python_stays_small(house: House) -> None:
+    python = [pid for pid in house.processes() if psutil.Process(pid).name().startswith("python")]
+    sizes = {" ".join(psutil.Process(p).cmdline()[1:3]): psutil.Process(p).memory_info().rss / 1e6 for p in python}
+    assert len(sizes) >= 5
+    assert sum(sizes.values()) <= 150, sizes
+
+
+def test_three_seconds_after_its_app_is_destroyed_no_task_manager_is_left(house: House) -> None:
+    assert house.jvms("TaskManagerRunner")
+    request = urllib.request.Request(f"{house.url('marathon')}/v2/apps/{APP}", method="DELETE")  # noqa: S310
+    began = time.monotonic()
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    wait_for(lambda: not house.jvms("TaskManagerRunner"), "no TaskManager is left", 3 - (time.monotonic() - began))
+    wait_for(lambda: not house.flink, "no JobManager is left", 10)
+    wait_for(lambda: get(house.url("master") + "/master/state")["frameworks"][1:] == [], "its framework is gone", 10)
+
+
+def test_ctrl_c_leaves_no_process_behind(house: House) -> None:
+    before = house.processes()
+    assert len(before) >= 4
+    house.up.send_signal(signal.SIGINT)
+    assert house.up.wait(30) == 0
+    assert house.processes() == []
