@@ -161,6 +161,7 @@ class Replay:
         request, recorded = entry["request"], entry["response"]
         if (difference := DIFFERENCES.get((self.name, str(entry.get("label"))))) and difference.skip:
             return
+        await self._bind_update(request["body"], what)
         bound = await self._bind_offers(request["body"], what)
         answer = await self.http.request(
             request["method"], self.url + request["path"], headers=self._headers(request), body=self._body(request)
@@ -192,6 +193,17 @@ class Replay:
             if recorded in text:
                 text = re.sub(re.escape(recorded) + r"(?![\w-])", self.ids[recorded], text)
         return text
+
+    async def _bind_update(self, body: Any, what: str) -> None:
+        """An update that is acknowledged has to be here first."""
+        if not isinstance(body, dict) or body.get("type") != "ACKNOWLEDGE" or not body.get("acknowledge"):
+            return
+        uuid = body["acknowledge"]["uuid"]
+        expected = [e for e in self.entries if e["kind"] == "event" and _uuid(e["event"]) == uuid]
+        deadline = time.monotonic() + PATIENCE
+        while expected and uuid not in self.ids:
+            assert time.monotonic() < deadline, f"{what}: the update that it acknowledges has not come"
+            await self._catch_up(IMPATIENCE)
 
     async def _bind_offers(self, body: Any, what: str) -> set[str]:
         """Every recorded offer that the request names gets a live one of the same agent; returns these."""
@@ -388,6 +400,10 @@ def _rack(offer: dict[str, Any]) -> str:
 def _updates(events: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
     updates = [event for event in events if event["type"] == "UPDATE"]
     return [event for event in updates if event["update"]["status"]["task_id"]["value"] == task]
+
+
+def _uuid(event: dict[str, Any]) -> str | None:
+    return event["update"]["status"].get("uuid") if event["type"] == "UPDATE" else None
 
 
 def _queue_of(entry: dict[str, Any]) -> str:

@@ -20,6 +20,9 @@ import msgspec
 if TYPE_CHECKING:
     import ssl  # 4 MB that a daemon without TLS can do without
 
+_MAX_BUFFERED = 1024 * 1024
+"""Bytes of an answer that may wait for their reader before the server is made to wait."""
+
 
 class HttpClientError(Exception):
     """No answer: the server can't be reached, broke off, or took too long. Names the URL."""
@@ -179,6 +182,7 @@ class _Connection(asyncio.Protocol):
         self.headers: dict[str, str] = {}
         self._head: asyncio.Future[None] | None = None
         self._chunks: deque[bytes] = deque()
+        self._buffered = 0
         self._done = False
         self._keep_alive = True
         self._awaited: asyncio.Event = asyncio.Event()
@@ -196,6 +200,7 @@ class _Connection(asyncio.Protocol):
         self._head_request = method == "HEAD"
         self.status, self.headers = 0, {}
         self._chunks.clear()
+        self._buffered = 0
         self._head = asyncio.get_running_loop().create_future()
         self._transport.write(data)
         try:
@@ -213,6 +218,7 @@ class _Connection(asyncio.Protocol):
             self._awaited.clear()
             await self._awaited.wait()
         chunk = self._chunks.popleft()
+        self._buffered -= len(chunk)
         if not self._chunks and not self._closed and not self._transport.is_closing():
             self._transport.resume_reading()
         return chunk
@@ -267,8 +273,9 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._chunks.append(body)
+        self._buffered += len(body)
         self._awaited.set()
-        if len(self._chunks) > 256:
+        if self._buffered > _MAX_BUFFERED:
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
