@@ -10,6 +10,7 @@ trusting process ids, which the kernel uses again:
     <run_dir>/pid      the supervisor's process id = session id = process group id; empty until it is ready
     <run_dir>/command  the command's process id
     <run_dir>/status   exit status of the command, as the shell has it: 128 + n for signal n
+    <run_dir>/alive    a pipe that tells when the last process of the command is gone
 
 With ``own_group=False`` the process stays in the caller's session and group, so that whoever ends
 the caller's group ends it too; then only the command itself is signalled, never a group.
@@ -40,14 +41,17 @@ _LOCK_FD = 9
 # The trap makes the supervisor outlive the SIGTERM that its group gets. It is set after the command has been
 # forked: a child that has yet to undo a trap would lose a signal.
 # `wait` returns early, above 128, on a trapped signal: it is asked again while the child lives, and once more for
-# the case that both came together; 127 says that the shell has told the status before. The last line ends what
-# the command left in its group.
+# the case that both came together; 127 says that the shell has told the status before.
+# A command that was asked to end may be a shell that dies at once while what it runs still cleans up. All of them
+# hold the writing end of the pipe `alive`: it is at its end when they are gone. It is opened for reading while 7,
+# both ends at once, is still there, so that opening never waits. The last line ends what is left of the group.
 _SUPERVISOR = """
 run=$1; cd "$2" || exit 1; exec >>"$3" 2>>"$4"; group=$5; shift 5
 : >"$run/pid"
-"$@" </dev/null 9>&- &
-child=$!
-trap : TERM INT HUP
+exec 7<>"$run/alive"
+"$@" </dev/null 7>&- 9>&- 8>"$run/alive" &
+child=$! stopping=
+trap stopping=yes TERM INT HUP
 echo $child >"$run/command"
 echo $$ >"$run/pid"
 wait $child; status=$?
@@ -58,6 +62,7 @@ while [ $status -gt 128 ]; do
   [ $alive = 0 ] && [ $again != 127 ] || break
 done
 echo $status >"$run/status"
+[ -z "$stopping" ] || { exec 6<"$run/alive" 7>&-; read -r rest <&6; }
 [ "$group" = own ] && kill -KILL 0
 """
 
@@ -107,6 +112,7 @@ def start(
     lock = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.mkfifo(run_dir / "alive", 0o600)
         places = map(str, (run_dir, work_dir, stdout, stderr))
         return os.posix_spawn(
             "/bin/sh",

@@ -129,6 +129,18 @@ async def test_what_the_command_left_behind_ends_with_it(runs: Runs) -> None:
     await until(lambda: not alive(left))
 
 
+async def test_a_command_may_clean_up_after_a_term_though_its_shell_dies_at_once(runs: Runs, tmp_path: Path) -> None:
+    """An application master behind ``sh -c`` has to end its cluster before its group is ended."""
+    clean_up = 'trap "sleep 0.2; echo done >cleaned; exit" TERM; echo $$ >ready; while :; do sleep 1 & wait; done'
+    script = tmp_path / "script"
+    script.write_text(clean_up)
+    run_dir = runs.start("run", "/bin/sh", "-c", f"/bin/sh {script}; true")
+    await until((tmp_path / "ready").exists)
+    assert process.signal_group(run_dir, signal.SIGTERM)
+    assert await end_of(runs, run_dir) == Ended(143, 15)
+    assert (tmp_path / "cleaned").read_text() == "done\n"
+
+
 async def test_a_killed_supervisor_takes_its_command_along(runs: Runs) -> None:
     run_dir = runs.start("run", "sleep", "60")
     await until(lambda: (run_dir / "command").exists() and (run_dir / "command").read_text())
