@@ -84,7 +84,7 @@ TABLE: tuple[Option, ...] = (
     Option(
         "headrace.sql.warm-up",
         "Plan a trivial script after the start, so that the first SQL job comes sooner.",
-        "false",
+        "true",
     ),
 )
 
