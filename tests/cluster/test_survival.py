@@ -201,7 +201,8 @@ def test_after_all_that_every_number_was_written_once(house: House, directory: P
 
 
 def test_bad_sql_is_explained_without_a_stack_trace(house: House) -> None:
-    command = [str(HEADRACE), "flink", "sql", "--master", house.url("master"), "--cluster", APP, "-e", "INSERT INTO x SELEKT 1"]
+    sql = ["-e", "INSERT INTO x SELEKT 1"]
+    command = [str(HEADRACE), "flink", "sql", "--master", house.url("master"), "--cluster", APP, *sql]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert outcome.returncode == 1
     assert "SELEKT" in outcome.stderr
