@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import allocator, launch, memory
+from bench import allocator, first_job, launch, memory
 from bench.table import render
 
 BENCHES = {
     "launch": ("Starting tasks (real master, real agent)", launch.rows),
+    "first-job": ("From `make run` to the first result, everything installed", first_job.rows),
     "memory": ("Memory at rest", memory.rows),
     "allocator": ("Allocator: one full cycle", allocator.rows),
 }

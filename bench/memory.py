@@ -1,4 +1,7 @@
-"""What the Python daemons of one machine hold in memory when nothing happens."""
+"""What the Python processes of one machine hold in memory when nothing happens.
+
+The cluster is what ``headrace up`` runs, with a Flink session on it, some seconds after its start.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
 from bench.table import Row
-from tests.cluster.harness import cluster
+from tests.cluster.house import House
+
+ORIGINALS = {"mesos.master": 74.0, "mesos.agent": 73.3}
 
 
 def rows() -> list[Row]:
-    """Resident MB of each daemon, two seconds after its start."""
-    with tempfile.TemporaryDirectory() as directory, cluster(Path(directory)) as it:
-        marathon = it.add_marathon()
-        time.sleep(2)
-        daemons = {"master": it.master, "agent": it.agents[0], "marathon": marathon}
-        return [
-            Row(f"{name}, resident", psutil.Process(daemon.pid).memory_info().rss / 1e6, "MB", None, original)
-            for (name, daemon), original in zip(daemons.items(), (74.0, 73.3, None), strict=True)
-        ]
+    """Resident MB of each process, and of all."""
+    with tempfile.TemporaryDirectory() as directory:
+        house = House(Path(directory) / "data")
+        try:
+            house.start_session()
+            time.sleep(5)
+            sizes = house.python_sizes()
+        finally:
+            house.close()
+    rows = [Row(f"{name}, resident", size, "MB", None, ORIGINALS.get(name)) for name, size in sizes.items()]
+    return [*rows, Row("all Python processes, resident", sum(sizes.values()), "MB", 150)]

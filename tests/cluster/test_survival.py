@@ -9,27 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.cluster.harness import get, wait_for
+from tests.cluster.house import APP, HEADRACE, MODULES, House
 
-HEADRACE = Path(sys.executable).parent / "headrace"
-SESSION = Path(__file__).parents[2] / "examples" / "flink-session.json"
-APP = "/flink/session"
-MODULES = {
-    "master": "headrace.mesos.master",
-    "agent": "headrace.mesos.agent",
-    "marathon": "headrace.marathon",
-    "application master": "headrace.flink.appmaster",
-}
 SQL = """
 SET 'execution.checkpointing.interval' = '500 ms';
 SET 'execution.checkpointing.dir' = 'file://{directory}/checkpoints';
@@ -43,83 +33,6 @@ CREATE TABLE written (n BIGINT) WITH ('connector' = 'filesystem', 'path' = 'file
   'sink.rolling-policy.rollover-interval' = '300 ms', 'sink.rolling-policy.check-interval' = '100 ms');
 INSERT INTO written SELECT n FROM numbers;
 """
-
-
-class House:
-    """What ``headrace up`` runs, and the job on it."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        ports = [part for name in ("master", "agent", "marathon", "gateway") for part in (f"--{name}-port", "0")]
-        resources = "cpus:4;mem:8192;disk:8192;ports:[32000-32999]"
-        self._log = (data.parent / "up.log").open("w+")
-        self.up = psutil.Popen(
-            [HEADRACE, "up", "--data", str(data), *ports, "--resources", resources],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        wait_for(lambda: "is up" in self.output, "the cluster is up", 30)
-
-    @property
-    def output(self) -> str:
-        return Path(self._log.name).read_text()
-
-    def url(self, name: str) -> str:
-        return next(line.split()[1] for line in self.output.splitlines() if line.split()[:1] == [name])
-
-    def close(self) -> None:
-        if self.up.is_running():
-            self.up.send_signal(signal.SIGINT)
-            self.up.wait(30)
-        self._log.close()
-
-    def processes(self, *words: str) -> list[int]:
-        """Ids of the processes of this house whose command line has all the words."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                mine = str(self.data) in " ".join([*process.cmdline(), process.cwd()])
-                if mine and all(any(word == part or word in part for part in process.cmdline()) for word in words):
-                    found.append(process.pid)
-            except psutil.Error:
-                continue
-        return sorted(found)
-
-    def daemon(self, name: str) -> int | None:
-        """The process id of one of ``MODULES``; None while it is dead."""
-        return next(iter(self.processes("-m", MODULES[name])), None)
-
-    def jvms(self, main: str) -> list[int]:
-        return [pid for pid in self.processes(main) if psutil.Process(pid).name() == "java"]
-
-    @property
-    def flink(self) -> list[int]:
-        """The JobManager and the TaskManagers."""
-        return self.jvms("HeadraceSessionClusterEntrypoint") + self.jvms("TaskManagerRunner")
-
-    def dashboard(self) -> str:
-        return str(next(f["webui_url"] for f in self.frameworks() if f["name"].startswith("Flink")))
-
-    def frameworks(self) -> list[dict[str, Any]]:
-        return list(get(self.url("master") + "/master/state")["frameworks"])
-
-    def tasks(self) -> dict[str, str]:
-        return {t["id"]: t["state"] for t in get(self.url("master") + "/master/tasks?limit=1000")["tasks"]}
-
-    def whole(self) -> bool:
-        """Whether everybody is back: agent and both frameworks are active, Marathon answers."""
-        state = get(self.url("master") + "/master/state")
-        return (
-            [agent["active"] for agent in state["slaves"]] == [True]
-            and [framework["active"] for framework in state["frameworks"]] == [True, True]
-            and get(self.url("marathon") + "/v2/info")["frameworkId"] is not None
-        )
-
-    def job(self) -> dict[str, Any]:
-        (job,) = get(self.dashboard() + "/jobs/overview")["jobs"]
-        return dict(get(f"{self.dashboard()}/jobs/{job['jid']}"))
 
 
 def numbers(directory: Path) -> list[int]:
@@ -137,11 +50,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def house(directory: Path) -> Iterator[House]:
     it = House(directory / "data")
     try:
-        text = SESSION.read_text().replace("127.0.0.1:5050", it.url("master").removeprefix("http://"))
-        body = urllib.request.Request(it.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310
-        with urllib.request.urlopen(body, timeout=10) as answer:  # noqa: S310
-            assert answer.status == 201
-        wait_for(lambda: get(f"{it.url('marathon')}/v2/apps/{APP}")["app"]["tasksHealthy"] == 1, "session healthy", 60)
+        it.start_session()
         command = [str(HEADRACE), "flink", "sql", "--master", it.url("master"), "--cluster", APP, "--detach"]
         subprocess.run([*command, "-e", SQL.format(directory=directory)], check=True, timeout=60)
         wait_for(lambda: it.job()["state"] == "RUNNING" and numbers(directory), "the job runs and writes", 60)
@@ -211,8 +120,7 @@ def test_bad_sql_is_explained_without_a_stack_trace(house: House) -> None:
 
 
 def test_python_stays_small(house: House) -> None:
-    python = [pid for pid in house.processes() if psutil.Process(pid).name().startswith("python")]
-    sizes = {" ".join(psutil.Process(p).cmdline()[1:3]): psutil.Process(p).memory_info().rss / 1e6 for p in python}
+    sizes = house.python_sizes()
     assert len(sizes) >= 5
     assert sum(sizes.values()) <= 150, sizes
 

@@ -1,0 +1,118 @@
+"""A whole cluster as a user runs it: ``headrace up``, with Marathon running a Flink session if asked for."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.cluster.harness import get, wait_for
+
+HEADRACE = Path(sys.executable).parent / "headrace"
+SESSION = Path(__file__).parents[2] / "examples" / "flink-session.json"
+APP = "/flink/session"
+MODULES = {
+    "master": "headrace.mesos.master",
+    "agent": "headrace.mesos.agent",
+    "marathon": "headrace.marathon",
+    "application master": "headrace.flink.appmaster",
+}
+
+
+class House:
+    """What ``headrace up`` runs, and the job on it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        ports = [part for name in ("master", "agent", "marathon", "gateway") for part in (f"--{name}-port", "0")]
+        resources = "cpus:4;mem:8192;disk:8192;ports:[32000-32999]"
+        self._log = (data.parent / "up.log").open("w+")
+        self.up = psutil.Popen(
+            [HEADRACE, "up", "--data", str(data), *ports, "--resources", resources],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda: "is up" in self.output, "the cluster is up", 30)
+
+    def start_session(self) -> None:
+        """Have Marathon run the session of the examples; returns when it is healthy."""
+        text = SESSION.read_text().replace("127.0.0.1:5050", self.url("master").removeprefix("http://"))
+        request = urllib.request.Request(self.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            assert answer.status == 201
+        app = f"{self.url('marathon')}/v2/apps/{APP}"
+        wait_for(lambda: get(app)["app"]["tasksHealthy"] == 1, "the session is healthy", 60)
+
+    def python_sizes(self) -> dict[str, float]:
+        """Resident MB of each Python process, by its module and the like."""
+        sizes = {}
+        for process in map(psutil.Process, self.processes()):
+            if process.name().startswith("python"):
+                sizes[process.cmdline()[2].removeprefix("headrace.")] = process.memory_info().rss / 1e6
+        return sizes
+
+    @property
+    def output(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def url(self, name: str) -> str:
+        return next(line.split()[1] for line in self.output.splitlines() if line.split()[:1] == [name])
+
+    def close(self) -> None:
+        if self.up.is_running():
+            self.up.send_signal(signal.SIGINT)
+            self.up.wait(30)
+        self._log.close()
+
+    def processes(self, *words: str) -> list[int]:
+        """Ids of the processes of this house whose command line has all the words."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = str(self.data) in " ".join([*process.cmdline(), process.cwd()])
+                if mine and all(any(word == part or word in part for part in process.cmdline()) for word in words):
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return sorted(found)
+
+    def daemon(self, name: str) -> int | None:
+        """The process id of one of ``MODULES``; None while it is dead."""
+        return next(iter(self.processes("-m", MODULES[name])), None)
+
+    def jvms(self, main: str) -> list[int]:
+        return [pid for pid in self.processes(main) if psutil.Process(pid).name() == "java"]
+
+    @property
+    def flink(self) -> list[int]:
+        """The JobManager and the TaskManagers."""
+        return self.jvms("HeadraceSessionClusterEntrypoint") + self.jvms("TaskManagerRunner")
+
+    def dashboard(self) -> str:
+        return str(next(f["webui_url"] for f in self.frameworks() if f["name"].startswith("Flink")))
+
+    def frameworks(self) -> list[dict[str, Any]]:
+        return list(get(self.url("master") + "/master/state")["frameworks"])
+
+    def tasks(self) -> dict[str, str]:
+        return {t["id"]: t["state"] for t in get(self.url("master") + "/master/tasks?limit=1000")["tasks"]}
+
+    def whole(self) -> bool:
+        """Whether everybody is back: agent and both frameworks are active, Marathon answers."""
+        state = get(self.url("master") + "/master/state")
+        return (
+            [agent["active"] for agent in state["slaves"]] == [True]
+            and [framework["active"] for framework in state["frameworks"]] == [True, True]
+            and get(self.url("marathon") + "/v2/info")["frameworkId"] is not None
+        )
+
+    def job(self) -> dict[str, Any]:
+        (job,) = get(self.dashboard() + "/jobs/overview")["jobs"]
+        return dict(get(f"{self.dashboard()}/jobs/{job['jid']}"))
