@@ -260,6 +260,14 @@ def test_dashboard_is_shown() -> None:
     assert of(effects, events.ShowWebUi) == [events.ShowWebUi(DRIVER.web, suppressed=True)]  # type: ignore[arg-type]
 
 
+def test_dashboard_is_shown_again_with_every_subscription_but_not_before() -> None:
+    """A subscription under way may still say nothing of it: the link was lost when both came together."""
+    core = running()
+    assert not of(drive(core, events.MasterDisconnected("closed")), events.ShowWebUi)
+    assert not of(attach(core, DRIVER)[1], events.ShowWebUi)
+    assert of(drive(core, events.MasterConnected("fw")), events.ShowWebUi)
+
+
 # the JobManager
 
 

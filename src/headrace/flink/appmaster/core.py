@@ -175,7 +175,8 @@ class ApplicationMaster:
         effects += self._reconciliation.connected(self._launched(), now)
         for worker in self._workers.of(Goal.RELEASED):
             effects += self._kill(worker.id, now)
-        return effects + self._launches.connected(now, bool(self._workers.demand))
+        # the subscription may have been sent before the dashboard was known
+        return [*effects, *self._launches.connected(now, bool(self._workers.demand)), *self._web_ui()]
 
     def _master_disconnected(self, why: str, now: float) -> list[Effect]:
         self._connected = False
@@ -246,10 +247,14 @@ class ApplicationMaster:
         self._driver = driver
         self._driver_run = self._job_manager.run
         effects += self._job_manager.attached()
-        if driver.web and self._show_web_ui:
-            effects.append(events.ShowWebUi(driver.web, self._launches.suppressed))
+        effects += self._web_ui()
         alive = [worker.id for worker in self._workers.of(Goal.LAUNCHED)]
         return [*effects, Reply(request, Attachment(alive, self._sequence))]
+
+    def _web_ui(self) -> list[Effect]:
+        if self._driver is None or not self._driver.web or not self._show_web_ui or not self._connected:
+            return []
+        return [events.ShowWebUi(self._driver.web, self._launches.suppressed)]
 
     def _worker_requested(self, worker: Worker, now: float) -> list[Effect]:
         if self._workers.get(worker.id) is not None or self._exit is not None:

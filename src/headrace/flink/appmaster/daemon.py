@@ -281,10 +281,8 @@ class Process:
                     self._finish.set_result(effect)
 
     def _show_web_ui(self, url: str, suppressed: bool) -> None:
-        framework = self._client.framework
-        if framework.webui_url == url:
-            return
-        self._client.framework = framework = msgspec.structs.replace(framework, webui_url=url)
+        framework = msgspec.structs.replace(self._client.framework, webui_url=url)
+        self._client.framework = framework
         roles = [self._cluster.role] if suppressed else None
         update = scheduler.UpdateFramework(framework, suppressed_roles=roles)
         self._client.call(scheduler.Call("UPDATE_FRAMEWORK", update_framework=update))
