@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from headrace.flink.appmaster import events, jobmanager, reconciliation
-from headrace.flink.appmaster.core import EXIT_FAILED, EXIT_JOB_MANAGER, LAUNCH_TIMEOUT, STOP_LIMIT
+from headrace.flink.appmaster.core import EXIT_FAILED, EXIT_JOB_MANAGER, LAUNCH_TIMEOUT, STOP_LIMIT, ApplicationMaster
 from headrace.flink.appmaster.events import Attachment, Driver, Finish, Goal, StartJobManager, TellDriver
 from headrace.flink.appmaster.launch import GATHER_TIMER
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
-from headrace.kernel.core import Delete, Put, Reply, SetTimer, TimerFired
+from headrace.kernel.core import Delete, Effect, Put, Reply, SetTimer, TimerFired
 from tests.unit.flink.appmaster_helpers import (
     DRIVER,
     calls,
@@ -228,36 +228,36 @@ def test_other_refusals_change_nothing() -> None:
 # the driver
 
 
-def attach(core: object, driver: Driver) -> tuple[Attachment, list[object]]:
-    effects = drive(core, events.DriverAttached(1, driver))  # type: ignore[arg-type]
+def attach(core: ApplicationMaster, driver: Driver) -> tuple[Attachment, list[Effect]]:
+    effects = drive(core, events.DriverAttached(1, driver))
     (reply,) = of(effects, Reply)
-    return reply.value, list(effects)
+    return reply.value, effects
 
 
 def test_same_attempt_keeps_everything() -> None:
     core = running([worker(1, goal=Goal.LAUNCHED), worker(2), worker(3, goal=Goal.RELEASED)])
     attachment, effects = attach(core, DRIVER)
     assert attachment.workers == ["taskmanager-one-00001"]
-    assert not of(effects, Delete)  # type: ignore[arg-type]
+    assert not of(effects, Delete)
 
 
 def test_new_attempt_of_a_highly_available_flink_keeps_what_was_launched() -> None:
     core = running([worker(1, goal=Goal.LAUNCHED), worker(2)], keep_workers=True)
     attachment, effects = attach(core, Driver("two", DRIVER.web, "127.0.0.1:7000"))
     assert attachment.workers == ["taskmanager-one-00001"]
-    assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00002"]  # type: ignore[arg-type]
+    assert [delete.key for delete in of(effects, Delete)] == ["workers/taskmanager-one-00002"]
 
 
 def test_new_attempt_releases_the_old_ones_otherwise() -> None:
     core = running([worker(1, goal=Goal.LAUNCHED)])
     attachment, effects = attach(core, Driver("two", DRIVER.web, DRIVER.rpc))
     assert attachment.workers == []
-    assert calls(effects, "KILL")  # type: ignore[arg-type]
+    assert calls(effects, "KILL")
 
 
 def test_dashboard_is_shown() -> None:
     _, effects = attach(running(), DRIVER)
-    assert of(effects, events.ShowWebUi) == [events.ShowWebUi(DRIVER.web, suppressed=True)]  # type: ignore[arg-type]
+    assert of(effects, events.ShowWebUi) == [events.ShowWebUi(DRIVER.web, suppressed=True)]
 
 
 def test_dashboard_is_shown_again_with_every_subscription_but_not_before() -> None:

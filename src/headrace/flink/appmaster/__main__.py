@@ -1,17 +1,13 @@
 """``python -m headrace.flink.appmaster -Dkey=value …``: one Flink session cluster."""
 
-from headrace.kernel import lean  # noqa: F401  (first: keeps memory small)
+from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory small)
 
 # isort: split
+import asyncio
 import sys
 
-sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # no TLS here yet: 4 MB less
-
-# isort: split
-import asyncio  # noqa: E402
-
-from headrace.flink.appmaster.daemon import main  # noqa: E402
-from headrace.kernel import daemon  # noqa: E402
+from headrace.flink.appmaster.daemon import main
+from headrace.kernel import daemon
 
 
 async def start(stop: asyncio.Event) -> None:
