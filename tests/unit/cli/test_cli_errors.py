@@ -12,7 +12,8 @@ SQL = """<Exception on server side:
 org.apache.flink.util.FlinkRuntimeException: Could not execute application.
 \tat org.apache.flink.client.deployment.application.DetachedApplicationRunner.run(X.java:88)
 \t... 2 more
-Caused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: Statement 3 at line 7 failed: INSERT INTO sink
+Caused by: org.apache.flink.client.program.ProgramInvocationException: The main method caused an error: \
+Statement 3 at line 7 failed: INSERT INTO sink
   Column 'naem' not found in any table
 \tat org.apache.flink.client.program.PackagedProgram.callMainMethod(PackagedProgram.java:372)
 Caused by: org.headrace.flink.SqlScriptException: Statement 3 at line 7 failed: INSERT INTO sink

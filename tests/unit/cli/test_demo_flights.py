@@ -19,7 +19,7 @@ LINES = [
 
 
 def row(day: str, carrier: str, *figures: int) -> ResultRow:
-    return ResultRow(*figures, flight_day=day, carrier=carrier, airline=carrier)
+    return ResultRow(*figures, *(day, carrier, carrier))
 
 
 def test_cancelled_flights_are_counted_but_not_late() -> None:

@@ -145,7 +145,7 @@ def test_the_death_of_the_master_while_marathon_stops_is_no_reason_for_a_restart
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(-64, "was killed by signal 64"), (-5, "was killed by SIGTRAP"), (3, "ended with status 3")]
+    ("status", "text"), [(-63, "was killed by signal 63"), (-5, "was killed by SIGTRAP"), (3, "ended with status 3")]
 )
 def test_an_end_is_described(status: int, text: str) -> None:
     core = running()

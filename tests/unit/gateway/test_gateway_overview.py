@@ -26,8 +26,10 @@ STATE = {
             "webui_url": "http://m",
             "used_resources": {"cpus": 1.5, "mem": 1024.0},
             "tasks": [
-                {"id": "old", "name": "a", "framework_id": "F1", "slave_id": "S0", "state": "TASK_RUNNING", "statuses": [{"timestamp": 5.0}]},
-                {"id": "new", "name": "a", "framework_id": "F1", "slave_id": "gone", "state": "TASK_STAGING", "statuses": [{"timestamp": 9.0}]},
+                {"id": "old", "name": "a", "framework_id": "F1", "slave_id": "S0", "state": "TASK_RUNNING",
+                 "statuses": [{"timestamp": 5.0}]},
+                {"id": "new", "name": "a", "framework_id": "F1", "slave_id": "gone", "state": "TASK_STAGING",
+                 "statuses": [{"timestamp": 9.0}]},
             ],
             "completed_tasks": [{"id": "done", "framework_id": "F1", "slave_id": "S0", "state": "TASK_FAILED",
                                  "statuses": [{"timestamp": 1.0}, {"timestamp": 7.0, "message": "boom"}]}],

@@ -67,6 +67,7 @@ class Steps:
         self._app = read_definition((examples / "flink-session.json").read_bytes(), "examples/flink-session.json")
         self._script = (examples / "flights.sql").read_text()
         self._results = self._directory / "results" / time.strftime("%Y%m%dT%H%M%S")
+        self._answered = asyncio.Event()
         driver_jar()
 
     async def run(self, addresses: Awaitable[Addresses]) -> Outcome:
@@ -114,7 +115,8 @@ class Steps:
                 _fail_with(app.last_task_failure, began)
                 if app.tasks_running:
                     self._screen.waits(Phase.HEALTHY, "health check" if checked else "running")
-                return app.tasks_healthy > 0 if checked else app.tasks_running > 0
+                # Marathon may still count what a run before this one has left in its store
+                return self._answered.is_set() and (app.tasks_healthy if checked else app.tasks_running) > 0
 
             await _until(healthy, "the session's app is not healthy")
 
@@ -123,6 +125,7 @@ class Steps:
     ) -> Outcome:
         with self._screen.phase(Phase.JOB_MANAGER, "its REST API comes up"):
             cluster = await self._find_job_manager(master)
+            self._answered.set()
         group.create_task(self._count_task_managers(cluster))
         with self._screen.phase(Phase.JOB_SUBMITTED, "input is unpacked") as detail:
             data = await preparing

@@ -62,8 +62,8 @@ def owner(port: int) -> int | None:
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        with contextlib.suppress(OSError):
-            for descriptor in os.scandir(f"/proc/{entry}/fd"):
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{entry}/fd") as descriptors:
+            for descriptor in descriptors:
                 with contextlib.suppress(OSError):
                     if os.readlink(descriptor.path) in wanted:
                         return int(entry)
