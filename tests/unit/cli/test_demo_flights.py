@@ -18,8 +18,8 @@ LINES = [
 ]
 
 
-def row(day: str, carrier: str, *figures: int) -> ResultRow:
-    return ResultRow(*figures, *(day, carrier, carrier))
+def row(day: str, carrier: str, flights: int, departed: int, minutes_late: int, late: int) -> ResultRow:
+    return ResultRow(flights, departed, minutes_late, late, day, carrier, carrier)
 
 
 def test_cancelled_flights_are_counted_but_not_late() -> None:
