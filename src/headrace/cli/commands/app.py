@@ -20,6 +20,7 @@ from headrace.kernel.http import HttpClient
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _POLL = 0.25
+_SHOWN_DECISIONS = 5
 
 
 def deployment_options(command: CommandT) -> CommandT:
@@ -68,6 +69,14 @@ class _Failure(msgspec.Struct, rename="camel"):
     timestamp: str = ""
 
 
+class _Decision(msgspec.Struct):
+    """A line of the app's story."""
+
+    at: str = ""
+    what: str = ""
+    why: str = ""
+
+
 class _ShownApp(AppState, rename="camel"):
     cmd: str | None = None
     args: list[str] | None = None
@@ -75,6 +84,7 @@ class _ShownApp(AppState, rename="camel"):
     mem: float = 0.0
     tasks: list[_ShownTask] = msgspec.field(default_factory=list)
     last_task_failure: _Failure | None = None
+    why: list[_Decision] = msgspec.field(default_factory=list)
 
 
 @app.command()
@@ -82,8 +92,9 @@ class _ShownApp(AppState, rename="camel"):
 @marathon_option
 @json_option
 def show(app_id: str, marathon: str, as_json: bool) -> None:
-    """Show one app with its tasks."""
-    path = f"{_path(app_id)}?embed=app.tasks&embed=app.counts&embed=app.deployments&embed=app.lastTaskFailure"
+    """Show one app with its tasks, and why it is as it is."""
+    embeds = ("tasks", "counts", "deployments", "lastTaskFailure", "why")
+    path = _path(app_id) + "?" + "&".join(f"embed=app.{name}" for name in embeds)
     body = run(lambda http: marathon_server(marathon, http).get(path, dict[str, Any])).get("app", {})
     if as_json:
         output.json(body)
@@ -95,6 +106,8 @@ def show(app_id: str, marathon: str, as_json: bool) -> None:
     if shown.last_task_failure is not None:
         failure = shown.last_task_failure
         click.echo(f"last failure  {failure.timestamp} {failure.state}: {failure.message}")
+    for decision in shown.why[-_SHOWN_DECISIONS:]:
+        click.echo(f"why    {decision.at} {decision.what}{': ' if decision.why else ''}{decision.why}")
     click.echo()
     output.table(
         ["TASK", "STATE", "HOST", "PORTS", "STARTED"],
@@ -121,7 +134,7 @@ def create(file: BinaryIO, marathon: str, wait: bool, timeout: float, force: boo
 def update(app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool) -> None:
     """Change the app: the fields in FILE replace the app's own, the others stay."""
     definition = read_definition(file.read(), file.name)
-    _deploy(marathon, "PUT", _path(app_id), definition, wait, timeout, force, "updated")
+    _deploy(marathon, "PATCH", _path(app_id), definition, wait, timeout, force, "updated")
 
 
 @app.command()
@@ -131,7 +144,7 @@ def update(app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: floa
 @deployment_options
 def scale(app_id: str, instances: int, marathon: str, wait: bool, timeout: float, force: bool) -> None:
     """Run INSTANCES of the app."""
-    _deploy(marathon, "PUT", _path(app_id), {"instances": instances}, wait, timeout, force, f"scaled to {instances}")
+    _deploy(marathon, "PATCH", _path(app_id), {"instances": instances}, wait, timeout, force, f"scaled to {instances}")
 
 
 @app.command()
