@@ -157,7 +157,7 @@ def driver_jar() -> Path:
     """The jar that holds the SQL runner. Raises CommandError that tells how to build it."""
     if not DRIVER_JAR.is_file():
         raise CommandError(
-            f"the driver jar {DRIVER_JAR} is missing; in a checkout `make jar` builds it "
+            f"the driver jar {DRIVER_JAR} is missing; in a checkout `make setup` builds it "
             "(needs javac, e.g. from openjdk-17-jdk-headless)"
         )
     return DRIVER_JAR
@@ -172,7 +172,9 @@ def find_cluster(state: MasterState, cluster: str | None) -> tuple[str, str]:
     known = {f.label(CLUSTER_LABEL): f for f in active_last if f.label(CLUSTER_LABEL)}
     if cluster is None:
         if len(known) != 1:
-            there = ", ".join(sorted(known)) or "none"
+            if not known:
+                raise CommandError("there is no Flink cluster; `headrace flink session` starts one")
+            there = ", ".join(sorted(known))
             raise CommandError(f"say which Flink cluster with --cluster ID; there is {there}")
         cluster = next(iter(known))
     wanted = cluster.strip("/")

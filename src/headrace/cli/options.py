@@ -53,7 +53,8 @@ def cluster_options(command: CommandT) -> CommandT:
             click.option(
                 "--resources",
                 metavar="TEXT",
-                help="What each agent offers, e.g. 'cpus:4;mem:8192;ports:[31000-31999]'; else this machine's.",
+                help="What each agent offers, e.g. 'cpus:4;mem:8192;ports:[31000-31999]' (ports are divided among "
+                "several); else this machine's.",
             ),
         ]
     ):

@@ -34,6 +34,11 @@ class TaskState(msgspec.Struct):
     statuses: list[StatusState] = []
 
     @property
+    def since(self) -> float:
+        """Epoch seconds of its latest status; 0 if there is none."""
+        return max((status.timestamp for status in self.statuses), default=0.0)
+
+    @property
     def sandbox(self) -> str:
         """Where the agent's ``/files`` API shows its sandbox."""
         return f"/frameworks/{self.framework_id}/executors/{self.executor_id or self.id}/runs/latest"

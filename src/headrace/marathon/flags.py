@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import getpass
 import socket
 from pathlib import Path
@@ -120,7 +119,6 @@ def settings(options: argparse.Namespace) -> Settings:
     return Settings(
         role=options.mesos_role,
         env_prefix=options.env_vars_prefix,
-        local_hosts=_local_hosts(),
         local_port_min=options.local_port_min,
         local_port_max=options.local_port_max,
         task_launch_timeout=options.task_launch_timeout / 1000,
@@ -146,14 +144,6 @@ def framework(options: argparse.Namespace, framework_id: str | None) -> Framewor
         hostname=options.hostname or socket.gethostname(),
         capabilities=[Capability(one) for one in CAPABILITIES],
     )
-
-
-def _local_hosts() -> frozenset[str]:
-    """The names and addresses of this machine, without asking the network."""
-    names = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
-    with contextlib.suppress(OSError):
-        names |= {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
-    return frozenset(names)
 
 
 def info(options: argparse.Namespace, leader: str, port: int) -> dict[str, Any]:

@@ -1,31 +1,42 @@
-"""Carries out health and readiness probes: HTTP(S), TCP, and commands on this machine."""
+"""Carries out health and readiness probes: HTTP(S) and TCP.
+
+Whatever happens, a probe that was begun has exactly one outcome: without it nothing would be probed again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from headrace.kernel.http import HttpClient, HttpClientError
 from headrace.marathon.core.events import Probe, Probed
 
-MAX_CONCURRENT = 256
+log = logging.getLogger(__name__)
+
+MAX_SOCKETS = 4096
+"""Probes that are only a socket: so many that a dead rack does not make the others wait."""
+MAX_PROCESSES = 64
+"""HTTPS probes: each is a process of some 15 MB."""
 _BODY = 10_000
 _OUTPUT = 100_000
 
 
 class Prober:
-    """Runs at most 256 probes at a time; each ends in one ``Probed``."""
+    """Runs up to MAX_SOCKETS (as far as this process may open files) and MAX_PROCESSES probes at a time."""
 
     def __init__(self, on_outcome: Callable[[Probed], None]) -> None:
         self._on_outcome = on_outcome
         self._http = HttpClient(max_idle=0)
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
+        self._sockets = asyncio.Semaphore(_sockets())
+        self._processes = asyncio.Semaphore(MAX_PROCESSES)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, probe: Probe) -> None:
@@ -41,13 +52,16 @@ class Prober:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, probe: Probe) -> None:
-        async with self._slots:
+        async with self._processes if probe.protocol == "HTTPS" else self._sockets:
             try:
                 outcome = await self._try(probe)
             except TimeoutError:
                 outcome = _failed(probe, f"no answer within {probe.timeout:g} s")
             except (OSError, HttpClientError) as error:
                 outcome = _failed(probe, str(error))
+            except Exception as error:
+                log.exception("probe %s of %s", probe.key, _url(probe))
+                outcome = _failed(probe, f"can't be probed: {error!r}")
         self._on_outcome(outcome)
 
     async def _try(self, probe: Probe) -> Probed:
@@ -58,34 +72,30 @@ class Prober:
                 return _seen(probe, answer.status, answer.headers.get("content-type", ""), body)
             case "HTTPS":
                 return await _over_https(probe)
-            case "TCP":
+            case _:
                 async with asyncio.timeout(probe.timeout):
                     _, writer = await asyncio.open_connection(probe.host, probe.port)
                 writer.close()
                 return Probed(probe.key, probe.task_id, passed=True)
-            case _:
-                command = ["/bin/sh", "-c", probe.command]
-                status, _ = await _run_child(command, probe.timeout, probe.environment)
-                return _failed(probe, f"the command exited with status {status}") if status else _passed(probe)
 
 
 async def _over_https(probe: Probe) -> Probed:
     command = [sys.executable, "-m", "headrace.marathon.https_probe", _url(probe)]
-    status, output = await _run_child(command, probe.timeout, {})
+    status, output = await _run_child(command, probe.timeout)
     if status:
         return _failed(probe, output.decode("utf-8", "replace") or f"the HTTPS probe exited with status {status}")
     answer = msgspec.json.decode(output)
     return _seen(probe, answer["status"], answer["content_type"], answer["body"])
 
 
-async def _run_child(command: Sequence[str], timeout: float, environment: Mapping[str, str]) -> tuple[int, bytes]:
+async def _run_child(command: Sequence[str], timeout: float) -> tuple[int, bytes]:
     """Exit status and the start of the output; after ``timeout`` the whole process group is ended."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={"PATH": os.environ.get("PATH", os.defpath), **environment},
+        env={"PATH": os.environ.get("PATH", os.defpath)},
         cwd="/",
         start_new_session=True,
     )
@@ -103,6 +113,16 @@ async def _run_child(command: Sequence[str], timeout: float, environment: Mappin
         raise
 
 
+def _sockets() -> int:
+    """How many probes may have a socket: half of the files that this process may open, after asking for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        wanted = 2 * MAX_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, 2 * MAX_SOCKETS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_SOCKETS if soft == resource.RLIM_INFINITY else max(1, min(MAX_SOCKETS, soft // 2))
+
+
 def _url(probe: Probe) -> str:
     path = probe.path if probe.path.startswith("/") else "/" + probe.path
     host = f"[{probe.host}]" if ":" in probe.host else probe.host
@@ -114,10 +134,6 @@ def _seen(probe: Probe, status: int, content_type: str, body: str) -> Probed:
     cause = "" if passed else f"{_url(probe)} answered {status}"
     shown = body if probe.ready_statuses else ""
     return Probed(probe.key, probe.task_id, passed, cause, status=status, content_type=content_type, body=shown)
-
-
-def _passed(probe: Probe) -> Probed:
-    return Probed(probe.key, probe.task_id, passed=True)
 
 
 def _failed(probe: Probe, cause: str) -> Probed:

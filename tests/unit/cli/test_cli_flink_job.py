@@ -35,7 +35,7 @@ def test_a_foreign_cluster_is_found_by_its_frameworks_name() -> None:
 @pytest.mark.parametrize(
     ("frameworks", "cluster", "error"),
     [
-        ([], None, "there is none"),
+        ([], None, "there is no Flink cluster"),
         ([framework("/a", "x"), framework("/b", "y")], None, "/a, /b"),
         ([framework("/a", "x")], "/z", "known clusters: /a"),
         ([framework("/a", "")], "/a", "starting"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.demo.phases import Phase, Phases
-from headrace.cli.up.command_lines import command_line, share_of_machine
+from headrace.cli.up.command_lines import command_line, share_of_machine, with_ports_of_its_own
 from headrace.cli.up.java import find_java_home
 from headrace.cli.up.ports import check_free, owner
 from headrace.cli.up.settings import Settings, daemons
@@ -98,3 +98,26 @@ def test_phases_tell_times_since_the_user_asked_and_what_is_waited_for() -> None
     assert phases.waiting(102) == "   2.0 s  TaskManagers registered: 0 of 2"
     assert phases.failed(Phase.TASK_MANAGERS, 103).endswith("failed")
     assert phases.times == {Phase.CLUSTER: 1.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "agents", "parts"),
+    [
+        ("cpus:1;ports:[31000-31009]", 1, ["cpus:1;ports:[31000-31009]"]),
+        (
+            "cpus:1;ports:[31000-31009];mem:5",
+            2,
+            ["cpus:1;ports:[31000-31004];mem:5", "cpus:1;ports:[31005-31009];mem:5"],
+        ),
+        ("ports:[1-2, 7-8]", 2, ["ports:[1-2]", "ports:[7-8]"]),
+        ("cpus:1", 2, ["cpus:1;ports:[31000-31999]", "cpus:1;ports:[32000-32999]"]),
+    ],
+)
+def test_agents_on_one_machine_never_offer_the_same_ports(text: str, agents: int, parts: list[str]) -> None:
+    assert [with_ports_of_its_own(text, agents, index) for index in range(agents)] == parts
+
+
+@pytest.mark.parametrize("text", ["ports:[5-5]", '[{"name": "ports"}]'])
+def test_ports_that_can_not_be_shared_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--resources"):
+        with_ports_of_its_own(text, 2, 0)

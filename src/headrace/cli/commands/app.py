@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
@@ -173,14 +173,21 @@ def read_definition(content: bytes, name: str) -> dict[str, Any]:
         raise CommandError(f"{name} does not hold a JSON object: {error}") from None
 
 
-async def wait_for_deployment(marathon: Server, deployment: str, timeout: float) -> None:
-    """Return when the deployment is complete. Raises CommandError if it takes too long."""
+async def wait_for_deployment(
+    marathon: Server, deployment: str, timeout: float, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Return when the deployment is complete.
+
+    Raises CommandError if it takes too long, or what ``meanwhile`` raises.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while True:
         going_on = await marathon.get("/v2/deployments", list[dict[str, Any]])
         if all(item.get("id") != deployment for item in going_on):
             return
+        if meanwhile is not None:
+            await meanwhile()
         if loop.time() > deadline:
             raise CommandError(
                 f"deployment {deployment} is not complete after {timeout:g} s; it goes on. "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import click
+import msgspec
 
 from headrace.cli import output
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, wait_for_deployment
+from headrace.cli.commands.task import find_task, read_end
 from headrace.cli.flink_job import fill_in, submit_jar, submit_sql, wait_until_running
 from headrace.cli.flink_rest import FlinkCluster, find_cluster
 from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
@@ -24,6 +27,23 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 cluster_option = click.option(
     "--cluster", metavar="ID", help="Id of the cluster's app; may be left out if there is one cluster only."
 )
+
+
+_END = 2000
+"""Bytes of a failed task's stderr that are shown."""
+
+
+class _Failure(msgspec.Struct, rename="camel"):
+    task_id: str = ""
+    message: str = ""
+
+
+class _FailedApp(msgspec.Struct, rename="camel"):
+    last_task_failure: _Failure | None = None
+
+
+class _FailedBody(msgspec.Struct):
+    app: _FailedApp
 
 
 @click.group()
@@ -56,13 +76,42 @@ def session(
         deployment = deployment_of(answer)
         if wait and deployment:
             click.echo(f"session {app_id} is starting …")
-            await wait_for_deployment(server, deployment, timeout)
-            _, url = find_cluster(await _state(master, http), app_id)
+
+            async def check() -> None:
+                await raise_if_it_ended(server, master_server(master, http), http, app_id)
+
+            await wait_for_deployment(server, deployment, timeout, check)
+            url = await _wait_for_dashboard(master, http, app_id)
             click.echo(f"session {app_id} is up: {url}")
         else:
             click.echo(f"session {app_id} is being started")
 
     run(work)
+
+
+async def raise_if_it_ended(marathon: Server, master: Server, http: HttpClient, app_id: str) -> None:
+    """Raise CommandError with the end of what its task wrote, if the session's task has ended."""
+    path = f"/v2/apps{quote(app_id)}?embed=app.lastTaskFailure"
+    failure = (await marathon.get(path, _FailedBody)).app.last_task_failure
+    if failure is None:
+        return
+    found, agent = find_task(await master.get("/master/state", MasterState), failure.task_id)
+    server = Server(f"The agent {agent.hostname}", agent.url, http)
+    written = (await read_end(server, f"{found.sandbox}/stderr", _END)).strip()
+    raise CommandError(
+        f"session {app_id} does not start: {failure.message}; the end of what it wrote:\n{written}\n"
+        f"Marathon goes on trying; `headrace app destroy {app_id}` ends that"
+    )
+
+
+async def _wait_for_dashboard(master: str, http: HttpClient, app_id: str) -> str:
+    """The cluster's REST URL, which reaches the master a moment after the session is healthy."""
+    for _ in range(50):
+        try:
+            return find_cluster(await _state(master, http), app_id)[1]
+        except CommandError:
+            await asyncio.sleep(0.1)
+    return find_cluster(await _state(master, http), app_id)[1]
 
 
 def session_app(
@@ -100,11 +149,11 @@ def session_app(
         "healthChecks": [
             {
                 "protocol": "HTTP",
-                "path": "/config",
+                "path": "/overview",
                 "portIndex": 0,
                 "gracePeriodSeconds": 120,
-                "intervalSeconds": 2,
-                "timeoutSeconds": 5,
+                "intervalSeconds": 1,
+                "timeoutSeconds": 10,
                 "maxConsecutiveFailures": 10,
             }
         ],

@@ -62,7 +62,7 @@ def list_tasks(everything: bool, master: str, as_json: bool) -> None:
 @click.option("--bytes", "size", type=click.IntRange(1), metavar="N", help="Only the last N bytes.")
 @master_option
 def logs(task_id: str, follow: bool, name: str | None, size: int | None, master: str) -> None:
-    """Print what TASK (its id, or a beginning of it that only one task has) wrote to stdout."""
+    """Print what TASK (its id, or the beginning of it) wrote to stdout."""
 
     async def work(http: HttpClient) -> None:
         state = await master_server(master, http).get("/master/state", MasterState)
@@ -74,9 +74,17 @@ def logs(task_id: str, follow: bool, name: str | None, size: int | None, master:
 
 
 def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
-    """The task with this id, else the only one whose id begins so. Raises CommandError."""
-    tasks = list(state.tasks())
-    found = [task for task in tasks if task.id == wanted] or [task for task in tasks if task.id.startswith(wanted)]
+    """The task with this id; else the only living one whose id begins so; else the last that ended.
+
+    Raises CommandError.
+    """
+    tasks = [task for task in state.tasks() if task.id.startswith(wanted)]
+    living = {task.id for framework in state.frameworks for task in framework.tasks}
+    found = (
+        [task for task in tasks if task.id == wanted]
+        or [task for task in tasks if task.id in living]
+        or sorted(tasks, key=lambda task: task.since)[-1:]
+    )
     if not found:
         raise CommandError(f"there is no task {wanted}; `headrace task list --all` shows all")
     if len({task.id for task in found}) > 1:
@@ -91,6 +99,13 @@ def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
 class _Piece(msgspec.Struct):
     data: str = ""
     offset: int = 0
+
+
+async def read_end(agent: Server, path: str, size: int) -> str:
+    """The last ``size`` bytes of a file in a sandbox."""
+    where = f"/files/read?path={quote(path, safe='')}"
+    end = (await agent.get(f"{where}&offset=-1", _Piece)).offset
+    return (await agent.get(f"{where}&offset={max(0, end - size)}&length={size}", _Piece)).data
 
 
 async def _print(agent: Server, path: str, size: int | None, follow: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import msgspec
 
 from headrace.cli.up.core import Kind
 from headrace.cli.up.settings import DaemonSpec, Settings
+from headrace.kernel.daemon import UserError
+from headrace.mesos.resources import merge
 
 _MODULE = {
     Kind.MASTER: "headrace.mesos.master",
@@ -17,6 +20,8 @@ _MODULE = {
     Kind.MARATHON: "headrace.marathon",
 }
 _FIRST_PORT, _PORTS = 31000, 1000
+_PORT_RANGES = re.compile(r"ports\s*:\s*\[([\d\s,-]*)\]")
+_SPAN = re.compile(r"(\d+)\s*-\s*(\d+)")
 _MIB = 1024 * 1024
 
 
@@ -27,13 +32,38 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
     if spec.kind is not Kind.MASTER:
         argv += ["--master", master]
     if spec.kind is Kind.AGENT:
-        resources = settings.resources or share_of_machine(settings.agents, spec.index)
+        if settings.resources:
+            resources = with_ports_of_its_own(settings.resources, settings.agents, spec.index)
+        else:
+            resources = share_of_machine(settings.agents, spec.index)
         if resources:
             argv += ["--resources", resources]
         if java_home is not None:
             variables = msgspec.json.encode({"JAVA_HOME": str(java_home)}).decode()
             argv += ["--executor-environment-variables", variables]
     return argv
+
+
+def with_ports_of_its_own(resources: str, agents: int, index: int) -> str:
+    """``resources`` with this agent's part of the ports: agents on one machine must not offer the same ones.
+
+    Raises UserError if there are too few ports, or they can't be found in the text.
+    """
+    if agents == 1:
+        return resources
+    if "ports" not in resources:
+        first = _FIRST_PORT + index * _PORTS
+        return f"{resources};ports:[{first}-{first + _PORTS - 1}]"
+    match = _PORT_RANGES.search(resources)
+    if match is None:
+        raise UserError("--resources for several agents must be of the form 'cpus:1;mem:1024;ports:[31000-31999]'")
+    spans = [(int(begin), int(end)) for begin, end in _SPAN.findall(match[1])]
+    ports = [port for begin, end in spans for port in range(begin, end + 1)]
+    mine = ports[len(ports) * index // agents : len(ports) * (index + 1) // agents]
+    if not mine:
+        raise UserError(f"--resources has {len(ports)} ports, which is too few for {agents} agents")
+    ranges = ",".join(f"{begin}-{end}" for begin, end in merge((port, port) for port in mine))
+    return resources[: match.start(1)] + ranges + resources[match.end(1) :]
 
 
 def share_of_machine(agents: int, index: int) -> str:

@@ -6,7 +6,7 @@ parser is small: connections, keep-alive, streams, limits.
 """
 
 from headrace.kernel.http.client import ClientResponse, ClientStream, HttpClient, HttpClientError
-from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response
+from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response, decode_json
 from headrace.kernel.http.router import Router
 from headrace.kernel.http.server import Handler, HttpServer
 
@@ -23,4 +23,5 @@ __all__ = [
     "Request",
     "Response",
     "Router",
+    "decode_json",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -20,6 +20,20 @@ class HttpError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_T = TypeVar("_T")
+
+
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+    """A request's body as the decoder's type. Raises HttpError 400, also if it is nested too deeply."""
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise HttpError(400, f"The request body is not valid JSON: {error}") from error
+    except RecursionError:
+        raise HttpError(400, "The request body is not valid JSON: it is nested too deeply") from None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -43,10 +57,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def json(self) -> Any:
         """The body as JSON. Raises HttpError 400 if it is none."""
-        try:
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
-            raise HttpError(400, f"The request body is not valid JSON: {error}") from error
+        return decode_json(self.body, _ANY)
 
 
 class FileBody(msgspec.Struct, frozen=True):

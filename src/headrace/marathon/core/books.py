@@ -17,6 +17,7 @@ from headrace.kernel.core import CancelTimer, Delete, Effect, Put, SetTimer, Sto
 from headrace.kernel.ids import IdSource
 from headrace.marathon import repository
 from headrace.marathon.core.backoff import Delay
+from headrace.marathon.core.constraints import Spread
 from headrace.marathon.core.events import Publish, SendCall
 from headrace.marathon.core.records import TERMINAL, Condition, Failure, Goal, Instance
 from headrace.marathon.definitions import app as definitions
@@ -33,7 +34,6 @@ class Settings(msgspec.Struct, frozen=True):
 
     role: str = "*"
     env_prefix: str = ""
-    local_hosts: frozenset[str] = frozenset()
     local_port_min: int = 10_000
     local_port_max: int = 20_000
     task_launch_timeout: float = 300.0
@@ -68,6 +68,7 @@ class Books:
         self.instances: dict[str, Instance] = {}
         self._of_app: dict[str, dict[str, Instance]] = {}
         self._service_ports: dict[int, int] = {}
+        self._spreads: dict[str, tuple[str, Spread]] = {}
         self._last_version = ""
         for app_id, version in content.apps.items():
             self._keep(app_id, content.versions[app_id][version])
@@ -98,6 +99,7 @@ class Books:
     def drop_app(self, app_id: str) -> None:
         """The app is no more; its instances are not touched."""
         self._keep(app_id, None)
+        self._spreads.pop(app_id, None)
         self.effects.append(Delete(repository.app_key(app_id)))
         for version in self.versions.pop(app_id, {}):
             self.effects.append(Delete(repository.version_key(app_id, version)))
@@ -149,6 +151,27 @@ class Books:
         """How many instances of an app are wanted to run."""
         return sum(one.wanted for one in self.of_app(app_id))
 
+    def spread(self, app: App) -> Spread:
+        """Where the placed instances of the app's present configuration are, by the fields that it constrains."""
+        config, spread = self._spreads.get(app.id, ("", None))
+        if spread is None or config != app.config_version:
+            spread = Spread(app.constraints)
+            for one in self.of_app(app.id) if app.constraints else ():
+                if one.place and one.config_version == app.config_version:
+                    spread.add(one.place)
+            self._spreads[app.id] = (app.config_version, spread)
+        return spread
+
+    def placed(self, instance: Instance, place: dict[str, str]) -> None:
+        """The instance has this place from now on; an empty one is none."""
+        config, spread = self._spreads.get(instance.app_id, ("", None))
+        if spread is not None and config == instance.config_version:
+            if instance.place:
+                spread.remove(instance.place)
+            if place:
+                spread.add(place)
+        instance.place = place
+
     def schedule(self, app: App, now: float) -> Instance:
         """A new instance of ``app``, to be launched."""
         instance = Instance(f"{safe(app.id)}.instance-{self.ids()}", app.id, app.version, app.config_version, now)
@@ -181,15 +204,17 @@ class Books:
     def again(self, instance: Instance, app: App, now: float) -> None:
         """The instance's task has ended and it is to run on: its next incarnation waits for an offer."""
         instance.incarnation += 1
+        self.placed(instance, {})
         instance.version, instance.config_version = app.version, app.config_version
         instance.agent_id = instance.host = instance.state = ""
-        instance.place, instance.ports, instance.ip_addresses, instance.health = {}, [], [], []
+        instance.ports, instance.ip_addresses, instance.health = [], [], []
         instance.staged_at = instance.started_at = None
         instance.ready = False
         self.condition(instance, Condition.SCHEDULED, now)
 
     def forget(self, instance: Instance) -> None:
         """The instance is no more."""
+        self.placed(instance, {})
         self.instances.pop(instance.id, None)
         siblings = self._of_app.get(instance.app_id, {})
         siblings.pop(instance.id, None)
@@ -246,6 +271,12 @@ class Books:
             assert self._of_app[instance.app_id][instance.id] is instance, instance  # noqa: S101
             assert instance.condition not in TERMINAL, instance  # noqa: S101
             assert instance.goal is not Goal.DECOMMISSIONED or instance.has_task, instance  # noqa: S101
+        for app_id, (config, spread) in self._spreads.items():
+            there = Spread(spread.constraints)
+            for instance in self.of_app(app_id):
+                if instance.place and instance.config_version == config:
+                    there.add(instance.place)
+            assert spread.tallies == there.tallies, (app_id, config)  # noqa: S101
 
 
 def _successor(version: str) -> str:

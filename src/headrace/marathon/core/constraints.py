@@ -1,19 +1,22 @@
 """Where an app may run: its ``constraints``, judged for one offer. Pure.
 
 A constraint is ``[field, operator, value?]``; the field is ``hostname`` (``@hostname``),
-``@region``, ``@zone`` or an agent's attribute. Siblings are the app's other placed instances.
+``@region``, ``@zone`` or an agent's attribute. Where the app's other instances are is
+counted (``Spread``), so that an offer costs the same however many there are.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from headrace.marathon.definitions import patterns
 from headrace.mesos.messages.common import Attribute
 
 Fields = Mapping[str, str]
 """The values of a place by field, hostname under ``hostname``."""
+_COUNTED = frozenset({"UNIQUE", "CLUSTER", "MAX_PER", "GROUP_BY"})
 
 
 def attribute_text(attribute: Attribute) -> str:
@@ -27,33 +30,80 @@ def attribute_text(attribute: Attribute) -> str:
     return attribute.text.value if attribute.text is not None else ""
 
 
-def unmet(constraints: Sequence[Sequence[str]], place: Fields, siblings: Sequence[Fields], instances: int) -> str:
-    """Why an instance may not run at ``place``; empty if it may."""
+class Tally(msgspec.Struct):
+    """One field: how many instances have each value, and how many values have each such number."""
+
+    counts: dict[str, int] = {}
+    sizes: dict[int, int] = {}
+
+    def change(self, value: str, by: int) -> None:
+        before = self.counts.get(value, 0)
+        self._set_size(before, -1)
+        self._set_size(before + by, 1)
+        self.counts[value] = before + by
+        if not self.counts[value]:
+            del self.counts[value]
+
+    def _set_size(self, size: int, by: int) -> None:
+        if not size:
+            return
+        self.sizes[size] = self.sizes.get(size, 0) + by
+        if not self.sizes[size]:
+            del self.sizes[size]
+
+
+class Spread:
+    """Where the placed instances of one configuration are, by the fields that ``constraints`` name."""
+
+    def __init__(self, constraints: Sequence[Sequence[str]]) -> None:
+        self.constraints = constraints
+        self.tallies = {_field(one): Tally() for one in constraints if one[1] in _COUNTED}
+
+    def add(self, place: Fields) -> None:
+        self._change(place, 1)
+
+    def remove(self, place: Fields) -> None:
+        self._change(place, -1)
+
+    def _change(self, place: Fields, by: int) -> None:
+        for field, tally in self.tallies.items():
+            if field in place:
+                tally.change(place[field], by)
+
+
+_NOTHING = Tally()
+
+
+def unmet(constraints: Sequence[Sequence[str]], place: Fields, spread: Spread, instances: int) -> str:
+    """Why an instance may not run at ``place``; empty if it may. ``spread`` is of the same constraints."""
     for constraint in constraints:
-        field = "hostname" if constraint[0] == "@hostname" else constraint[0]
+        field = _field(constraint)
         value = constraint[2] if len(constraint) > 2 else None
         here = place.get(field)
-        there = [sibling[field] for sibling in siblings if field in sibling]
-        if not _meets(constraint[1], value, here, there, instances):
+        if not _meets(constraint[1], value, here, spread.tallies.get(field, _NOTHING), instances):
             shown = " ".join(constraint)
             return f"constraint '{shown}' is not met by {field}={here if here is not None else '(none)'}"
     return ""
 
 
-def _meets(operator: str, value: str | None, here: str | None, there: list[str], instances: int) -> bool:
+def _field(constraint: Sequence[str]) -> str:
+    return "hostname" if constraint[0] == "@hostname" else constraint[0]
+
+
+def _meets(operator: str, value: str | None, here: str | None, there: Tally, instances: int) -> bool:
     if here is None:
         return operator == "UNLIKE"
     match operator:
         case "UNIQUE":
-            return here not in there
+            return here not in there.counts
         case "CLUSTER":
-            return here == value if value else not there or here == there[0]
+            return here == value if value else not there.counts or here == next(iter(there.counts))
         case "LIKE":
-            return re.fullmatch(value or "", here) is not None
+            return patterns.matches(value or "", here) is True
         case "UNLIKE":
-            return re.fullmatch(value or "", here) is None
+            return patterns.matches(value or "", here) is False
         case "MAX_PER":
-            return there.count(here) < int(value or 0)
+            return there.counts.get(here, 0) < int(value or 0)
         case "IS":
             return _same(here, value or "")
         case "GROUP_BY":
@@ -61,16 +111,16 @@ def _meets(operator: str, value: str | None, here: str | None, there: list[str],
     return False
 
 
-def _balanced(here: str, there: list[str], instances: int, groups: int | None) -> bool:
+def _balanced(here: str, there: Tally, instances: int, groups: int | None) -> bool:
     """Even spread: over ``groups`` values if given, else over the values seen so far."""
-    counts = Counter(there)
+    count = there.counts.get(here, 0)
     if groups is None:
-        return not counts or counts[here] <= min(counts.values())
-    if here not in counts and len(counts) >= groups:
+        return count <= min(there.sizes, default=0)
+    if not count and len(there.counts) >= groups:
         return False
     share, rest = divmod(instances, max(1, groups))
-    full = sum(1 for count in counts.values() if count > share)
-    return counts[here] < share or (counts[here] == share and full < rest)
+    full = sum(values for size, values in there.sizes.items() if size > share)
+    return count < share or (count == share and full < rest)
 
 
 def _same(here: str, wanted: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -127,7 +127,7 @@ class Publish(Effect, frozen=True):
 
 
 class Probe(Effect, frozen=True):
-    """Try once; answer with ``Probed``. ``protocol`` HTTP, HTTPS, TCP or COMMAND; ``timeout`` in seconds."""
+    """Try once; answer with ``Probed``. ``protocol`` HTTP, HTTPS or TCP; ``timeout`` in seconds."""
 
     key: str
     task_id: str
@@ -136,10 +136,7 @@ class Probe(Effect, frozen=True):
     port: int
     path: str
     timeout: float
-    command: str = ""
-    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     ready_statuses: Sequence[int] = ()
-    ignore_http1xx: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

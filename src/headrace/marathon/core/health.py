@@ -3,12 +3,11 @@
 Probes are effects; this decides. Before the first success, and within the grace period, probes
 come quickly at first (0.1 s, a fifth longer each time, up to the interval), so that a deployment
 need not wait a whole interval for a service that is up; failures don't count then. After that the interval rules.
-A task is killed at failure number ``maxConsecutiveFailures`` + 1; 0 never kills. MESOS_* checks are
+A task is killed at failure number ``maxConsecutiveFailures`` + 1; 0 never kills. MESOS_HTTPS checks are
 probed from here too, and kill at ``maxConsecutiveFailures``. ``delaySeconds`` is not needed here.
 
-COMMAND checks belong to the agent. As long as no agent runs them, they are run here, by
-``/bin/sh -c`` with the task's environment, if the task's host is this machine; for other hosts the
-check is handed to the agent, whose verdict arrives with the task's status.
+COMMAND, MESOS_HTTP and MESOS_TCP checks are the agent's: it has them with the task (``tasks.task_info``), probes
+and kills by itself, and its verdicts arrive with the task's statuses.
 """
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from headrace.marathon.core.books import Books
 from headrace.marathon.core.events import Probe, Probed
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.records import Condition, HealthResult, Instance, ReadinessResult
-from headrace.marathon.core.tasks import environment
+from headrace.marathon.core.tasks import check_port, nth_port
 from headrace.marathon.definitions.app import App, HealthCheck, ReadinessCheck
 from headrace.marathon.definitions.writing import health_check
+from headrace.mesos.messages.common import TaskStatus
 
 TIMER = "probe/"
 _READY = "ready"
+AGENTS_CHECK = "the agent's health check failed"
+_RECONCILED = "REASON_RECONCILIATION"
 _FIRST_DELAY = 0.1
 _GROWTH = 1.2
 
@@ -41,9 +43,8 @@ class Health:
         if len(instance.health) != len(app.health_checks):
             instance.health = [HealthResult() for _ in app.health_checks]
         for index, check in enumerate(app.health_checks):
-            if check.protocol == "COMMAND" and instance.host not in self._books.settings.local_hosts:
-                continue
-            self._wake(instance, str(index), now + _FIRST_DELAY)
+            if not check.by_agent:
+                self._wake(instance, str(index), now + _FIRST_DELAY)
         if not instance.ready:
             if app.readiness_checks:
                 self._wake(instance, _READY, now)
@@ -88,14 +89,21 @@ class Health:
         self._wake(instance, name, now + self._pause(instance, check, name, outcome.passed, now))
         self._judge(instance, app, index, outcome.passed, outcome.cause, now)
 
-    def reported(self, instance: Instance, app: App, healthy: bool, now: float) -> None:
+    def reported(self, instance: Instance, app: App, status: TaskStatus, now: float) -> None:
         """The agent's verdict on the check that was handed to it. The agent kills by itself."""
+        passed = status.healthy is True
         for index, check in enumerate(app.health_checks):
-            if check.protocol == "COMMAND" and index < len(instance.health):
-                before = instance.healthy
-                _count(instance.health[index], healthy, "the agent's check failed", now)
-                self._flip(instance, before)
-                return
+            if not check.by_agent or index >= len(instance.health):
+                continue
+            result = instance.health[index]
+            if status.reason == _RECONCILED and result.known and result.alive is passed:
+                return  # an answer about what is known
+            before = instance.healthy
+            _count(result, passed, status.message or AGENTS_CHECK, now)
+            if not passed:
+                self._publish_failure(instance, check)
+            self._flip(instance, before)
+            return
 
     def _judge(self, instance: Instance, app: App, index: int, passed: bool, cause: str, now: float) -> None:
         check, result = app.health_checks[index], instance.health[index]
@@ -106,22 +114,25 @@ class Health:
         before, failures = instance.healthy, result.consecutive_failures
         _count(result, passed, cause, now)
         if not passed:
-            self._books.publish(
-                "failed_health_check_event",
-                appId=app.id,
-                taskId=instance.task_id,
-                instanceId=instance.id,
-                healthCheck=health_check(check),
-            )
+            self._publish_failure(instance, check)
         self._flip(instance, before)
         if not passed and _fatal(check, failures):
             self._kill(instance, cause, now)
+
+    def _publish_failure(self, instance: Instance, check: HealthCheck) -> None:
+        self._books.publish(
+            "failed_health_check_event",
+            appId=instance.app_id,
+            taskId=instance.task_id,
+            instanceId=instance.id,
+            healthCheck=health_check(check),
+        )
 
     def _kill(self, instance: Instance, cause: str, now: float) -> None:
         self._books.record_failure(
             instance,
             "TASK_KILLED",
-            f"Task was killed since health check failed. Reason: {cause}",
+            killed_message(cause),
             now,
         )
         self._books.publish(
@@ -187,12 +198,9 @@ class Health:
 
     def _probe(self, app: App, instance: Instance, key: str) -> Probe | None:
         check = app.health_checks[int(key.rpartition("/")[2])]
-        port = 0
-        if check.protocol != "COMMAND":
-            found = check.port if check.port is not None else _nth(instance.ports, check.port_index)
-            if found is None:
-                return None
-            port = found
+        port = check_port(check, instance)
+        if port is None:
+            return None
         return Probe(
             key,
             instance.task_id,
@@ -201,17 +209,12 @@ class Health:
             port,
             check.path or "/",
             float(check.timeout_seconds),
-            command=check.command or "",
-            environment=environment(app, instance, prefix=self._books.settings.env_prefix)
-            if check.protocol == "COMMAND"
-            else {},
-            ignore_http1xx=check.ignore_http1xx,
         )
 
     def _readiness_probe(self, app: App, instance: Instance, key: str) -> Probe | None:
         check = app.readiness_checks[0]
         names = [one.name for one in app.port_definitions]
-        port = _nth(instance.ports, names.index(check.port_name))
+        port = nth_port(instance, names.index(check.port_name))
         if port is None:
             return None
         return Probe(
@@ -224,6 +227,11 @@ class Health:
             float(check.timeout_seconds),
             ready_statuses=check.http_status_codes_for_ready,
         )
+
+
+def killed_message(cause: str) -> str:
+    """What an app's last failure says of a task that was ended for its health."""
+    return f"Task was killed since health check failed. Reason: {cause}"
 
 
 def considered_healthy(app: App, instance: Instance) -> bool:
@@ -248,5 +256,3 @@ def _fatal(check: HealthCheck, failures_before: int) -> bool:
     return 0 < limit <= failures_before
 
 
-def _nth(ports: list[int], index: int | None) -> int | None:
-    return ports[index] if index is not None and index < len(ports) else None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headrace.marathon.core.constraints import Fields, attribute_text, unmet
+from headrace.marathon.core.constraints import Fields, Spread, attribute_text, unmet
 from headrace.marathon.definitions.app import App
 from headrace.mesos.messages.common import Offer, Resource
 from headrace.mesos.resources import Resources
@@ -56,16 +56,16 @@ class Place(msgspec.Struct):
 
 
 def match(
-    place: Place, app: App, siblings: Sequence[Fields], randrange: Callable[[int], int], *, role: str
+    place: Place, app: App, spread: Spread, randrange: Callable[[int], int], *, role: str
 ) -> Match | Refusal:
-    """Try one instance. ``siblings`` are the places of the app's other instances of this configuration.
+    """Try one instance. ``spread`` is where the app's other instances of this configuration are.
 
     ``randrange(n)`` gives 0..n-1 and picks the ports.
     """
     allowed = app.accepted_resource_roles
     if allowed and "*" not in allowed:
         return Refusal("UnfulfilledRole", f"only resources reserved to role {role} are accepted, and none are offered")
-    why = unmet(app.constraints, place.fields, siblings, app.instances)
+    why = unmet(app.constraints, place.fields, spread, app.instances)
     if why:
         return Refusal("UnfulfilledConstraint", why)
     for name, amount, reason in (

@@ -15,9 +15,9 @@ import msgspec
 from headrace.marathon.core import backoff
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.matcher import Match, Place, Refusal, match
-from headrace.marathon.core.records import TERMINAL, Condition, Goal, Instance
+from headrace.marathon.core.records import Condition, Goal, Instance
 from headrace.marathon.core.tasks import task_info
-from headrace.marathon.definitions.app import App, HealthCheck
+from headrace.marathon.definitions.app import App
 from headrace.mesos.messages.common import Filters, Offer, OfferID, TaskInfo
 from headrace.mesos.messages.scheduler import Accept, Call, Decline, Launch, Operation, Roles
 
@@ -171,17 +171,19 @@ class LaunchQueue:
 
     def _try(self, place: Place, app: App, now: float) -> Match | None:
         attempt = self.attempts[app.id]
-        found = match(place, app, self._siblings(app) if app.constraints else (), self._books.randrange, role=app.role)
+        found = match(place, app, self._books.spread(app), self._books.randrange, role=app.role)
         attempt.processed += 1
         agent = place.offer.agent_id.value
         attempt.by_agent.pop(agent, None)
-        while len(attempt.by_agent) >= _AGENTS:
-            del attempt.by_agent[next(iter(attempt.by_agent))]
+        for known in (attempt.by_agent, attempt.offers):
+            if len(known) >= _AGENTS and agent not in known:
+                del known[next(iter(known))]
         if isinstance(found, Refusal):
             attempt.by_agent[agent] = found
             attempt.unused += 1
             attempt.last_unused = now
             attempt.refusals[found.reason] += 1
+            attempt.offers.pop(agent, None)
             attempt.offers[agent] = (place.offer, now)
             self._books.tell(app.id, now, f"offer of {place.offer.hostname} refused: {found.reason}", found.detail)
             return None
@@ -189,18 +191,12 @@ class LaunchQueue:
         attempt.last_used = now
         return found
 
-    def _siblings(self, app: App) -> list[dict[str, str]]:
-        return [
-            one.place
-            for one in self._books.of_app(app.id)
-            if one.place and one.config_version == app.config_version and one.condition not in TERMINAL
-        ]
-
     def _launch(self, place: Place, instance: Instance, found: Match, now: float) -> TaskInfo:
         app = self._books.apps[instance.app_id]
         offer = place.offer
         instance.version, instance.config_version = app.version, app.config_version
-        instance.agent_id, instance.host, instance.place = offer.agent_id.value, offer.hostname, dict(place.fields)
+        instance.agent_id, instance.host = offer.agent_id.value, offer.hostname
+        self._books.placed(instance, dict(place.fields))
         instance.ports = found.ports
         instance.staged_at = now
         self._books.condition(instance, Condition.PROVISIONED, now)
@@ -213,14 +209,7 @@ class LaunchQueue:
             instance,
             found.resources.messages(role),
             prefix=self._books.settings.env_prefix,
-            check=self._agent_check(app, instance),
         )
-
-    def _agent_check(self, app: App, instance: Instance) -> HealthCheck | None:
-        """A COMMAND check is the agent's to run where this process can't."""
-        if instance.host in self._books.settings.local_hosts:
-            return None
-        return next((one for one in app.health_checks if one.protocol == "COMMAND"), None)
 
     def _answer(self, places: list[Place], tasks: list[list[TaskInfo]]) -> None:
         refuse = Filters(self._books.settings.decline_offer_duration)

@@ -30,9 +30,10 @@ def environment(app: App, instance: Instance, *, prefix: str = "") -> dict[str, 
 
 
 def task_info(
-    app: App, instance: Instance, resources: list[common.Resource], *, prefix: str, check: HealthCheck | None
+    app: App, instance: Instance, resources: list[common.Resource], *, prefix: str
 ) -> common.TaskInfo:
-    """The task to launch for ``instance``. ``check`` is one for the agent to run."""
+    """The task to launch for ``instance``, with the one health check that an agent can run for it."""
+    check = next((one for one in app.health_checks if one.by_agent), None)
     grace = app.task_kill_grace_period_seconds
     return common.TaskInfo(
         name=task_name(app.id),
@@ -42,7 +43,7 @@ def task_info(
         command=_command(app, environment(app, instance, prefix=prefix)),
         kill_policy=None if grace is None else common.KillPolicy(common.DurationInfo(int(grace * 1e9))),
         labels=common.Labels([common.Label(key, value) for key, value in app.labels.items()]) if app.labels else None,
-        health_check=None if check is None else _agent_check(check),
+        health_check=None if check is None else _agent_check(check, instance),
         discovery=_discovery(app, instance),
     )
 
@@ -60,14 +61,31 @@ def _command(app: App, variables: dict[str, str]) -> common.CommandInfo:
     return common.CommandInfo(app.args[0], shell=False, arguments=app.args, environment=env, uris=uris, user=app.user)
 
 
-def _agent_check(check: HealthCheck) -> common.HealthCheck:
+def check_port(check: HealthCheck, instance: Instance) -> int | None:
+    """The port that a check looks at; None if the task has none such."""
+    return check.port if check.port is not None else nth_port(instance, check.port_index)
+
+
+def nth_port(instance: Instance, index: int | None) -> int | None:
+    """One of the ports that the task has."""
+    return instance.ports[index] if index is not None and index < len(instance.ports) else None
+
+
+def _agent_check(check: HealthCheck, instance: Instance) -> common.HealthCheck:
+    """A MESOS_* check kills at the first failure even if ``maxConsecutiveFailures`` is 0, as Marathon's does."""
+    kind = check.protocol.removeprefix("MESOS_")
+    command = common.CommandInfo(check.command, shell=True) if kind == "COMMAND" else None  # noqa: S604
+    port = check_port(check, instance) or 0
+    most = check.max_consecutive_failures
     return common.HealthCheck(
-        type="COMMAND",
-        command=common.CommandInfo(check.command, shell=True),  # noqa: S604
+        type=kind,
+        command=command,
+        http=common.HealthCheckHttp(port, scheme="http", path=check.path or "/") if kind == "HTTP" else None,
+        tcp=common.HealthCheckTcp(port) if kind == "TCP" else None,
         delay_seconds=float(check.delay_seconds),
         interval_seconds=float(check.interval_seconds),
         timeout_seconds=float(check.timeout_seconds),
-        consecutive_failures=check.max_consecutive_failures,
+        consecutive_failures=most if kind == "COMMAND" else max(1, most),
         grace_period_seconds=float(check.grace_period_seconds),
     )
 

@@ -7,7 +7,7 @@ is forgotten. Tasks of nobody are killed. Every status is acknowledged, after it
 from __future__ import annotations
 
 from headrace.marathon.core.books import Books
-from headrace.marathon.core.health import Health
+from headrace.marathon.core.health import AGENTS_CHECK, Health, killed_message
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import OVERDUE, LaunchQueue
 from headrace.marathon.core.records import LOST, Condition, Goal, Instance, instance_of_task
@@ -117,7 +117,11 @@ class Tracker:
         if condition is Condition.UNREACHABLE:
             self._went_missing(instance, now)
         elif is_terminal(status.state) or condition is Condition.UNKNOWN:
-            self._ended(instance, condition, status.state, status.message or status.reason or "", now)
+            message = status.message or status.reason or ""
+            if status.state == "TASK_KILLED" and status.healthy is False:
+                cause = f"{AGENTS_CHECK} ({message})" if message else AGENTS_CHECK
+                self._books.record_failure(instance, status.state, killed_message(cause), now)
+            self._ended(instance, condition, status.state, message, now)
         else:
             self._alive(instance, condition, status, now)
 
@@ -149,7 +153,7 @@ class Tracker:
             self._books.no_wake(UNREACHABLE + instance.id)
             self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
         if app is not None and status.healthy is not None:
-            self._health.reported(instance, app, status.healthy, now)
+            self._health.reported(instance, app, status, now)
 
     def _ended(
         self, instance: Instance, condition: Condition, state: str, message: str, now: float, *, count: bool = True

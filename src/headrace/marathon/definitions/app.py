@@ -47,9 +47,9 @@ class HealthCheck(_Part, frozen=True):
     ip_protocol: str = "IPv4"
 
     @property
-    def by_mesos(self) -> bool:
-        """Whether Marathon would leave this kind of check to Mesos."""
-        return self.protocol == "COMMAND" or self.protocol.startswith("MESOS_")
+    def by_agent(self) -> bool:
+        """Whether the task's agent runs this check. MESOS_HTTPS is Marathon's: agents do without TLS."""
+        return self.protocol in ("COMMAND", "MESOS_HTTP", "MESOS_TCP")
 
 
 class ReadinessCheck(_Part, frozen=True):

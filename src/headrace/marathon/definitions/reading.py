@@ -7,6 +7,7 @@ by name instead of ignoring them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ from headrace.marathon.definitions.app import (
 from headrace.marathon.definitions.errors import Rejected, Violation, invalid, unreadable
 from headrace.marathon.definitions.paths import ID_PATTERN, canonical
 
+MAX_DEPTH = 64
+"""No definition needs deeper nesting, and what works through one recursively must not run out of stack."""
 MAX_INSTANCES = 100_000
 """More of one app is a mistake rather than a wish, and would only fill the memory."""
 
@@ -184,12 +187,30 @@ def parse(body: bytes) -> Any:
             details="No content to map due to end-of-input",
         )
     try:
-        return msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
+    except RecursionError as error:
+        raise _too_deep() from error
     except msgspec.DecodeError as error:
         text = str(error)
         if "truncated" in text:
             text = f"Unexpected end-of-input: {text}"
         raise Rejected(400, "Invalid JSON", details=text) from error
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for one in level for child in _children(one)]
+        if not level:
+            return value
+    raise _too_deep()
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep() -> Rejected:
+    return Rejected(400, "Invalid JSON", details=f"Objects and arrays are nested more than {MAX_DEPTH} deep")
 
 
 def read_fields(value: Any, *, path: str = "", whole: bool) -> dict[str, Any]:

@@ -70,11 +70,20 @@ final class SqlJob {
         }
         if (!hasInsert && own == null) {
             throw new SqlScriptException(
-                    "The script has no INSERT statement, so there is no job to run.");
+                    "The script has no INSERT statement, so there is no job to run" + last(statements));
         }
         if (hasInsert && own != null) {
             throw failure(own, "this starts a job of its own, and a script is one job", null);
         }
+    }
+
+    /** A misspelt INSERT is not seen as one, so the last statement is shown. */
+    private static String last(List<SqlStatement> statements) {
+        if (statements.isEmpty()) {
+            return ": it is empty.";
+        }
+        SqlStatement last = statements.get(statements.size() - 1);
+        return ". Its last statement, at line " + last.line + ", is: " + last.firstLine();
     }
 
     /** The mode must be known when the environment is made; a SET anywhere in the script decides. */
