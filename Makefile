@@ -10,7 +10,7 @@ run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
 
 test: check
-	sh java/flink-driver/test.sh "$$($(VENV)/python -m headrace.flink.distribution lib)"
+	sh java/flink-driver/test.sh "$$($(VENV)/python scripts/flink_lib.py)"
 	$(VENV)/python -m pytest tests/unit tests/conformance tests/cluster
 
 check: setup-test

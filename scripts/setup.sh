@@ -77,7 +77,7 @@ build_driver() {
     fi
     say "compiling the Flink driver"
     mkdir -p "$(dirname "$jar")"
-    sh java/flink-driver/build.sh "$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("pyflink").submodule_search_locations[0])')/lib" "$jar"
+    sh java/flink-driver/build.sh "$("$venv/bin/python" scripts/flink_lib.py)" "$jar"
     printf '%s\n' "$want" >"$venv/driver.stamp"
 }
 
