@@ -139,11 +139,12 @@ def test_a_rolling_restart_keeps_capacity(marathon: Marathon, tmp_path: Path) ->
     assert not marathon.settled("/web", 4) & old
 
 
-@pytest.mark.parametrize("protocol", ["HTTP", "COMMAND"])
+@pytest.mark.parametrize("protocol", ["HTTP", "MESOS_HTTP", "COMMAND", "COMMAND twice"])
 def test_an_unhealthy_task_is_replaced(marathon: Marathon, tmp_path: Path, protocol: str) -> None:
     """Killed after more than maxConsecutiveFailures; the instance comes back as its next incarnation."""
-    check: dict[str, Any] = {"protocol": protocol, "intervalSeconds": 1, "gracePeriodSeconds": 20}
-    if protocol == "COMMAND":
+    check: dict[str, Any] = {"protocol": protocol.split()[0], "intervalSeconds": 1, "gracePeriodSeconds": 20}
+    check |= {"delaySeconds": 0, "maxConsecutiveFailures": 1}
+    if check["protocol"] == "COMMAND":
         check["command"] = {"value": 'case "$MESOS_TASK_ID" in *.1) ! test -e "$SICK";; esac'}
     app = {
         "id": "/web",
@@ -151,7 +152,7 @@ def test_an_unhealthy_task_is_replaced(marathon: Marathon, tmp_path: Path, proto
         "cpus": 0.1,
         "mem": 32,
         "env": {"SICK": str(tmp_path / "sick")},
-        "healthChecks": [check | {"maxConsecutiveFailures": 1}],
+        "healthChecks": [check | {"command": {"value": "true"}}, check] if "twice" in protocol else [check],
     }
     marathon.deploy("POST", "/v2/apps", app)
     (task,) = marathon.settled("/web", 1)
@@ -284,6 +285,7 @@ def test_the_event_stream(marathon: Marathon) -> None:
     ("method", "path", "body", "status", "message"),
     [
         ("POST", "/v2/apps", b'{"id": "/x"', 400, "Invalid JSON"),
+        ("POST", "/v2/apps", b"[" * 100_000, 400, "Invalid JSON"),
         ("POST", "/v2/apps", b"", 400, "Please specify data in JSON format"),
         ("POST", "/v2/apps", b'{"id": 1, "cmd": "x"}', 422, "Invalid JSON"),
         ("POST", "/v2/apps", b'{"id": "/x", "cmd": "x", "mem": -1}', 422, "Invalid JSON"),
@@ -316,6 +318,31 @@ def test_headers(idle: Marathon) -> None:
     connection.close()
     assert answer.getheader("Cache-Control") == "no-cache, no-store, must-revalidate"
     assert answer.getheader("X-Marathon-Leader") == f"http://{idle.address}"
+
+
+def test_a_hostile_page_can_send_nothing_and_curl_can(tmp_path: Path) -> None:
+    """Refused by where it comes from, whatever its content type; ``curl -d`` has a form's type and no origin."""
+    body = json.dumps({"id": "/x", "instances": 0, **SLEEP}).encode()
+    with cluster(tmp_path, agents=0) as it:
+        daemon = it.add_marathon("--hostname", "marathon.example")
+
+        def post(**headers: str) -> int:
+            connection = http.client.HTTPConnection(daemon.url.removeprefix("http://"), timeout=10)
+            try:
+                connection.request(
+                    "POST", "/v2/apps", body, {name.replace("_", "-"): one for name, one in headers.items()}
+                )
+                return connection.getresponse().status
+            finally:
+                connection.close()
+
+        for kind in ("text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"):
+            assert post(Content_Type=kind, Origin="http://evil.example") == 403
+            assert post(Content_Type=kind, Sec_Fetch_Site="cross-site") == 403
+        assert post(Host="evil.example") == 403
+        form = "application/x-www-form-urlencoded"
+        assert post(Content_Type=form, Host="marathon.example", Origin="http://marathon.example") == 201
+        assert post(Content_Type=form) == 409
 
 
 def _queue(marathon: Marathon) -> list[dict[str, Any]]:

@@ -58,7 +58,12 @@ class _Daemon:
         self._shell: Shell[Any] = Shell(self._core, store, self._perform, self._clock)
         self._prober = Prober(lambda outcome: self._shell.post(outcome))
         self._api = Api(self._shell, self._bus, self._leader, self._info)
-        self._server = HttpServer(self._api, host=options.http_address, port=options.http_port)
+        self._server = HttpServer(
+            self._api,
+            host=options.http_address,
+            port=options.http_port,
+            allowed_hosts=[options.hostname] if options.hostname else (),
+        )
         self._client = SchedulerClient(
             options.master,
             flags.framework(options, content.framework_id),

@@ -1,4 +1,4 @@
-"""One HTTPS request in a process of its own: ``python -m headrace.marathon.https_probe URL``.
+"""One HTTPS request in a process of its own: ``python -m headrace.marathon.https_probe URL SECONDS``.
 
 The daemon does without OpenSSL, which would cost it 4 MB for a kind of check that few apps have.
 Prints status, content type and the body's start as JSON. Certificates are not verified: a health
@@ -14,32 +14,21 @@ import sys
 import msgspec
 
 from headrace.kernel.http import HttpClient, HttpClientError
-
-_BODY = 10_000
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What the service answered."""
-
-    status: int
-    content_type: str
-    body: str
+from headrace.marathon.seen import Seen, look
 
 
-async def look(url: str) -> Seen:
-    """GET ``url``. Raises HttpClientError."""
+async def look_over_tls(url: str, timeout: float) -> Seen:
+    """GET ``url`` within ``timeout`` seconds. Raises HttpClientError, TimeoutError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    answer = await HttpClient(tls=context).request("GET", url)
-    body = answer.body[:_BODY].decode("utf-8", "replace")
-    return Seen(answer.status, answer.headers.get("content-type", ""), body)
+    return await look(HttpClient(tls=context), url, timeout)
 
 
 def entry() -> int:
     """Exit status 1 and the cause on stdout if there is no answer."""
     try:
-        sys.stdout.write(msgspec.json.encode(asyncio.run(look(sys.argv[1]))).decode())
+        sys.stdout.write(msgspec.json.encode(asyncio.run(look_over_tls(sys.argv[1], float(sys.argv[2])))).decode())
     except (HttpClientError, OSError) as error:
         sys.stdout.write(str(error))
         return 1

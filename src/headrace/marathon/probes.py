@@ -18,6 +18,7 @@ import msgspec
 
 from headrace.kernel.http import HttpClient, HttpClientError
 from headrace.marathon.core.events import Probe, Probed
+from headrace.marathon.seen import Seen, look
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ MAX_SOCKETS = 4096
 """Probes that are only a socket: so many that a dead rack does not make the others wait."""
 MAX_PROCESSES = 64
 """HTTPS probes: each is a process of some 15 MB."""
-_BODY = 10_000
 _OUTPUT = 100_000
 
 
@@ -67,9 +67,7 @@ class Prober:
     async def _try(self, probe: Probe) -> Probed:
         match probe.protocol:
             case "HTTP":
-                answer = await self._http.request("GET", _url(probe), timeout=probe.timeout)
-                body = answer.body[:_BODY].decode("utf-8", "replace")
-                return _seen(probe, answer.status, answer.headers.get("content-type", ""), body)
+                return _seen(probe, await look(self._http, _url(probe), probe.timeout))
             case "HTTPS":
                 return await _over_https(probe)
             case _:
@@ -80,12 +78,11 @@ class Prober:
 
 
 async def _over_https(probe: Probe) -> Probed:
-    command = [sys.executable, "-m", "headrace.marathon.https_probe", _url(probe)]
+    command = [sys.executable, "-m", "headrace.marathon.https_probe", _url(probe), str(probe.timeout)]
     status, output = await _run_child(command, probe.timeout)
     if status:
         return _failed(probe, output.decode("utf-8", "replace") or f"the HTTPS probe exited with status {status}")
-    answer = msgspec.json.decode(output)
-    return _seen(probe, answer["status"], answer["content_type"], answer["body"])
+    return _seen(probe, msgspec.json.decode(output, type=Seen))
 
 
 async def _run_child(command: Sequence[str], timeout: float) -> tuple[int, bytes]:
@@ -129,11 +126,12 @@ def _url(probe: Probe) -> str:
     return f"{probe.protocol.lower()}://{host}:{probe.port}{path}"
 
 
-def _seen(probe: Probe, status: int, content_type: str, body: str) -> Probed:
+def _seen(probe: Probe, seen: Seen) -> Probed:
+    status = seen.status
     passed = status in probe.ready_statuses if probe.ready_statuses else 200 <= status < 400
     cause = "" if passed else f"{_url(probe)} answered {status}"
-    shown = body if probe.ready_statuses else ""
-    return Probed(probe.key, probe.task_id, passed, cause, status=status, content_type=content_type, body=shown)
+    shown = seen.body if probe.ready_statuses else ""
+    return Probed(probe.key, probe.task_id, passed, cause, status=status, content_type=seen.content_type, body=shown)
 
 
 def _failed(probe: Probe, cause: str) -> Probed:

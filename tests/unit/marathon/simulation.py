@@ -126,13 +126,22 @@ class Cluster:
         )
         self.post(Received(scheduler.Event("OFFERS", offers=scheduler.Offers([offer]))))
 
-    def status(self, task_id: str, state: str, message: str = "", reason: str | None = None) -> None:
+    def status(
+        self, task_id: str, state: str, message: str = "", reason: str | None = None, healthy: bool | None = None
+    ) -> None:
         """A status update of a task."""
         info = self.infos.get(task_id)
         agent = info.agent_id if info is not None else AgentID("agent-host-1")
         self.tasks[task_id] = state
         status = TaskStatus(
-            TaskID(task_id), state, message=message, reason=reason, agent_id=agent, uuid="dXVpZA==", timestamp=self.now
+            TaskID(task_id),
+            state,
+            message=message,
+            reason=reason,
+            agent_id=agent,
+            uuid="dXVpZA==",
+            timestamp=self.now,
+            healthy=healthy,
         )
         self.post(Received(scheduler.Event("UPDATE", update=scheduler.Update(status))))
 

@@ -21,9 +21,10 @@ from headrace.marathon.core.events import (
 from headrace.marathon.core.records import Condition
 from headrace.mesos.client import Received
 from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import AgentID, Attribute, FrameworkID, Offer, OfferID, Text
 from headrace.mesos.resources import Resources
 
-from .simulation import ORIGIN, Cluster
+from .simulation import ORIGIN, ROOM, Cluster
 
 
 def kill(it: Cluster, *task_ids: str, scale: bool = False, wipe: bool = False) -> Any:
@@ -238,6 +239,174 @@ def test_the_failure_after_the_maximum_kills_and_is_no_back_off() -> None:
     it.end_killed()
     assert it.core.queue.delayed_until("/a", it.now) is None
     assert it.instances("/a")[0].incarnation == 2
+
+
+COMMAND = {"protocol": "COMMAND", "command": {"value": "test -e ok"}, "delaySeconds": 1, "maxConsecutiveFailures": 2}
+
+
+def test_the_agent_runs_a_command_check_and_its_word_counts() -> None:
+    it = Cluster()
+    it.create("/a", healthChecks=[COMMAND])
+    it.offer()
+    (task,) = it.alive()
+    check = it.infos[task].health_check
+    assert check is not None
+    assert check.command is not None
+    assert (check.type, check.command.value, check.command.shell) == ("COMMAND", "test -e ok", True)
+    assert (check.delay_seconds, check.grace_period_seconds, check.consecutive_failures) == (1, 300, 2)
+    it.run_all()
+    it.advance(100)
+    assert not it.probes, "nobody else probes"
+    assert it.core.deployments.running
+    it.status(task, "TASK_RUNNING", healthy=True)
+    assert it.instances("/a")[0].healthy is True
+    assert not it.core.deployments.running
+    it.advance(1)
+    for _ in range(2):
+        it.status(task, "TASK_RUNNING", healthy=False)
+    (result,) = it.instances("/a")[0].health
+    assert (result.alive, result.consecutive_failures) == (False, 2)
+    it.status(task, "TASK_RUNNING", reason="REASON_RECONCILIATION", healthy=False)
+    assert result.consecutive_failures == 2, "an answer to a question is no new probe"
+    assert it.kinds().count("failed_health_check_event") == 2
+    assert it.kinds().count("instance_health_changed_event") == 2
+    assert not it.killed, "the agent kills by itself"
+    it.status(task, "TASK_KILLED", "ended by signal 15", healthy=False)
+    assert "health check failed" in it.core.books.failures["/a"].message
+    assert it.instances("/a")[0].incarnation == 2
+    assert it.core.queue.delayed_until("/a", it.now) is None
+
+
+def test_what_the_agent_said_of_health_is_asked_again_after_a_crash() -> None:
+    it = Cluster()
+    it.create("/a", healthChecks=[COMMAND])
+    it.offer()
+    it.run_all()
+    it.crash()
+    (task,) = it.alive()
+    it.status(task, "TASK_RUNNING", reason="REASON_RECONCILIATION", healthy=True)
+    assert it.instances("/a")[0].healthy is True
+
+
+@pytest.mark.parametrize(
+    ("protocols", "handed_over", "probed"),
+    [
+        (["MESOS_HTTP"], "HTTP", []),
+        (["MESOS_TCP"], "TCP", []),
+        (["MESOS_HTTPS"], None, ["HTTPS"]),
+        (["COMMAND", "MESOS_HTTP"], "COMMAND", ["HTTP"]),
+        (["TCP", "COMMAND", "COMMAND"], "COMMAND", ["TCP"]),
+        (["HTTP"], None, ["HTTP"]),
+    ],
+)
+def test_every_check_is_run_by_somebody(protocols: list[str], handed_over: str | None, probed: list[str]) -> None:
+    it = Cluster()
+    checks = [{"protocol": one, "path": "/up"} for one in protocols]
+    for check in checks:
+        if check["protocol"] == "COMMAND":
+            check |= {"command": {"value": "true"}}  # type: ignore[dict-item]
+    it.create("/a", healthChecks=checks)
+    it.offer()
+    it.run_all()
+    (task,) = it.alive()
+    agents = it.infos[task].health_check
+    assert (agents.type if agents is not None else None) == handed_over
+    if agents is not None and agents.http is not None:
+        assert (agents.http.port, agents.http.path, agents.consecutive_failures) == (31000, "/up", 3)
+    if agents is not None and agents.tcp is not None:
+        assert agents.tcp.port == 31000
+    it.advance(1)
+    assert sorted(probe.protocol for probe in it.probes.values()) == probed
+    it.answer_probes()
+    assert it.instances("/a")[0].healthy is (None if handed_over else True)
+    if handed_over:
+        it.status(task, "TASK_RUNNING", healthy=True)
+    assert it.instances("/a")[0].healthy is True
+
+
+def test_several_commands_become_one_check_that_all_must_pass() -> None:
+    it = Cluster()
+    second = COMMAND | {"command": {"value": "echo '$x\"; exit 1"}, "intervalSeconds": 7, "maxConsecutiveFailures": 0}
+    it.create("/a", healthChecks=[COMMAND, second])
+    it.offer()
+    (info,) = it.infos.values()
+    assert info.health_check is not None
+    command = info.health_check.command
+    assert command is not None
+    assert command.shell is False
+    assert command.arguments is not None
+    assert command.arguments[-2:] == ["test -e ok", "echo '$x\"; exit 1"]
+    assert (info.health_check.interval_seconds, info.health_check.consecutive_failures) == (7, 2)
+
+
+def test_an_offer_costs_the_same_however_large_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instances are counted by where they are, not looked through for each offer."""
+    it = Cluster()
+    it.create("/a", instances=150, constraints=[["hostname", "UNIQUE"], ["rack", "GROUP_BY"]])
+    for number in range(120):
+        it.offer(f"host-{number}", rack=f"rack-{number % 3}")
+    assert len(it.alive()) == 120
+    looks: list[str] = []
+    of_app = it.core.books.of_app
+
+    def watched(app_id: str) -> Any:
+        looks.append(app_id)
+        return of_app(app_id)
+
+    monkeypatch.setattr(it.core.books, "of_app", watched)
+    it.core.handle(offers_of(("host-7", "rack-0"), ("host-121", "rack-0"), ("host-122", "rack-1")), it.now)
+    assert looks == []
+    assert sum(one.condition is Condition.PROVISIONED for one in of_app("/a")) == 122
+    it.core.books.validate()
+
+
+def test_an_ended_task_leaves_its_place_to_others() -> None:
+    it = Cluster()
+    it.create("/a", instances=2, constraints=[["hostname", "UNIQUE"]])
+    it.offer("host-1")
+    it.offer("host-1")
+    (first,) = it.alive()
+    it.run_all()
+    kill(it, first)
+    it.end_killed()
+    it.offer("host-1")
+    assert len(it.alive()) == 1, "its next incarnation may be where it was"
+    it.offer("host-2")
+    it.run_all()
+    assert it.update("/a", force=True, instances=0).status == 200
+    it.end_killed()
+    assert not it.alive()
+    it.update("/a", force=True, instances=2)
+    it.offer("host-1")
+    it.offer("host-2")
+    assert len(it.alive()) == 2
+
+
+def test_the_offers_that_are_remembered_are_bounded() -> None:
+    it = Cluster()
+    it.create("/a", cpus=64)
+    for first in range(0, 1200, 100):
+        it.core.handle(offers_of(*((f"host-{first + number}", "r") for number in range(100))), it.now)
+    attempt = it.core.queue.attempts["/a"]
+    assert len(attempt.offers) == len(attempt.by_agent) == 1000
+    assert "agent-host-1199" in attempt.offers
+    assert "agent-host-0" not in attempt.offers
+
+
+def offers_of(*places: tuple[str, str]) -> Received:
+    """An event with offers of these hosts, each with a rack."""
+    made = [
+        Offer(
+            OfferID(f"offer-{host}"),
+            FrameworkID("framework-1"),
+            AgentID(f"agent-{host}"),
+            host,
+            resources=ROOM.messages("*"),
+            attributes=[Attribute("rack", "TEXT", text=Text(rack))],
+        )
+        for host, rack in places
+    ]
+    return Received(scheduler.Event("OFFERS", offers=scheduler.Offers(made)))
 
 
 def test_late_probes_of_an_earlier_task_say_nothing() -> None:

@@ -86,6 +86,38 @@ def test_no_port_definitions_is_one_port_but_an_empty_list_is_none() -> None:
     assert read({"id": "/a", "cmd": "x", "portDefinitions": []}).port_definitions == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "at"),
+    [
+        ({"healthChecks": [{"path": "/жив"}]}, "/healthChecks(0)/path"),
+        ({"healthChecks": [{"path": "/a b"}]}, "/healthChecks(0)/path"),
+        ({"healthChecks": [{"path": "/a\r\nX: y"}]}, "/healthChecks(0)/path"),
+        ({"healthChecks": [{"port": 70000}]}, "/healthChecks(0)/port"),
+        ({"healthChecks": [{"protocol": "COMMAND", "command": {"value": "a\0"}}]}, "/healthChecks(0)/command/value"),
+        ({"readinessChecks": [{"path": "/жив", "portName": "default"}]}, "/readinessChecks(0)/path"),
+        ({"labels": {"a": "\0"}}, "/labels/a"),
+        ({"constraints": [["rack", "LIKE", "(a+)+"]]}, "/constraints(0)"),
+        ({"constraints": [["rack", "UNLIKE", "a" * 257]]}, "/constraints(0)"),
+    ],
+)
+def test_what_could_not_be_carried_out_is_refused_at_the_door(fields: dict[str, Any], at: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        read({"id": "/a", "cmd": "x"} | fields)
+    assert caught.value.status == 422
+    assert [one["path"] for one in caught.value.body["details"]] == [at]
+
+
+@pytest.mark.parametrize("depth", [65, 900, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_is_refused(depth: int, opening: str, closing: str) -> None:
+    for body in (opening * depth + "1" + closing * depth, opening * depth):
+        with pytest.raises(Rejected) as caught:
+            reading.parse(body.encode())
+        assert (caught.value.status, caught.value.body["message"]) == (400, "Invalid JSON")
+    fine = opening * 60 + "1" + closing * 60
+    assert reading.parse(fine.encode())
+
+
 def test_health_checks_are_shown_with_their_defaults() -> None:
     shown = writing.whole(read({"id": "/a", "cmd": "x", "healthChecks": [{"path": "/"}]}))
     assert shown["healthChecks"] == [

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.marathon.core import backoff, planner, upgrade
-from headrace.marathon.core.constraints import unmet
+from headrace.marathon.core.constraints import Spread, unmet
 from headrace.marathon.core.matcher import Match, Place, Refusal, match
 from headrace.marathon.core.ports import with_service_ports
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Condition, Instance
 from headrace.marathon.core.scaling import victims
 from headrace.marathon.core.tasks import environment
 from headrace.marathon.core.upgrade import Member
+from headrace.marathon.definitions import patterns
 from headrace.marathon.definitions.app import App, PortDefinition, VersionInfo
 from headrace.marathon.definitions.errors import Rejected
 from headrace.mesos.messages.common import AgentID, FrameworkID, Offer, OfferID
@@ -224,7 +228,7 @@ def test_a_match_takes_only_what_is_offered(gaps: list[tuple[int, int]], wanted:
         at += gap + length + 1
     place = offer(tuple(spans))
     it = app("/a", cpus=cpus, mem=10.0, port_definitions=[PortDefinition()] * wanted)
-    found = match(place, it, (), lambda n: random % n, role="*")
+    found = match(place, it, Spread(()), lambda n: random % n, role="*")
     total = sum(end - begin + 1 for begin, end in spans)
     if isinstance(found, Refusal):
         assert found.reason == ("InsufficientCpus" if round(cpus * 1000) > 4000 else "InsufficientPorts")
@@ -247,7 +251,7 @@ def test_a_match_takes_only_what_is_offered(gaps: list[tuple[int, int]], wanted:
     ],
 )
 def test_refusals_name_the_reason(fields: dict[str, object], reason: str) -> None:
-    found = match(offer(), app("/a", **fields), (), lambda n: 0, role="*")  # type: ignore[arg-type]
+    found = match(offer(), app("/a", **fields), Spread(()), lambda n: 0, role="*")  # type: ignore[arg-type]
     assert isinstance(found, Refusal)
     assert found.reason == reason
     assert found.detail
@@ -255,7 +259,7 @@ def test_refusals_name_the_reason(fields: dict[str, object], reason: str) -> Non
 
 def test_required_ports_are_taken_exactly() -> None:
     it = app("/a", mem=1.0, port_definitions=[PortDefinition(31005), PortDefinition(31002)], require_ports=True)
-    found = match(offer(), it, (), lambda n: 0, role="*")
+    found = match(offer(), it, Spread(()), lambda n: 0, role="*")
     assert isinstance(found, Match)
     assert found.ports == [31005, 31002]
 
@@ -288,8 +292,66 @@ def test_required_ports_are_taken_exactly() -> None:
 def test_constraints(constraint: list[str], here: str | None, there: list[str], ok: bool) -> None:
     field = constraint[0].removeprefix("@")
     place = {} if here is None else {field: here}
-    why = unmet([constraint], place, [{field: one} for one in there], 4)
+    spread = Spread([constraint])
+    for one in (*there, "gone"):
+        spread.add({field: one})
+    spread.remove({field: "gone"})
+    why = unmet([constraint], place, spread, 4)
     assert (why == "") is ok, why
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcd")), max_size=40))
+def test_a_spread_knows_what_is_where(changes: list[tuple[bool, str]]) -> None:
+    spread, there = Spread([["rack", "GROUP_BY"], ["zone", "LIKE", "x"]]), list[str]()
+    for add, value in changes:
+        if add:
+            there.append(value)
+            spread.add({"rack": value, "zone": "x"})
+        elif value in there:
+            there.remove(value)
+            spread.remove({"rack": value, "zone": "x"})
+    assert spread.tallies.keys() == {"rack"}
+    assert spread.tallies["rack"].counts == dict(Counter(there))
+    assert spread.tallies["rack"].sizes == dict(Counter(Counter(there).values()))
+
+
+# regular expressions of strangers
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "r[1-3]", "host-.*", "(a|b)c", "web-[0-9]{1,3}", "(?:eu|us)-(?:east|west)-[0-9]+", "a{", "[(*+]+", r"\(a\*\)*",
+        "|".join(f"host{number}" for number in range(30)), "(rack-)?[a-z]+", "a+?", "[]*]+", "(a{2}){3}", "",
+    ],
+)  # fmt: skip
+def test_ordinary_expressions_are_allowed(pattern: str) -> None:
+    assert patterns.problem(pattern) == ""
+    for text in ("r1", "host-1", "eu-east-12", "a" * 60):
+        assert patterns.matches(pattern, text) is (re.fullmatch(pattern, text) is not None)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+", "(a*)*b", "(a|a)*", "((a+))+", "(?:a+)+", "(?P<n>a+)*", "(a?){30}a{30}", "(.*)*", "((a|b)c)+",
+        "a?" * 60 + "a" * 60, "(a|a)" * 40, "([a-z]+){2,}", "(?x)(a+) +", "(?x:(a+) +)", "a" * 257, "(", "[a",
+        r"(\)a+)+", "(a[)]+)+", "(?=a+)*",
+    ],
+)  # fmt: skip
+def test_expressions_that_could_run_for_ever_are_refused(pattern: str) -> None:
+    assert patterns.problem(pattern)
+    assert patterns.matches(pattern, "a" * 60) is None
+
+
+def test_what_would_take_long_on_a_long_text_is_not_tried() -> None:
+    assert patterns.matches(".*.*.*.*x", "ab") is False
+    assert patterns.matches(".*.*.*.*x", "a" * 1000) is None
+    assert patterns.matches(".*", "a" * 1024) is True
+    assert patterns.matches(".*", "a" * 1025) is None
+    for operator in ("LIKE", "UNLIKE"):
+        constraint = ["rack", operator, ".*.*.*.*x"]
+        assert unmet([constraint], {"rack": "a" * 1000}, Spread([constraint]), 1)
 
 
 # ports and environment

@@ -166,6 +166,7 @@ class MarathonCore:
     def _message(self, message: scheduler.Event, now: float) -> None:
         if message.offers is not None:
             self.queue.offers(message.offers.offers, now)
+            self._postpone(now)
         elif message.update is not None:
             self.tracker.status(message.update.status, now)
             self._postpone(now)

@@ -6,8 +6,8 @@ need not wait a whole interval for a service that is up; failures don't count th
 A task is killed at failure number ``maxConsecutiveFailures`` + 1; 0 never kills. MESOS_HTTPS checks are
 probed from here too, and kill at ``maxConsecutiveFailures``. ``delaySeconds`` is not needed here.
 
-COMMAND, MESOS_HTTP and MESOS_TCP checks are the agent's: it has them with the task (``tasks.task_info``), probes
-and kills by itself, and its verdicts arrive with the task's statuses.
+COMMAND, MESOS_HTTP and MESOS_TCP checks are the agent's (``App.agent_checks``): it has them with the
+task (``tasks.task_info``), probes and kills by itself, and its verdicts arrive with the task's statuses.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class Health:
         """The instance's task runs (or is found running after a restart): begin to check it."""
         if len(instance.health) != len(app.health_checks):
             instance.health = [HealthResult() for _ in app.health_checks]
-        for index, check in enumerate(app.health_checks):
-            if not check.by_agent:
+        handed_over = app.agent_checks
+        for index in range(len(app.health_checks)):
+            if index not in handed_over:
                 self._wake(instance, str(index), now + _FIRST_DELAY)
         if not instance.ready:
             if app.readiness_checks:
@@ -92,18 +93,17 @@ class Health:
     def reported(self, instance: Instance, app: App, status: TaskStatus, now: float) -> None:
         """The agent's verdict on the check that was handed to it. The agent kills by itself."""
         passed = status.healthy is True
-        for index, check in enumerate(app.health_checks):
-            if not check.by_agent or index >= len(instance.health):
+        before = instance.healthy
+        for index in app.agent_checks:
+            if index >= len(instance.health):
                 continue
             result = instance.health[index]
             if status.reason == _RECONCILED and result.known and result.alive is passed:
-                return  # an answer about what is known
-            before = instance.healthy
+                continue  # an answer about what is known
             _count(result, passed, status.message or AGENTS_CHECK, now)
             if not passed:
-                self._publish_failure(instance, check)
-            self._flip(instance, before)
-            return
+                self._publish_failure(instance, app.health_checks[index])
+        self._flip(instance, before)
 
     def _judge(self, instance: Instance, app: App, index: int, passed: bool, cause: str, now: float) -> None:
         check, result = app.health_checks[index], instance.health[index]
@@ -254,5 +254,3 @@ def _fatal(check: HealthCheck, failures_before: int) -> bool:
     if check.protocol.startswith("MESOS_"):
         return failures_before + 1 >= limit
     return 0 < limit <= failures_before
-
-

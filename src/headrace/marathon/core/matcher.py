@@ -55,9 +55,7 @@ class Place(msgspec.Struct):
         return cls(offer, _fields(offer), Resources.parse(one for one in offer.resources or () if _ordinary(one)))
 
 
-def match(
-    place: Place, app: App, spread: Spread, randrange: Callable[[int], int], *, role: str
-) -> Match | Refusal:
+def match(place: Place, app: App, spread: Spread, randrange: Callable[[int], int], *, role: str) -> Match | Refusal:
     """Try one instance. ``spread`` is where the app's other instances of this configuration are.
 
     ``randrange(n)`` gives 0..n-1 and picks the ports.

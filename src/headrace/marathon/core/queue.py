@@ -63,9 +63,7 @@ class LaunchQueue:
             if one.condition is Condition.SCHEDULED and one.goal is Goal.RUNNING
         }
         if not waiting:
-            self.waiting.pop(app_id, None)
-            self.attempts.pop(app_id, None)
-            self._placed.pop(app_id, None)
+            self._nothing_waits(app_id)
             return
         placed = sum(1 for one in self._books.of_app(app_id) if one.place)
         if waiting.keys() - self.waiting.get(app_id, {}).keys() or placed < self._placed.get(app_id, 0):
@@ -74,6 +72,11 @@ class LaunchQueue:
         self._placed[app_id] = placed
         self.waiting[app_id] = waiting
         self.attempts.setdefault(app_id, Attempt(now))
+
+    def _nothing_waits(self, app_id: str) -> None:
+        self.waiting.pop(app_id, None)
+        self.attempts.pop(app_id, None)
+        self._placed.pop(app_id, None)
 
     def delayed_until(self, app_id: str, now: float) -> float | None:
         """When the app may be launched again; None if at once."""
@@ -150,7 +153,9 @@ class LaunchQueue:
                 tasks[number] += launched
                 if len(launched) < self._books.settings.max_instances_per_offer:
                     del open_places[number]
-            candidates = [app_id for app_id in candidates if self.waiting.get(app_id)]
+            for app_id in [one for one in candidates if not self.waiting[one]]:
+                self._nothing_waits(app_id)
+            candidates = [app_id for app_id in candidates if app_id in self.waiting]
         self._answer(places, tasks)
 
     def _fill(self, place: Place, candidates: list[str], now: float) -> list[TaskInfo]:

@@ -29,11 +29,9 @@ def environment(app: App, instance: Instance, *, prefix: str = "") -> dict[str, 
     return variables | app.env
 
 
-def task_info(
-    app: App, instance: Instance, resources: list[common.Resource], *, prefix: str
-) -> common.TaskInfo:
-    """The task to launch for ``instance``, with the one health check that an agent can run for it."""
-    check = next((one for one in app.health_checks if one.by_agent), None)
+def task_info(app: App, instance: Instance, resources: list[common.Resource], *, prefix: str) -> common.TaskInfo:
+    """The task to launch for ``instance``, with the health check that its agent runs."""
+    checks = [app.health_checks[index] for index in app.agent_checks]
     grace = app.task_kill_grace_period_seconds
     return common.TaskInfo(
         name=task_name(app.id),
@@ -43,7 +41,7 @@ def task_info(
         command=_command(app, environment(app, instance, prefix=prefix)),
         kill_policy=None if grace is None else common.KillPolicy(common.DurationInfo(int(grace * 1e9))),
         labels=common.Labels([common.Label(key, value) for key, value in app.labels.items()]) if app.labels else None,
-        health_check=None if check is None else _agent_check(check, instance),
+        health_check=_agent_check(checks, instance) if checks else None,
         discovery=_discovery(app, instance),
     )
 
@@ -71,23 +69,33 @@ def nth_port(instance: Instance, index: int | None) -> int | None:
     return instance.ports[index] if index is not None and index < len(instance.ports) else None
 
 
-def _agent_check(check: HealthCheck, instance: Instance) -> common.HealthCheck:
-    """A MESOS_* check kills at the first failure even if ``maxConsecutiveFailures`` is 0, as Marathon's does."""
-    kind = check.protocol.removeprefix("MESOS_")
-    command = common.CommandInfo(check.command, shell=True) if kind == "COMMAND" else None  # noqa: S604
-    port = check_port(check, instance) or 0
-    most = check.max_consecutive_failures
+def _agent_check(checks: list[HealthCheck], instance: Instance) -> common.HealthCheck:
+    """Several (commands) become one that all of them must pass, with the strictest times.
+
+    A MESOS_* check kills at the first failure even if ``maxConsecutiveFailures`` is 0, as Marathon's does.
+    """
+    first = checks[0]
+    kind = first.protocol.removeprefix("MESOS_")
+    most = min((one.max_consecutive_failures for one in checks if one.max_consecutive_failures), default=0)
+    port = check_port(first, instance) or 0
     return common.HealthCheck(
         type=kind,
-        command=command,
-        http=common.HealthCheckHttp(port, scheme="http", path=check.path or "/") if kind == "HTTP" else None,
+        command=_check_command([one.command or "" for one in checks]) if kind == "COMMAND" else None,
+        http=common.HealthCheckHttp(port, scheme="http", path=first.path or "/") if kind == "HTTP" else None,
         tcp=common.HealthCheckTcp(port) if kind == "TCP" else None,
-        delay_seconds=float(check.delay_seconds),
-        interval_seconds=float(check.interval_seconds),
-        timeout_seconds=float(check.timeout_seconds),
+        delay_seconds=float(min(one.delay_seconds for one in checks)),
+        interval_seconds=float(min(one.interval_seconds for one in checks)),
+        timeout_seconds=float(sum(one.timeout_seconds for one in checks)),
         consecutive_failures=most if kind == "COMMAND" else max(1, most),
-        grace_period_seconds=float(check.grace_period_seconds),
+        grace_period_seconds=float(max(one.grace_period_seconds for one in checks)),
     )
+
+
+def _check_command(lines: list[str]) -> common.CommandInfo:
+    if len(lines) == 1:
+        return common.CommandInfo(lines[0], shell=True)  # noqa: S604
+    each = 'for line; do /bin/sh -c "$line" || exit; done'
+    return common.CommandInfo("/bin/sh", shell=False, arguments=["sh", "-c", each, "checks", *lines])
 
 
 def _discovery(app: App, instance: Instance) -> dict[str, object] | None:

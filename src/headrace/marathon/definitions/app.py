@@ -46,11 +46,6 @@ class HealthCheck(_Part, frozen=True):
     ignore_http1xx: bool = msgspec.field(default=False, name="ignoreHttp1xx")
     ip_protocol: str = "IPv4"
 
-    @property
-    def by_agent(self) -> bool:
-        """Whether the task's agent runs this check. MESOS_HTTPS is Marathon's: agents do without TLS."""
-        return self.protocol in ("COMMAND", "MESOS_HTTP", "MESOS_TCP")
-
 
 class ReadinessCheck(_Part, frozen=True):
     name: str = "readinessCheck"
@@ -120,6 +115,16 @@ class App(_Part, frozen=True):
     def same_config(self, other: App) -> bool:
         """Whether nothing but the number of instances (and the version) differs."""
         return _bare(self) == _bare(other)
+
+    @property
+    def agent_checks(self) -> list[int]:
+        """Which health checks the task's agent runs: the commands, or else the one of its own kind.
+
+        An agent has one check for a task. It does without TLS, so MESOS_HTTPS is always Marathon's to probe.
+        """
+        commands = [index for index, one in enumerate(self.health_checks) if one.protocol == "COMMAND"]
+        kinds = ("MESOS_HTTP", "MESOS_TCP")
+        return commands or [index for index, one in enumerate(self.health_checks) if one.protocol in kinds][:1]
 
     @property
     def config_version(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from headrace.marathon.definitions import patterns
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Violation, invalid
 from headrace.marathon.definitions.paths import RESERVED, ancestors
@@ -22,6 +23,7 @@ _INDEX = "Health check port indices must address an element of the ports array o
 _OPERATORS = ("UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "MAX_PER", "UNLIKE", "IS")
 _FEATURE = "Feature {0} is not enabled. Enable with --enable_features {0})"
 _URI = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+_URI_PATH = re.compile(r"[!-~]*")
 _MIGRATION = (
     "DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH must be defined when using DCOS_MIGRATION_API_VERSION"
 )
@@ -52,6 +54,9 @@ def _own_rules(app: App, extras: Extras) -> Iterator[Violation]:
             yield Violation(f"/env/keys({index})", "must not be empty")
         if "=" in name or "\0" in name + app.env[name]:
             yield Violation(f"/env/{name}", "no process can have such a variable: '=' in its name, or a NUL in it")
+    for name, value in app.labels.items():
+        if "\0" in name + value:
+            yield Violation(f"/labels/{name}", "must not contain NUL: labels become variables of the tasks")
     for index, fetch in enumerate(app.fetch):
         if not _URI.fullmatch(fetch.uri):
             yield Violation(f"/fetch({index})/uri", "URI has invalid syntax.")
@@ -122,11 +127,8 @@ def constraint_error(constraint: list[str]) -> str:
 def _regex_error(value: str | None, operator: str) -> str:
     if value is None:
         return f"{operator} must define a regular expression"
-    try:
-        re.compile(value)
-    except re.error:
-        return f"'{value}' is not a valid regular expression"
-    return ""
+    problem = patterns.problem(value)
+    return f"'{value}' {problem}" if problem else ""
 
 
 def _ports(app: App) -> Iterator[Violation]:
@@ -145,19 +147,29 @@ def _health(app: App) -> Iterator[Violation]:
         if check.protocol == "COMMAND":
             if check.command is None:
                 yield Violation(f"{path}/command", "must not be empty")
+            elif "\0" in check.command:
+                yield Violation(f"{path}/command/value", "must not contain NUL")
         elif check.port is None and (check.port_index is None or check.port_index >= len(app.port_definitions)):
             yield Violation(path, _INDEX)
+        yield from _check_path(check.path, f"{path}/path", "health check")
         if check.ip_protocol == "IPv6":
             yield Violation(f"{path}/ipProtocol", "IPv6 can only be used for container type DOCKER")
     if sum(1 for check in app.health_checks if check.protocol.startswith("MESOS_")) > 1:
         yield Violation("/", "AppDefinition can contain at most one Mesos health check")
     for index, readiness in enumerate(app.readiness_checks):
         path = f"/readinessChecks({index})"
+        yield from _check_path(readiness.path, f"{path}/path", "readiness check")
         if readiness.port_name not in names:
             yield Violation(f"{path}/portName", f"No port definition reference for portName {readiness.port_name}")
         if readiness.timeout_seconds >= readiness.interval_seconds:
             got, limit = readiness.timeout_seconds, readiness.interval_seconds
             yield Violation(f"{path}/timeoutSeconds", f"got {got}, expected less than {limit}")
+
+
+def _check_path(given: str | None, path: str, what: str) -> Iterator[Violation]:
+    if given is not None and not _URI_PATH.fullmatch(given):
+        shown = "printable ASCII characters without blanks; percent-encode all others"
+        yield Violation(path, f"{what} path must be {shown}")
 
 
 def _strategies(app: App) -> Iterator[Violation]:
