@@ -11,6 +11,11 @@ trusting process ids, which the kernel uses again:
     <run_dir>/command  the command's process id
     <run_dir>/status   exit status of the command, as the shell has it: 128 + n for signal n
     <run_dir>/alive    a pipe that tells when the last process of the command is gone
+    <run_dir>/boot     which boot of the machine, and which space of process ids, the ids above belong to
+
+The command gets exactly the environment that it is given. A shell can't carry every variable: it drops names
+such as ``a.b`` and sets some, such as PWD, itself. If one of those is given, the shell gets none at all, and a
+Python that turns into the command hands them over from memory: 10 ms, and nothing on a command line.
 
 With ``own_group=False`` the process stays in the caller's session and group, so that whoever ends
 the caller's group ends it too; then only the command itself is signalled, never a group.
@@ -23,9 +28,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import errno
 import fcntl
+import functools
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +42,27 @@ from pathlib import Path
 import msgspec
 
 _LOCK_FD = 9
+_VARIABLES_FD = 5
+_UNSHARED_FD = 10  # descriptors from here on are none of those that the shell uses
+
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELLS_OWN = frozenset(
+    "PWD OLDPWD IFS OPTIND OPTARG OPTERR PPID LINENO SHLVL UID EUID GROUPS DIRSTACK HOSTNAME HOSTTYPE MACHTYPE OSTYPE "
+    "RANDOM SRANDOM SECONDS EPOCHSECONDS EPOCHREALTIME FUNCNAME PIPESTATUS HISTCMD SHELLOPTS TMOUT ENV "
+    "POSIXLY_CORRECT _".split()
+)
+"""Variables that some /bin/sh sets, reads or clears."""
+
+_HAND_OVER = """
+import os, sys
+with open(5, "rb") as file:
+    pairs = [pair.partition(b"=") for pair in file.read().split(b"\0")[:-1]]
+try:
+    os.execvpe(sys.argv[1], sys.argv[1:], {name: value for name, _, value in pairs})
+except OSError as error:
+    sys.stderr.write(f"{sys.argv[1]}: {error.strerror}\n")
+    sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+"""
 
 # $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the command with its
 # arguments. Only builtins are used: the supervisor costs one fork besides its own. A line of a few bytes is one
@@ -45,15 +75,17 @@ _LOCK_FD = 9
 # A command that was asked to end may be a shell that dies at once while what it runs still cleans up. All of them
 # hold the writing end of the pipe `alive`: it is at its end when they are gone. It is opened for reading while 7,
 # both ends at once, is still there, so that opening never waits. The last line ends what is left of the group.
+# Until the command is forked no variable is touched, as it would be the command's too: hence the numbers.
 _SUPERVISOR = """
-run=$1; cd "$2" || exit 1; exec >>"$3" 2>>"$4"; group=$5; shift 5
-: >"$run/pid"
-exec 7<>"$run/alive"
-"$@" </dev/null 7>&- 9>&- 8>"$run/alive" &
+cd "$2" || exit 1; exec >>"$3" 2>>"$4"
+: >"$1/pid"
+exec 7<>"$1/alive"
+{ unset PWD OLDPWD; shift 5; exec "$@"; } </dev/null 7>&- 9>&- 8>"$1/alive" &
 child=$! stopping=
 trap stopping=yes TERM INT HUP
-echo $child >"$run/command"
-echo $$ >"$run/pid"
+exec 5>&-
+echo $child >"$1/command"
+echo $$ >"$1/pid"
 wait $child; status=$?
 while [ $status -gt 128 ]; do
   kill -0 $child 2>/dev/null; alive=$?
@@ -61,9 +93,9 @@ while [ $status -gt 128 ]; do
   [ $again = 127 ] || status=$again
   [ $alive = 0 ] && [ $again != 127 ] || break
 done
-echo $status >"$run/status"
-[ -z "$stopping" ] || { exec 6<"$run/alive" 7>&-; read -r rest <&6; }
-[ "$group" = own ] && kill -KILL 0
+echo $status >"$1/status"
+[ -z "$stopping" ] || { exec 6<"$1/alive" 7>&-; read -r rest <&6; }
+[ "$5" = own ] && kill -KILL 0
 """
 
 
@@ -80,6 +112,7 @@ class Ended(msgspec.Struct, frozen=True):
 
     ``code`` is the exit status; ``signal`` the signal that ended it, 0 if none. A command that exits
     by itself with 128 + n can't be told from one that signal n ended: the shell reports both alike.
+    ``code`` is -1 if nobody can tell.
     """
 
     code: int
@@ -90,6 +123,8 @@ class Ended(msgspec.Struct, frozen=True):
         return self.code == 0 and self.signal == 0
 
     def __str__(self) -> str:
+        if self.code < 0:
+            return "Exit status unknown: it could not be written down; look whether the agent's disk is full"
         if self.signal:
             return f"Command terminated with signal {_signal_name(self.signal)}"
         return f"Command exited with status {self.code}"
@@ -107,27 +142,65 @@ def start(
 ) -> int:
     """Start ``argv`` under a supervisor; returns the supervisor's process id.
 
-    ``run_dir`` must exist and must not have been used before. Raises OSError if no process can be made.
+    ``run_dir`` must exist; nothing may have been run from it before, though an earlier start may have been cut off.
+    Raises OSError if no process can be made, ValueError if a variable or argument can't be given to any.
     """
-    lock = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = [os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.mkfifo(run_dir / "alive", 0o600)
+        fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _prepare(run_dir)
+        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, held[0], _LOCK_FD),
+        ]
+        if not all(_SHELL_NAME.fullmatch(name) and name not in _SHELLS_OWN for name in environment):
+            held.append(_in_memory(environment))
+            actions.append((os.POSIX_SPAWN_DUP2, held[1], _VARIABLES_FD))
+            argv = [sys.executable, "-I", "-S", "-c", _HAND_OVER, *argv]
+            environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         places = map(str, (run_dir, work_dir, stdout, stderr))
         return os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _SUPERVISOR, "headrace-supervisor", *places, "own" if own_group else "shared", *argv],
             dict(environment),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, lock, _LOCK_FD),
-            ],
+            file_actions=actions,
             setsid=own_group,
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ],
             setsigmask=[],
         )
     finally:
-        os.close(lock)
+        for fd in held:
+            os.close(fd)
+
+
+def _prepare(run_dir: Path) -> None:
+    """Make what the supervisor needs, anew if an earlier start got no further. Called with the lock held."""
+    if (run_dir / "pid").exists():
+        raise FileExistsError(errno.EEXIST, "the directory has been used for a run before", str(run_dir))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(run_dir / "alive")
+    (run_dir / "boot").write_text(_boot())
+    os.mkfifo(run_dir / "alive", 0o600)
+
+
+def _in_memory(environment: Mapping[str, str]) -> int:
+    """A descriptor to read the variables from. Raises ValueError."""
+    pairs = []
+    for name, value in environment.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"{name!r} can't be a variable: its name or value holds what the system does not allow")
+        pairs.append(os.fsencode(f"{name}={value}\0"))
+    with open(os.memfd_create("headrace-variables"), "w+b") as file:
+        file.write(b"".join(pairs))
+        file.seek(0)
+        return fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, _UNSHARED_FD)
+
+
+@functools.cache
+def _boot() -> str:
+    """What process ids are good for: this boot, in this space of ids (a container has its own)."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def find(run_dir: Path) -> Found:
@@ -160,8 +233,10 @@ def read_end(run_dir: Path) -> Ended:
     """How the process of ``run_dir`` ended; without a status file its supervisor was killed: signal 9."""
     try:
         status = int((run_dir / "status").read_text())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return Ended(128 + signal.SIGKILL, int(signal.SIGKILL))
+    except (OSError, ValueError):
+        return Ended(-1)
     if 128 < status < 128 + signal.NSIG:
         return Ended(status, status - 128)
     return Ended(status)
@@ -171,11 +246,13 @@ def end_leftovers(run_dir: Path) -> bool:
     """End a command whose supervisor was killed alone; True if there was one.
 
     Nobody would report its end any more, and its successor must not run beside it. Does nothing if the supervisor
-    has ended as it should, and for ``own_group=False``.
+    has ended as it should, for ``own_group=False``, and after a reboot: the ids are others' then.
     """
     if (run_dir / "status").exists():
         return False
     try:
+        if (run_dir / "boot").read_text() != _boot():
+            return False
         group, command = (int((run_dir / name).read_text()) for name in ("pid", "command"))
         if os.getpgid(command) != group:
             return False
@@ -215,13 +292,14 @@ def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[
     return stop
 
 
-def signal_group(run_dir: Path, number: int, *, patience: float = 0.2) -> bool:
+def signal_group(run_dir: Path, number: int, *, patience: float = 0.2, pid: int | None = None) -> bool:
     """Send a signal to the command and all that it started in its group; False if it has ended.
 
     False too if it is just starting and not ready after ``patience`` seconds: ask ``find`` and try again.
+    With ``pid``, as ``start`` returned it, nothing is waited for: for a supervisor that could not write its own.
     The lock is checked first, so a process id that the kernel gave away again is never hit.
     """
-    pid = read_pid(run_dir, patience=patience)
+    pid = pid or read_pid(run_dir, patience=patience)
     if pid is None or find(run_dir) is not Found.RUNNING:
         return False
     with contextlib.suppress(ProcessLookupError):

@@ -1,12 +1,15 @@
 """A store in one SQLite file (WAL), held by one process at a time.
 
 With ``Durability.POWER`` each commit is synced to disk in a writer thread, so that the event loop
-goes on; with ``Durability.PROCESS`` a commit is a write to the page cache and happens in place.
+goes on; with ``Durability.PROCESS`` a commit is a write to the page cache and happens in place: a loss of power
+may take the last commits, but leaves a sound file, as the log is synced before it is brought into it.
+Nobody but the owner can read the files: they may hold what is secret to a task.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -64,9 +67,10 @@ class SqliteStore:
 
     def _open(self, component: str, layout: int) -> sqlite3.Connection:
         try:
+            _make_private(self._path)
             db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if self._durability is Durability.POWER else 'OFF'}")
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._durability is Durability.POWER else 'NORMAL'}")
             with db:
                 db.execute("BEGIN IMMEDIATE")
                 tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -75,6 +79,10 @@ class SqliteStore:
                     db.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
                     db.execute("INSERT INTO owner VALUES (?, ?)", (component, layout))
                 found = db.execute("SELECT component, layout FROM owner").fetchone() if tables else (component, layout)
+        except OSError as error:
+            raise StoreError(
+                f"{self._path}: can't be opened: {error.strerror}; give a directory that this user may write"
+            ) from error
         except sqlite3.Error as error:
             raise StoreError(
                 f"{self._path} is not a store of Headrace ({error}); move it away or give another data directory"
@@ -89,10 +97,18 @@ class SqliteStore:
         return db
 
 
+def _make_private(path: str) -> None:
+    """Let nobody else read the file, nor the log beside it, which takes its mode from it. Raises OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for file in (path, f"{path}-wal", f"{path}-shm"):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # an earlier version may have made it
+            os.chmod(file, 0o600)
+
+
 def _hold(path: str) -> int:
     """Lock the store against a second process; the lock goes with the process."""
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(

@@ -48,7 +48,7 @@ class AgentApi:
             "/containers": lambda _: views.containers(self._known(), time.time()),
             "/story": self._story,
         }
-        files = Files(self._layout)
+        files = Files(self._layout, lambda: self._known().agent_id)
         for prefix in _PREFIXES:
             self._router.add("GET", f"{prefix}/health", lambda _: Response(200))
             for path, answer in answers.items():

@@ -125,7 +125,8 @@ class AgentDaemon:
                 task.result()
 
     def _recover(self, core: AgentCore) -> None:
-        found = [self._launcher.find(task.container_id) for task in core.tasks if task.phase not in (FETCHING, ENDED)]
+        left = [task for task in core.tasks if task.phase not in (FETCHING, ENDED)]
+        found = [self._launcher.find(task.container_id, task.pid) for task in left]
         if core.tasks:
             log.info("found %d tasks of an earlier agent, %d of them with a process", len(core.tasks), len(found))
         self._post(Begin(), *found)
@@ -190,7 +191,8 @@ class AgentDaemon:
 
 async def main(flags: Flags, stop: asyncio.Event) -> None:
     """Run one agent until ``stop`` is set. Raises UserError, StoreError, OSError."""
-    flags.data.mkdir(parents=True, exist_ok=True)
+    # others may pass through, as tasks of other users must, but not look around
+    flags.data.mkdir(mode=0o711, parents=True, exist_ok=True)
     _allow_many_files()
     url = f"sqlite://{flags.data / 'agent.db'}"
     store = open_store(url, component="agent", layout=LAYOUT, durability=Durability.PROCESS)

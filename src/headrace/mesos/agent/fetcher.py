@@ -241,7 +241,19 @@ class Fetcher:
         raise FetchProblem(f"more than {_REDIRECTS} redirections")
 
     async def _in_thread(self, function: Callable[..., _R], *arguments: object) -> _R:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        """Run it in a thread. If cancelled, wait until the thread is done with its files, which others may get."""
+        job = self._threads.submit(function, *arguments)
+        done = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            job.cancel()  # does nothing to one that has begun
+            while not done.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([done])
+            if not done.cancelled():
+                done.exception()  # nobody else asks for it
+            raise
 
 
 def shown(uri: str) -> str:

@@ -117,7 +117,7 @@ class FetcherCache:
         """``capacity`` in bytes. Takes over what an earlier agent left. Raises OSError."""
         self.directory = directory
         self.index = CacheIndex(capacity)
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         found = []
         for entry in os.scandir(directory):
             status = entry.stat(follow_symlinks=False)
@@ -163,7 +163,7 @@ class FetcherCache:
             return False
         for old in goes:
             self._unlink(old)
-        file.chmod(0o444)
+        file.chmod(file.stat().st_mode & 0o444)  # what was private stays so
         os.utime(file, (now, SEALED))
         os.replace(file, self.directory / key)
         return True

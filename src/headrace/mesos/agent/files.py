@@ -2,6 +2,7 @@
 
 A path is the sandbox's real one (``directory`` in /state) or ``/frameworks/<id>/executors/<id>/runs/latest/…``.
 Whatever a path goes through, links included, it must end in a sandbox; else there is nothing there.
+What a task keeps to itself, a file or directory that neither group nor others may read, is listed but not shown.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
 from headrace.mesos.agent.layout import Layout
@@ -20,19 +23,21 @@ PAGE = 64 * 1024
 """Bytes that /files/read returns at most if no length is asked for."""
 
 MOST = 16 * 1024 * 1024
+_OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
 class Files:
-    """The three endpoints. ``agent_id`` of virtual paths is whichever has the framework."""
+    """The three endpoints. Virtual paths mean the agent's present id, then any earlier one that has the run."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, agent_id: Callable[[], str]) -> None:
         self._layout = layout
+        self._agent_id = agent_id
 
     def routes(self, router: Router, prefix: str) -> None:
         """Add the endpoints below ``prefix``."""
         for name, handler in (("browse", self.browse), ("read", self.read), ("download", self.download)):
-            router.add("GET", f"{prefix}/files/{name}", handler)
-            router.add("GET", f"{prefix}/files/{name}.json", handler)
+            for ending in ("", ".json"):
+                router.add("GET", f"{prefix}/files/{name}{ending}", _explained(handler))
 
     def browse(self, request: Request) -> Response:
         """What a directory holds."""
@@ -41,7 +46,8 @@ class Files:
             raise HttpError(404, f"There is no directory {path}")
         with os.scandir(real) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
-        return Response.json([_describe(path, entry) for entry in found])
+        described = (_describe(path, entry) for entry in found)
+        return Response.json([entry for entry in described if entry is not None])
 
     def read(self, request: Request) -> Response:
         """A part of a file as text; offset -1 tells the size."""
@@ -56,6 +62,8 @@ class Files:
             length = PAGE if length == -1 else length
             if offset < 0 or length < 0:
                 raise HttpError(400, "offset and length must be -1 or more")
+            if offset >= size:
+                return Response.json({"data": "", "offset": offset})
             file.seek(offset)
             data = file.read(min(length, MOST))
             more = offset + len(data) < size
@@ -66,8 +74,7 @@ class Files:
         path, real = self._resolve(request)
         if not os.path.isfile(real):
             raise HttpError(404, f"There is no file {path}")
-        name = os.path.basename(path).replace('"', "'")
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(os.path.basename(path), safe='')}"}
         return Response(200, FileBody(Path(real), 0, os.path.getsize(real)), "application/octet-stream", headers)
 
     def _resolve(self, request: Request) -> tuple[str, str]:
@@ -84,6 +91,7 @@ class Files:
         inside = os.path.relpath(real, root).split(os.sep)
         if inside[0] == ".." or len(inside) < 7:
             raise HttpError(404, f"There is nothing at {path}; paths begin with a sandbox's directory, see /state")
+        _refuse_private(path, os.path.join(root, *inside[:7]), inside[7:])
         return path, real
 
     def _on_disk(self, path: str) -> str:
@@ -93,15 +101,49 @@ class Files:
         if any(part in ("", ".", "..") for part in parts):
             raise HttpError(400, "path must not hold empty parts, . or ..")
         below = Path("frameworks", parts[1], "executors", *parts[3:])
-        agents = os.listdir(self._layout.sandboxes) if self._layout.sandboxes.is_dir() else []
+        agents = sorted(os.listdir(self._layout.sandboxes)) if self._layout.sandboxes.is_dir() else []
+        agents.sort(key=lambda agent: agent != self._agent_id())
         found = next((agent for agent in agents if (self._layout.sandboxes / agent / below).exists()), "none")
         return str(self._layout.sandboxes / found / below)
 
 
-def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
-    status = entry.stat(follow_symlinks=False)
+def _explained(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """``handler``, with the system's errors told as what they are to the reader."""
+
+    def explained(request: Request) -> Response:
+        try:
+            return handler(request)
+        except (FileNotFoundError, NotADirectoryError):
+            raise HttpError(404, "It has just been removed") from None
+        except PermissionError:
+            raise HttpError(403, "The agent may not read it") from None
+        except OSError as error:
+            raise HttpError(400, f"It can't be read: {error.strerror}") from None
+
+    return explained
+
+
+def _refuse_private(path: str, sandbox: str, parts: list[str]) -> None:
+    """Raise HttpError 403 if what is at ``parts`` below the sandbox, or a directory on the way, is private."""
+    at = sandbox
+    for part in parts:
+        at = os.path.join(at, part)
+        try:
+            mode = os.lstat(at).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise HttpError(404, f"There is nothing at {path}") from None
+        if not mode & _OTHERS_READ:
+            raise HttpError(403, f"{path} is private to its task: only its owner may read it")
+
+
+def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any] | None:
+    """What is told of a directory's entry; None if it has been removed since."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
     return {
-        "path": f"{path}/{entry.name}",
+        "path": f"{path}/{os.fsencode(entry.name).decode('utf-8', 'replace')}",
         "size": status.st_size,
         "mode": stat.filemode(status.st_mode),
         "nlink": status.st_nlink,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from headrace.kernel.core import Effect, SetTimer
 from headrace.mesos.agent.events import Place, ProbeHealth
-from headrace.mesos.messages.common import HealthCheck, TaskInfo
+from headrace.mesos.messages.common import CommandInfo, HealthCheck, HealthCheckHttp, TaskInfo
 
 DELAY = 15.0
 INTERVAL = 10.0
@@ -24,12 +24,44 @@ def problem_of_check(check: HealthCheck | None) -> str | None:
     if check.type == "COMMAND":
         if check.command is None or not check.command.value or "\0" in check.command.value:
             return "health_check.command.value: a check of type COMMAND needs a command line"
-        return None
+        if any("\0" in argument for argument in check.command.arguments or ()):
+            return "health_check.command.arguments: hold a NUL character"
+        return problem_of_variables(check.command, "health_check.command")
     if check.type == "HTTP":
-        return None if check.http is not None else "health_check.http: a check of type HTTP needs its port"
+        return _http_problem(check.http)
     if check.type == "TCP":
-        return None if check.tcp is not None else "health_check.tcp: a check of type TCP needs its port"
+        if check.tcp is None:
+            return "health_check.tcp: a check of type TCP needs its port"
+        return _port_problem(check.tcp.port, "health_check.tcp.port")
     return f"health_check.type: {check.type!r} is not one of COMMAND, HTTP, TCP"
+
+
+def problem_of_variables(command: CommandInfo, where: str) -> str | None:
+    """What is wrong with a command's environment, led by the field's path; None if it can be given to a process."""
+    variables = command.environment.variables if command.environment else None
+    for i, variable in enumerate(variables or ()):
+        place = f"{where}.environment.variables[{i}]"
+        if not variable.name or "=" in variable.name or "\0" in variable.name:
+            return f"{place}.name: {variable.name!r} can't name a variable"
+        if "\0" in (variable.value or ""):
+            return f"{place}.value: holds a NUL character"
+        if variable.type == "SECRET" or variable.secret is not None:
+            return f"{place}: secrets are not supported by this agent"
+    return None
+
+
+def _http_problem(check: HealthCheckHttp | None) -> str | None:
+    if check is None:
+        return "health_check.http: a check of type HTTP needs its port"
+    if check.scheme not in (None, "", "http", "https"):
+        return f"health_check.http.scheme: {check.scheme!r} is not one of http, https"
+    if any(character <= " " or character == "\x7f" for character in check.path or ""):
+        return "health_check.http.path: holds a space or a control character; write it as %20 or the like"
+    return _port_problem(check.port, "health_check.http.port")
+
+
+def _port_problem(port: int, where: str) -> str | None:
+    return None if 0 < port < 65536 else f"{where}: {port} is not a port; give 1 to 65535"
 
 
 class HealthWatch:

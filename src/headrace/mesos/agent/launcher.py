@@ -7,6 +7,7 @@ neither pings nor the updates of the tasks that run already.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pwd
 import signal
@@ -31,8 +32,13 @@ from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
 from headrace.mesos.messages.common import CommandInfo, TaskInfo
 
+log = logging.getLogger(__name__)
+
 _SLICE = 0.010
 _NOT_READY = 0.005
+_TRIES = 200
+"""Times that a signal waits for a supervisor to be ready, 1 s in all; then it goes to the id known from its start."""
+_LOOK_AGAIN = 1.0
 
 
 def base_environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +101,7 @@ class Launcher:
         self._queue: deque[StartProcess] = deque()
         self._scheduled = False
         self._watches: dict[str, Callable[[], None]] = {}
+        self._pids: dict[str, int] = {}
 
     def start(self, what: StartProcess) -> None:
         """Start a task's command soon."""
@@ -102,26 +109,37 @@ class Launcher:
         if not self._scheduled:
             self._start_some()
 
-    def signal(self, container_id: str, force: bool) -> None:
+    def signal(self, container_id: str, force: bool, tries: int = _TRIES) -> None:
         """Signal all processes of a task."""
         number = signal.SIGKILL if force else signal.SIGTERM
         run_dir = self._layout.run_dir(container_id)
-        if not process.signal_group(run_dir, number, patience=0) and process.find(run_dir) is Found.RUNNING:
-            asyncio.get_running_loop().call_later(_NOT_READY, self.signal, container_id, force)
+        pid = None if tries else self._pids.get(container_id)
+        if process.signal_group(run_dir, number, patience=0, pid=pid) or process.find(run_dir) is not Found.RUNNING:
+            return
+        if tries:
+            asyncio.get_running_loop().call_later(_NOT_READY, self.signal, container_id, force, tries - 1)
+        else:
+            log.error("container %s: can't be signalled, its supervisor has not told its process id", container_id)
 
-    def find(self, container_id: str) -> RunFound:
-        """What is left of a run after a restart; begins to watch it if it runs."""
+    def find(self, container_id: str, pid: int = 0, patience: float = 1.0) -> RunFound:
+        """What is left of a run after a restart; begins to watch it if it runs. ``pid``: what was stored of it."""
         run_dir = self._layout.run_dir(container_id)
         found = process.find(run_dir)
-        pid = (process.read_pid(run_dir, patience=5.0) or 0) if found is Found.RUNNING else 0
-        if pid:
-            self._watch(container_id, pid)
-            return RunFound(container_id, found, pid)
-        found = process.find(run_dir)
+        if found is Found.RUNNING:
+            pid = pid or process.read_pid(run_dir, patience=patience) or 0
+            if pid:
+                self._watch(container_id, pid)
+                return RunFound(container_id, found, pid)
+            found = process.find(run_dir)
+        if found is Found.RUNNING:  # no id to watch it by, as on a full disk
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._find_again, container_id)
         if found is not Found.ENDED:
             return RunFound(container_id, found)
         process.end_leftovers(run_dir)
         return RunFound(container_id, found, 0, process.read_end(run_dir))
+
+    def _find_again(self, container_id: str) -> None:
+        self._post(self.find(container_id, patience=0))
 
     def stop(self) -> None:
         """Watch no more; the processes go on."""
@@ -174,6 +192,8 @@ class Launcher:
     def _watch(self, container_id: str, pid: int) -> None:
         def ended(end: Ended) -> None:
             self._watches.pop(container_id, None)
+            self._pids.pop(container_id, None)
             self._post(ProcessEnded(container_id, end))
 
+        self._pids[container_id] = pid
         self._watches[container_id] = process.watch(pid, self._layout.run_dir(container_id), ended)

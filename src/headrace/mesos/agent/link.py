@@ -117,9 +117,13 @@ class MasterLink:
         body = msgspec.json.encode(first)
         stream = await self._http.stream("POST", self._url, headers=_JSON, body=body, timeout=FIRST_WORD)
         if stream.status != 200:
-            async with asyncio.timeout(FIRST_WORD):
-                text = (await stream.read())[:300].decode("utf-8", "replace")
-            stream.close()
+            try:
+                async with asyncio.timeout(FIRST_WORD):
+                    text = (await stream.read())[:300].decode("utf-8", "replace")
+            except TimeoutError:
+                text = "(and then nothing)"
+            finally:
+                stream.close()
             raise LinkError(f"the master at {self._url} answered {stream.status}: {text.strip()}")
         self._stream = stream
         sender = asyncio.create_task(self._send_all(stream, stream.headers.get("mesos-stream-id", "")))

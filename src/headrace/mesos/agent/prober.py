@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from headrace.kernel.http import HttpClient, HttpClientError
 from headrace.mesos.agent.events import Probed, ProbeHealth
@@ -15,7 +17,10 @@ from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user
 from headrace.mesos.messages.common import CommandInfo, HealthCheckHttp
 
+log = logging.getLogger(__name__)
+
 _LOCAL = "127.0.0.1"
+_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~|"
 
 
 class Prober:
@@ -52,6 +57,9 @@ class Prober:
             passed, why = False, f"no answer within {what.timeout:g} s"
         except (HttpClientError, OSError, UserProblem) as error:
             passed, why = False, str(error)
+        except Exception as error:  # whatever a check holds, it must have an outcome, or none would follow
+            log.exception("the health check of container %s failed because of a bug", what.place.container_id)
+            passed, why = False, f"the check can't be carried out: {error}"
         self._post(Probed(what.place.container_id, passed, why))
 
     async def _outcome(self, what: ProbeHealth) -> tuple[bool, str]:
@@ -66,7 +74,7 @@ class Prober:
         return True, ""
 
     async def _get(self, check: HealthCheckHttp, timeout: float) -> tuple[bool, str]:
-        path = check.path or "/"
+        path = quote(check.path or "/", safe=_AS_IT_IS)
         url = f"{check.scheme or 'http'}://{_LOCAL}:{check.port}{path if path.startswith('/') else '/' + path}"
         answer = await self._http.request("GET", url, timeout=timeout)
         passed = answer.status in check.statuses if check.statuses else 200 <= answer.status < 400

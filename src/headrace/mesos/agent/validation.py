@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.mesos.agent.health import problem_of_check
+from headrace.mesos.agent.health import problem_of_check, problem_of_variables
 from headrace.mesos.messages.common import CommandInfo, TaskInfo
 from headrace.mesos.resources import InvalidResourceError, Resources
 
@@ -47,15 +47,9 @@ def _command_problem(command: CommandInfo) -> str | None:
         return "command.value: is empty; give a command line, or a program with shell: false"
     if "\0" in command.value or any("\0" in argument for argument in command.arguments or ()):
         return "command: holds a NUL character"
-    variables = command.environment.variables if command.environment else None
-    for i, variable in enumerate(variables or ()):
-        where = f"command.environment.variables[{i}]"
-        if not variable.name or "=" in variable.name or "\0" in variable.name:
-            return f"{where}.name: {variable.name!r} can't name a variable"
-        if "\0" in (variable.value or ""):
-            return f"{where}.value: holds a NUL character"
-        if variable.type == "SECRET" or variable.secret is not None:
-            return f"{where}: secrets are not supported by this agent"
+    problem = problem_of_variables(command, "command")
+    if problem is not None:
+        return problem
     for i, uri in enumerate(command.uris or ()):
         if not uri.value:
             return f"command.uris[{i}].value: is empty"
