@@ -3,6 +3,7 @@
 #
 # Starts the application master and ends as it does. If it crashes or is killed, it is started again,
 # while its JobManager and TaskManagers go on; only after too many crashes in a row does this end too.
+# Status 75 says that it can't start now while a JobManager may live: tried again for as long as it takes.
 # Status: 0 asked to stop or finished, 2 configuration error, 1 too many crashes, else as the master's.
 
 python=$(dirname -- "$0")/python
@@ -19,6 +20,7 @@ stop() {
 trap stop TERM INT HUP
 
 crashes=0
+tries=0
 while :; do
     started=$(date +%s)
     "$python" -m headrace.flink.appmaster "$@" &
@@ -33,17 +35,23 @@ while :; do
     done
     child=
 
-    [ "$status" -eq 1 ] || [ "$status" -ge 128 ] || exit "$status"
+    [ "$status" -eq 1 ] || [ "$status" -eq 75 ] || [ "$status" -ge 128 ] || exit "$status"
     [ "$stopping" = no ] || break
-    [ $(($(date +%s) - started)) -lt 60 ] || crashes=0
-    crashes=$((crashes + 1))
+    [ $(($(date +%s) - started)) -lt 60 ] || crashes=0 tries=0
+    if [ "$status" -eq 75 ]; then
+        tries=$((tries < 30 ? tries + 1 : 30))
+        pause=$tries
+    else
+        crashes=$((crashes + 1))
+        pause=$((crashes - 1))
+    fi
     if [ "$crashes" -gt "$most_crashes" ]; then
         echo "mesos-appmaster.sh: the application master crashed $crashes times in a row (status $status); giving up" >&2
         exit 1
     fi
     echo "mesos-appmaster.sh: the application master ended with status $status; starting it again" >&2
     # The first time at once, then with growing pauses.
-    sleep $((crashes - 1)) &
+    sleep "$pause" &
     wait $!
     [ "$stopping" = no ] || break
 done

@@ -102,6 +102,13 @@ def test_crashes_start_it_again_but_not_for_ever(wrapper: Path, does: str) -> No
     assert "giving up" in said
 
 
+def test_trouble_while_a_job_manager_may_live_is_outwaited(wrapper: Path) -> None:
+    process = start(wrapper, '[ "$(wc -l <"$0-runs")" -ge 9 ] || exit 75')
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert runs(wrapper) == 9
+
+
 def test_sigterm_is_passed_on_and_ends_both(wrapper: Path) -> None:
     process = start(wrapper, "trap 'exit 7' TERM; while :; do /bin/sleep 0.05; done")
     wait_for(lambda: runs(wrapper) == 1, "it runs")

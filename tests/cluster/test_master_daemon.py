@@ -97,7 +97,7 @@ async def test_a_client_may_send_chunks_and_nulls_and_no_accept_header(master: D
     info = b'{"user":"u","name":"n","id":null}'
     body = b'{"type":"SUBSCRIBE","accept":null,"subscribe":{"force":null,"framework_info":%b}}' % info
     writer.write(
-        b"POST /api/v1/scheduler HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /api/v1/scheduler HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
         + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:20], body[20:]))
         + b"0\r\n\r\n"

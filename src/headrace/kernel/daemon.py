@@ -6,7 +6,7 @@ address even if it asked for port 0, and logs to stderr:
     headrace-ready {"component":"master","url":"http://127.0.0.1:5050"}
 
 Exit status: 0 after SIGTERM or SIGINT, 2 for a user's mistake (with one line that explains it),
-1 for a bug.
+1 for a bug, or trouble with files and sockets after it was up: that is not the user's mistake, start it again.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ class Ready(msgspec.Struct, frozen=True):
     url: str
 
 
+_was_up = asyncio.Event()
+
+
 def announce(component: str, url: str) -> None:
     """Print the ready line."""
+    _was_up.set()
     sys.stdout.write(READY + msgspec.json.encode(Ready(component, url)).decode() + "\n")
     sys.stdout.flush()
 
@@ -69,9 +73,12 @@ async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) 
         await main(stop)
     except Exception as error:
         cause = _first(error)
-        if isinstance(cause, (UserError, StoreError, OSError)):
+        if isinstance(cause, UserError) or (isinstance(cause, (StoreError, OSError)) and not _was_up.is_set()):
             sys.stderr.write(f"headrace {name}: {_text(cause)}\n")
             return EXIT_USAGE
+        if isinstance(cause, (StoreError, OSError)):
+            logging.getLogger(__name__).critical("%s ends: %s", name, _text(cause))
+            return 1
         logging.getLogger(__name__).critical("%s ends because of a bug", name, exc_info=error)
         return 1
     return 0

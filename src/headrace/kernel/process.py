@@ -46,14 +46,13 @@ _VARIABLES_FD = 5
 _UNSHARED_FD = 10  # descriptors from here on are none of those that the shell uses
 
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SHELLS_OWN = frozenset(
-    "PWD OLDPWD IFS OPTIND OPTARG OPTERR PPID LINENO SHLVL UID EUID GROUPS DIRSTACK HOSTNAME HOSTTYPE MACHTYPE OSTYPE "
-    "RANDOM SRANDOM SECONDS EPOCHSECONDS EPOCHREALTIME FUNCNAME PIPESTATUS HISTCMD SHELLOPTS TMOUT ENV "
-    "POSIXLY_CORRECT _".split()
+_SHELLS_OWN = re.compile(
+    "PWD|OLDPWD|IFS|OPT(IND|ARG|ERR)|PPID|LINENO|SHLVL|E?UID|GROUPS|DIRSTACK|HOSTNAME|(HOST|MACH|OS)TYPE|S?RANDOM"
+    "|SECONDS|EPOCH(SECONDS|REALTIME)|FUNCNAME|PIPESTATUS|HISTCMD|SHELLOPTS|BASH.*|TMOUT|ENV|POSIXLY_CORRECT|_"
 )
 """Variables that some /bin/sh sets, reads or clears."""
 
-_HAND_OVER = """
+_HAND_OVER = r"""
 import os, sys
 with open(5, "rb") as file:
     pairs = [pair.partition(b"=") for pair in file.read().split(b"\0")[:-1]]
@@ -153,7 +152,7 @@ def start(
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, held[0], _LOCK_FD),
         ]
-        if not all(_SHELL_NAME.fullmatch(name) and name not in _SHELLS_OWN for name in environment):
+        if not all(_SHELL_NAME.fullmatch(name) and not _SHELLS_OWN.fullmatch(name) for name in environment):
             held.append(_in_memory(environment))
             actions.append((os.POSIX_SPAWN_DUP2, held[1], _VARIABLES_FD))
             argv = [sys.executable, "-I", "-S", "-c", _HAND_OVER, *argv]
@@ -242,18 +241,20 @@ def read_end(run_dir: Path) -> Ended:
     return Ended(status)
 
 
-def end_leftovers(run_dir: Path) -> bool:
+def end_leftovers(run_dir: Path, group: int | None = None) -> bool:
     """End a command whose supervisor was killed alone; True if there was one.
 
     Nobody would report its end any more, and its successor must not run beside it. Does nothing if the supervisor
-    has ended as it should, for ``own_group=False``, and after a reboot: the ids are others' then.
+    has ended as it should, for ``own_group=False``, and after a reboot: the ids are others' then. ``group`` is the
+    supervisor's process id if it is known; it may not have been written yet.
     """
     if (run_dir / "status").exists():
         return False
     try:
         if (run_dir / "boot").read_text() != _boot():
             return False
-        group, command = (int((run_dir / name).read_text()) for name in ("pid", "command"))
+        group = group or int((run_dir / "pid").read_text())
+        command = int((run_dir / "command").read_text())
         if os.getpgid(command) != group:
             return False
         os.killpg(group, signal.SIGKILL)
@@ -283,7 +284,7 @@ def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[
 
     def ended() -> None:
         stop()
-        end_leftovers(run_dir)  # before the id of the process group can be given away
+        end_leftovers(run_dir, pid)  # before the id of the process group can be given away
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # a child of ours would stay a zombie; others' are none of our business
         on_end(read_end(run_dir))

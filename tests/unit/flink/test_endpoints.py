@@ -52,10 +52,16 @@ async def test_jar_is_served_under_its_digest(artifacts: tuple[ArtifactServer, R
 async def test_configuration_is_not_cached_nor_guessed(
     artifacts: tuple[ArtifactServer, Router], tmp_path: Path
 ) -> None:
-    server, _ = artifacts
+    server, router = artifacts
     (tmp_path / "config.yaml").write_bytes(b"x")
     uri = server.add_conf(tmp_path / "config.yaml")
-    assert uri.value == f"{BASE}/artifacts/unguessable/config.yaml"
+    assert uri.value == f"{BASE}/artifacts/conf/config.yaml?key=unguessable"
+    got = await answer(router, request("GET", "/artifacts/conf/config.yaml", query="key=unguessable"))
+    assert got.status == 200
+    for query in ("", "key=x"):
+        with pytest.raises(HttpError) as error:
+            await answer(router, request("GET", "/artifacts/conf/config.yaml", query=query))
+        assert error.value.status == 404
     assert (uri.cache, uri.output_file) == (False, "conf/config.yaml")
 
 
@@ -129,6 +135,7 @@ async def test_request_release_deregister(door: tuple[Core, EventLog, Router]) -
         (request("POST", "/driver/v1/attach", b"{}", token="wrong"), 401),
         (request("GET", "/driver/v1/events", query="after=0", token="secreT"), 401),
         (request("POST", "/driver/v1/attach", b"{}"), 400),
+        (request("POST", "/driver/v1/attach", b'{"x":' + b"[" * 100_000), 400),
         (request("POST", "/driver/v1/request", b'{"id":"x","cpus":0,"memory_mib":1}'), 400),
         (request("POST", "/driver/v1/request", b'{"id":"a/b","cpus":1,"memory_mib":1}'), 400),
         (request("GET", "/driver/v1/events", query="after=x"), 400),

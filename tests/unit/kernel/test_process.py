@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,21 @@ class Runs:
         self._root = root
         self.pids: list[int] = []
 
-    def start(self, name: str, *argv: str, own_group: bool = True, **environment: str) -> Path:
+    def start(
+        self,
+        name: str,
+        *argv: str,
+        own_group: bool = True,
+        variables: Mapping[str, str] | None = None,
+        **environment: str,
+    ) -> Path:
         run_dir = self._root / name
         run_dir.mkdir()
         pid = process.start(
             argv,
             run_dir=run_dir,
             work_dir=self._root,
-            environment={"PATH": os.environ["PATH"], **environment},
+            environment={"PATH": os.environ["PATH"], **environment, **(variables or {})},
             stdout=run_dir / "stdout",
             stderr=run_dir / "stderr",
             own_group=own_group,
@@ -176,3 +183,80 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+SHELL_NAMES = {"run": "prod", "group": "web", "child": "x", "status": "7", "stopping": "", "TOKEN": "a\n'b\" $c"}
+OTHER_NAMES = {"a.b": "1\n2", "foo-bar": "'\"`$x", "PWD": "/nowhere", "IFS": "x", "PPID": "1", "_": "u", "é": "ü"}
+
+
+@pytest.mark.parametrize("given", [SHELL_NAMES, SHELL_NAMES | OTHER_NAMES])
+async def test_the_command_gets_just_the_variables_that_it_is_given(runs: Runs, given: dict[str, str]) -> None:
+    run_dir = runs.start("run", "env", "-0", variables=given)
+    assert await end_of(runs, run_dir) == Ended(0)
+    lines = (run_dir / "stdout").read_text().split("\0")[:-1]
+    assert dict(line.split("=", 1) for line in lines) == {"PATH": os.environ["PATH"]} | given
+
+
+async def test_variables_are_on_no_command_line_and_no_descriptor_is_left(runs: Runs) -> None:
+    run_dir = runs.start("run", "sh", "-c", "ls /proc/$$/fd; exec sleep 60", variables={"a.b": "s3cret"})
+    await until(lambda: (run_dir / "stdout").exists() and (run_dir / "stdout").read_text().count("\n") >= 4)
+    await until(lambda: (run_dir / "command").exists() and (run_dir / "command").read_text())
+    command = int((run_dir / "command").read_text())
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (runs.pids[-1], command)]  # noqa: ASYNC240
+    assert "s3cret" not in "".join(lines)
+    held = {int(fd) for fd in (run_dir / "stdout").read_text().split()}
+    assert {fd for fd in held if fd < 10} == {0, 1, 2, 8}  # from 10 on are those that the tests were started with
+
+
+async def test_a_program_that_is_not_there_is_told_of_whatever_the_variables(runs: Runs) -> None:
+    run_dir = runs.start("run", "/no/such/program", variables={"a.b": "1"})
+    assert await end_of(runs, run_dir) == Ended(127)
+    assert "/no/such/program: No such file" in (run_dir / "stderr").read_text()
+
+
+@pytest.mark.parametrize("name", ["", "a=b", "a\0b"])
+def test_what_can_not_be_a_variable_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="can't be a variable"):
+        process.start(
+            ["true"], run_dir=tmp_path, work_dir=tmp_path, environment={name: "v"}, stdout=tmp_path, stderr=tmp_path
+        )
+    assert process.find(tmp_path) is Found.NEVER_STARTED
+
+
+@pytest.mark.parametrize("left", [[], ["lock"], ["lock", "boot"], ["lock", "boot", "alive"]])
+async def test_a_start_that_was_cut_off_can_be_made_again(runs: Runs, tmp_path: Path, left: list[str]) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    for name in left:
+        os.mkfifo(run_dir / name) if name == "alive" else (run_dir / name).touch()
+    assert process.find(run_dir) is Found.NEVER_STARTED
+    places = {"run_dir": run_dir, "work_dir": tmp_path, "stdout": run_dir / "stdout", "stderr": run_dir / "stderr"}
+    runs.pids.append(process.start(["echo", "ran"], environment={"PATH": os.environ["PATH"]}, **places))  # type: ignore[arg-type]
+    assert await end_of(runs, run_dir) == Ended(0)
+    assert (run_dir / "stdout").read_text() == "ran\n"
+    with pytest.raises(FileExistsError):
+        process.start(["true"], environment={}, **places)  # type: ignore[arg-type]
+
+
+def test_a_status_that_could_not_be_written_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "status").touch()
+    end = process.read_end(tmp_path)
+    assert not end.succeeded
+    assert "unknown" in str(end)
+
+
+async def test_a_supervisor_that_could_not_write_its_id_is_signalled_by_the_known_one(runs: Runs) -> None:
+    run_dir = runs.start("run", "sleep", "60")
+    await until(lambda: (run_dir / "pid").exists() and (run_dir / "pid").read_text())
+    (run_dir / "pid").write_text("")
+    assert not process.signal_group(run_dir, signal.SIGTERM, patience=0)
+    assert process.signal_group(run_dir, signal.SIGTERM, pid=runs.pids[-1])
+    assert await end_of(runs, run_dir) == Ended(143, 15)
+
+
+async def test_strangers_that_got_the_ids_after_a_reboot_are_spared(runs: Runs) -> None:
+    run_dir = runs.start("run", "sleep", "60")
+    await until(lambda: process.read_pid(run_dir))
+    (run_dir / "boot").write_text("another boot pid:[1]")
+    assert not process.end_leftovers(run_dir)
+    assert process.find(run_dir) is Found.RUNNING

@@ -66,3 +66,22 @@ async def test_a_failed_commit_changes_nothing(tmp_path: Path) -> None:
         await store.commit([Put("a", b"1"), Put("b", None)])  # type: ignore[arg-type]
     assert store.load() == {}
     store.close()
+
+
+async def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "a.db"
+    path.parent.mkdir()
+    path.touch(0o644)
+    store = _open(path)
+    await store.commit([Put("a", b"s3cret")])
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock"), 0o600)
+    store.close()
+    _open(tmp_path / "new" / "a.db").close()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_loss_of_power_leaves_a_sound_file(tmp_path: Path) -> None:
+    store = _open(tmp_path / "a.db", durability=Durability.PROCESS)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (1,)  # type: ignore[attr-defined]  # NORMAL
+    store.close()

@@ -1,7 +1,7 @@
 """The artifact server: files that TaskManagers' tasks fetch, each under one exact path.
 
     /artifacts/<sha256>/<name>.jar       a jar, named by its content
-    /artifacts/<secret>/config.yaml      a configuration file, named so that nobody guesses it
+    /artifacts/conf/config.yaml?key=…    a configuration file, for who has the key (logs leave out a query)
 
 The digest stands in the URL's fragment too, so that an agent's fetcher recognizes a jar that it already
 has, whichever cluster it came with. Configuration is not kept in agents' caches.
@@ -34,19 +34,19 @@ class ArtifactServer:
 
     def add_conf(self, path: Path) -> CommandUri:
         """Offer a configuration file."""
-        return self._add(path, self._secret, f"{CONF_DIR}/{path.name}", cache=False)
+        return self._add(path, "conf", f"{CONF_DIR}/{path.name}", cache=False)
 
     def add_routes(self, router: Router) -> None:
         router.add("GET", "/artifacts/{key}/{name}", self._get)
 
     def _add(self, path: Path, key: str, output_file: str, *, cache: bool) -> CommandUri:
         self._files[key, path.name] = path
-        url = f"{self._base}/artifacts/{key}/{path.name}" + (f"#sha256={key}" if cache else "")
+        url = f"{self._base}/artifacts/{key}/{path.name}" + (f"#sha256={key}" if cache else f"?key={self._secret}")
         return CommandUri(url, executable=False, extract=False, cache=cache, output_file=output_file)
 
     def _get(self, request: Request, key: str, name: str) -> Response:
         path = self._files.get((key, name))
-        if path is None:
+        if path is None or (key == "conf" and request.parameter("key") != self._secret):
             raise HttpError(404, f"There is no artifact at {request.path}")
         try:
             size = path.stat().st_size

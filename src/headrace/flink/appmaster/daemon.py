@@ -9,7 +9,8 @@ Everything of a cluster lies in the task's sandbox; what is not for others' eyes
     .headrace/jobmanager/<n>   the JobManager's n-th run
 
 Exit status: 0 asked to stop or shut down by Flink, 2 a user's mistake, 3 shut down by Flink as failed,
-4 the JobManager can't be started, 1 a bug. The script starts it again after a bug or a signal only.
+4 the JobManager can't be started, 1 a bug, 75 trouble with the port, the store or files while a JobManager may
+live. The script starts it again after a bug or a signal, and for as long as it takes after 75.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from headrace.kernel.core import Effect
 from headrace.kernel.daemon import UserError, announce
 from headrace.kernel.http import HttpClient, HttpServer, Request, Response, Router
 from headrace.kernel.shell import Shell
-from headrace.kernel.store import Durability, Store, open_store
+from headrace.kernel.store import Durability, Store, StoreError, open_store
 from headrace.mesos import client as mesos_client
 from headrace.mesos.client import SchedulerClient
 from headrace.mesos.messages import scheduler
@@ -55,6 +56,8 @@ log = logging.getLogger(__name__)
 PORT_PATIENCE = 5.0
 """Seconds to wait for our own port after a restart."""
 
+
+EXIT_TRY_AGAIN = 75
 
 STOP_VARIABLE = "HEADRACE_APPMASTER_STOP"
 """Set by the script if it was asked to stop while there was no application master to do it."""
@@ -69,6 +72,25 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
     if not DRIVER_JAR.is_file():
         raise UserError(f"{DRIVER_JAR} is missing; build it with java/flink-driver/build.sh (needs a JDK)")
     sandbox = Path.cwd()
+    private = sandbox / ".headrace"
+    ran_before = (private / "jobmanager").exists()
+    try:
+        await _serve(stop, cluster, flink, java, sandbox, environment)
+    except (OSError, StoreError) as error:
+        if not ran_before:
+            raise
+        log.error("can't go on now, a JobManager may live: %s", error)
+        raise SystemExit(EXIT_TRY_AGAIN) from error
+
+
+async def _serve(
+    stop: asyncio.Event,
+    cluster: Cluster,
+    flink: Distribution,
+    java: Path,
+    sandbox: Path,
+    environment: dict[str, str],
+) -> None:
     private = sandbox / ".headrace"
     private.mkdir(mode=0o700, exist_ok=True)
     url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{private}/appmaster.db"
@@ -273,7 +295,7 @@ class Process:
             case events.LeaveMaster():
                 self._subscription.cancel()
             case events.StartJobManager(run):
-                self._start_job_manager(run)
+                self._try_job_manager(run)
             case events.SignalJobManager(run, kill):
                 self._jvm.signal(run, kill=kill)
             case events.Finish():
@@ -286,6 +308,15 @@ class Process:
         roles = [self._cluster.role] if suppressed else None
         update = scheduler.UpdateFramework(framework, suppressed_roles=roles)
         self._client.call(scheduler.Call("UPDATE_FRAMEWORK", update_framework=update))
+
+    def _try_job_manager(self, run: int) -> None:
+        """A failed start counts as an end; only a first run's taken port is the user's mistake."""
+        try:
+            self._start_job_manager(run)
+        except (OSError, UserError) as error:
+            if run == 1 and isinstance(error, UserError):
+                raise
+            self._on_jvm_end(run, f"could not be started: {error}")
 
     def _start_job_manager(self, run: int) -> None:
         cluster, directory, tmp = self._cluster, self._private / "conf", self._private / "tmp"

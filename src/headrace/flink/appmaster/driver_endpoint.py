@@ -158,5 +158,5 @@ def _same(given: bytes, expected: bytes) -> bool:
 def _read(request: Request, kind: type[BodyT]) -> BodyT:
     try:
         return msgspec.json.decode(request.body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise HttpError(400, f"The request body is not what {request.path} takes: {error}") from error

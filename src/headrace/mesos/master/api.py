@@ -100,9 +100,11 @@ class MasterApi:
     # Agents
 
     def _agent(self, request: Request) -> Response:
+        if wrong := _content_type(request):
+            return Response(415, wrong.body, TEXT)
         try:
             decoded = _decode_agent_calls(request.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _text(400, f"This is no agent call: {error}")
         said = decoded if isinstance(decoded, list) else [decoded]
         stream = request.headers.get("mesos-stream-id", "")

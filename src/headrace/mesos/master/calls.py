@@ -67,6 +67,8 @@ def read(body: bytes) -> Call:
         raise CallError(f"Failed to convert JSON into Call protobuf: {_explain(str(error))}") from None
     except msgspec.DecodeError as error:
         raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
+    except RecursionError:
+        raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
     check(call)
     return call
 

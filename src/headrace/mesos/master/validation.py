@@ -21,6 +21,11 @@ def framework(info: FrameworkInfo, suppressed: Sequence[str], constraints: objec
         _roles(info)
         or _failover_timeout(info.failover_timeout)
         or _suppressed(info, suppressed)
+        or (
+            "'FrameworkInfo.offer_filters' is not supported by this master; leave it out"
+            if info.offer_filters
+            else None
+        )
         or ("offer_constraints are not supported by this master; leave them out" if constraints else None)
     )
 

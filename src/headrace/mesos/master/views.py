@@ -5,6 +5,7 @@ What never changes about an agent is encoded once and spliced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -29,6 +30,9 @@ _STATES = (
     *("TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_FINISHED"),
     *("TASK_KILLED", "TASK_FAILED", "TASK_LOST", "TASK_ERROR", "TASK_UNREACHABLE"),
 )
+
+
+_CALLBACK = re.compile(r"[A-Za-z_$][\w$]*(\.[A-Za-z_$][\w$]*)*", re.ASCII)
 
 
 class Views:
@@ -63,6 +67,8 @@ class Views:
         def answer(request: Request) -> Response:
             body = _encode(view(request))
             callback = request.parameter("jsonp")
+            if callback and not _CALLBACK.fullmatch(callback):
+                return Response.text("Expecting 'jsonp' to be the name of a function", 400)
             if callback:
                 return Response(200, b"%b(%b);" % (callback.encode(), body), "text/javascript")
             return Response(200, body, JSON)

@@ -373,3 +373,11 @@ def test_weights_make_shares(world: World) -> None:
     for port in range(8):
         world.agent(port=port, cpus=1)
     assert [len(framework.offers) for framework in frameworks] == [6, 2]
+
+
+def test_offer_filters_are_refused_rather_than_ignored() -> None:
+    framework = World().framework(offer_filters={"test": {"min_allocatable_resources": {}}})
+    assert framework.stream is None
+    error = framework.events[-1].error
+    assert error is not None
+    assert "offer_filters" in error.message

@@ -1,0 +1,131 @@
+"""The agent's I/O parts when what they do is cut off or answered badly."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.kernel.http import HttpClient
+from headrace.mesos.agent import link as link_module
+from headrace.mesos.agent.events import LinkLost, Place, Probed, ProbeHealth
+from headrace.mesos.agent.fetcher import Fetcher
+from headrace.mesos.agent.fetcher_cache import FetcherCache
+from headrace.mesos.agent.health import problem_of_check
+from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.link import MasterLink
+from headrace.mesos.agent.prober import Prober
+from headrace.mesos.messages.agent_link import Register
+from headrace.mesos.messages.common import (
+    AgentID,
+    AgentInfo,
+    CommandInfo,
+    Environment,
+    EnvironmentVariable,
+    HealthCheck,
+    HealthCheckHttp,
+    HealthCheckTcp,
+    TaskID,
+    TaskInfo,
+)
+
+NUL = CommandInfo("true", environment=Environment([EnvironmentVariable("A", value="\0")]))
+BAD_CHECKS = [
+    HealthCheck("TCP", tcp=HealthCheckTcp(70000)),
+    HealthCheck("HTTP", http=HealthCheckHttp(70000)),
+    HealthCheck("HTTP", http=HealthCheckHttp(80, path="/a b\n")),
+    HealthCheck("HTTP", http=HealthCheckHttp(80, scheme="gopher")),
+    HealthCheck("COMMAND", command=NUL),
+]
+
+
+@pytest.mark.parametrize("check", BAD_CHECKS)
+def test_a_check_that_can_never_be_carried_out_is_refused(check: HealthCheck) -> None:
+    assert (problem_of_check(check) or "").startswith("health_check.")
+
+
+@pytest.mark.parametrize("check", [*BAD_CHECKS, HealthCheck("HTTP", http=HealthCheckHttp(1, path="/жив"))])
+async def test_every_probe_has_just_one_outcome(tmp_path: Path, check: HealthCheck) -> None:
+    layout, place, posted = Layout(tmp_path), Place("S", "f", "t", "c"), list[Any]()
+    layout.create(place)
+    prober = Prober(layout, {"PATH": "/bin"}, "h:1", HttpClient(), posted.append)
+    prober.probe(ProbeHealth(place, TaskInfo("t", TaskID("t"), AgentID("S"), []), check, 5.0))
+    async with asyncio.timeout(5):
+        while not posted:
+            await asyncio.sleep(0.002)
+    await prober.stop()
+    assert [type(event) for event in posted] == [Probed]
+    assert not posted[0].passed
+    assert posted[0].why
+
+
+async def test_a_refusal_that_stalls_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf")
+        await reader.read()
+        writer.close()
+
+    monkeypatch.setattr(link_module, "FIRST_WORD", 0.05)
+    server = await asyncio.start_server(stall, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    lost = asyncio.Event()
+    posted: list[Any] = []
+
+    def post(*events: object) -> None:
+        posted.extend(events)
+        lost.set()
+
+    register = Register(AgentInfo("h", 1), "1", None, [], [])
+    link = MasterLink(f"127.0.0.1:{port}", HttpClient(), lambda: register, post, lambda: 1.0)
+    running = asyncio.create_task(link.run())
+    await asyncio.wait_for(lost.wait(), 5)
+    await asyncio.sleep(0)
+    assert not running.done()
+    assert isinstance(posted[0], LinkLost)
+    assert "answered 503" in posted[0].why
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_cancelled_write_is_waited_for(tmp_path: Path) -> None:
+    fetcher = Fetcher(Layout(tmp_path), HttpClient(), FetcherCache(tmp_path / "c", 10), lambda *_: None)
+    begun, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    def write() -> None:
+        begun.set()
+        go_on.wait(5)
+        order.append("written")
+
+    async def download() -> None:
+        try:
+            await fetcher._in_thread(write)
+        finally:
+            order.append("closed")
+
+    task = asyncio.create_task(download())
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert order == ["written", "closed"]
+    await fetcher.stop()
+
+
+def test_what_was_private_stays_so_in_the_cache(tmp_path: Path) -> None:
+    cache = FetcherCache(tmp_path / "c", 100)
+    file = cache.temporary("url-x", 1)
+    file.write_text("s3cret")
+    file.chmod(0o600)
+    assert cache.seal("url-x", file, 1.0)
+    assert (tmp_path / "c" / "url-x").stat().st_mode & 0o777 == 0o400
