@@ -40,7 +40,7 @@ def frameworks(mesos: Cluster) -> list[dict[str, object]]:
 
 def test_floor_is_there_without_a_job(mesos: Cluster, session: AppMaster) -> None:
     session.wait_for_task_managers(2)
-    assert get(session.web + "/overview")["slots-total"] == 2
+    wait_for(lambda: get(session.web + "/overview")["slots-total"] == 2, "Flink counts two slots")
     (framework,) = frameworks(mesos)
     assert framework["name"] == "Flink"
     assert wait_for(lambda: frameworks(mesos)[0]["webui_url"] == session.web, "the dashboard is shown")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.kernel.core import CancelTimer, Delete, SetTimer
-from headrace.mesos.master import registry, validation
+from headrace.mesos.master import registry
 from headrace.mesos.master.books import Books
 from headrace.mesos.master.effects import CloseAgent, SendToAgent
 from headrace.mesos.master.frameworks import Frameworks
@@ -34,7 +34,7 @@ from headrace.mesos.messages.agent_link import (
 )
 from headrace.mesos.messages.common import AgentID, AgentInfo, FrameworkInfo, Identifier, TaskStatus
 from headrace.mesos.messages.scheduler import Event, Failure, Update
-from headrace.mesos.resources import InvalidResourceError, Resources
+from headrace.mesos.resources import Resources
 
 ABSENCE_TIMER = "absence/"
 RECOVERY_TIMER = "recovery"
@@ -57,10 +57,11 @@ class Agents:
 
     def register(self, stream: str, call: Register, ip: str, now: float) -> None:
         """An agent has come, for the first time or again."""
-        wrong, total = self._check(call)
-        if wrong is not None:
-            self._books.emit(SendToAgent(stream, Refused(wrong)), CloseAgent(stream))
+        if call.agent_id is not None and call.agent_id.value in self._books.removed:
+            refused = Refused("this agent id was removed; register as a new agent")
+            self._books.emit(SendToAgent(stream, refused), CloseAgent(stream))
             return
+        total = Resources.parse(call.agent_info.resources)
         agent = self._books.agents.get(call.agent_id.value) if call.agent_id is not None else None
         if agent is not None:
             self._register_again(agent, call.agent_info, total, ip, now)
@@ -70,23 +71,6 @@ class Agents:
         self._connect(agent, stream, now)
         self._take_report(agent, call.frameworks, call.tasks, now)
         self._send_orders(agent)
-
-    def _check(self, call: Register) -> tuple[str | None, Resources]:
-        info = call.agent_info
-        total = Resources()
-        if call.agent_id is not None:
-            if call.agent_id.value in self._books.removed:
-                return "this agent id was removed; register as a new agent", total
-            if wrong := validation.identifier(call.agent_id.value):
-                return f"the agent id can't be used: {wrong}", total
-        for resource in info.resources or ():
-            if resource.role not in (None, "*") or resource.reservation or resource.reservations or resource.disk:
-                return f"resource '{resource.name}': reservations and disks are not supported by this master", total
-        try:
-            total = Resources.parse(info.resources)
-        except InvalidResourceError as error:
-            return str(error), total
-        return None, total
 
     def _admit(self, call: Register, total: Resources, ip: str, now: float) -> Agent:
         books = self._books
@@ -183,7 +167,7 @@ class Agents:
     def _take_task(self, agent: Agent, framework: Framework, task: Task | None, known: KnownTask, now: float) -> Task:
         if task is None:
             lost = framework.unreachable.pop(known.task.task_id.value, None)
-            task = Task(framework.id, _role_of(known, framework), known.task, _resources_of(known))
+            task = Task(framework.id, _role_of(known, framework), known.task, Resources.parse(known.task.resources))
             if lost is not None:
                 task.statuses = lost.statuses
             self._tasks.add(framework, agent, task)
@@ -366,13 +350,6 @@ def _role_of(known: KnownTask, framework: Framework) -> str:
         if resource.allocation_info is not None and resource.allocation_info.role:
             return resource.allocation_info.role
     return framework.roles[0] if framework.roles else "*"
-
-
-def _resources_of(known: KnownTask) -> Resources:
-    try:
-        return Resources.parse(known.task.resources)
-    except InvalidResourceError:
-        return Resources()
 
 
 def _lost(agent: Agent, task: Task, why: str, now: float) -> TaskStatus:

@@ -13,7 +13,7 @@ import msgspec
 from headrace.kernel.http.messages import JSON, Request, Response
 from headrace.kernel.ids import IdSource
 from headrace.kernel.shell import Shell
-from headrace.mesos.master import calls
+from headrace.mesos.master import calls, reports
 from headrace.mesos.master.effects import Answer
 from headrace.mesos.master.events import (
     AgentCalled,
@@ -118,6 +118,8 @@ class MasterApi:
         return Response(202)
 
     def _register(self, register: Register, ip: str) -> Response:
+        if wrong := reports.problem_of(register):
+            return _text(400, f"This registration can't be taken: {wrong}")
         stream_id = self._ids()
         body = self._streams.open(stream_id, lambda: self._shell.post(AgentStreamClosed(stream_id)))
         self._shell.post(AgentRegisters(stream_id, register, ip))

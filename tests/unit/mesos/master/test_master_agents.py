@@ -15,7 +15,7 @@ from headrace.mesos.messages.agent_link import (
     ShutdownFramework,
     Unregister,
 )
-from headrace.mesos.messages.common import AgentID, Resource, Scalar
+from headrace.mesos.messages.common import AgentID
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World, agent_info
 
 AWARE = ("MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE")
@@ -169,23 +169,6 @@ def test_an_agent_that_forgot_itself_takes_the_place_of_the_one_at_its_address(w
     agent.register()
     assert framework.statuses[-1].message == "Agent h1 removed: a new agent registered at the same address"
     assert list(world.books.agents) == ["m-S1"]
-
-
-@pytest.mark.parametrize(
-    ("resource", "text"),
-    [
-        (Resource("cpus", "SCALAR", Scalar(1), role="prod"), "reservations"),
-        (Resource("cpus", "SCALAR", Scalar(-1)), "must be 0 or more"),
-    ],
-)
-def test_agents_whose_resources_make_no_sense_are_refused(world: World, resource: Resource, text: str) -> None:
-    import msgspec
-
-    agent = FakeAgent(world, msgspec.structs.replace(agent_info(), resources=[resource]))
-    agent.register()
-    (event,) = agent.events
-    assert isinstance(event, Refused)
-    assert text in event.message
 
 
 def test_a_task_that_came_back_beside_its_successor_is_killed_quietly(world: World) -> None:
