@@ -159,8 +159,9 @@ def number(options: Mapping[str, str], key: str, default: float, *, at_least: fl
 
 
 def flag(options: Mapping[str, str], key: str) -> bool:
-    """``true`` or ``false``; false if not set. Raises UserError that names the option."""
-    text = options.get(key, "false").strip().lower()
+    """``true`` or ``false``; the table's default if not set. Raises UserError that names the option."""
+    known = KNOWN.get(key)
+    text = options.get(key, (known and known.default) or "false").strip().lower()
     if text not in ("true", "false"):
         raise UserError(f"option {key} is {options[key]!r}; it must be true or false")
     return text == "true"

@@ -10,6 +10,7 @@ has, whichever cluster it came with. Configuration is not kept in agents' caches
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hmac import compare_digest
 from pathlib import Path
 
 from headrace.flink.appmaster.tasks import CONF_DIR, LIB_DIR
@@ -44,9 +45,12 @@ class ArtifactServer:
         url = f"{self._base}/artifacts/{key}/{path.name}" + (f"#sha256={key}" if cache else f"?key={self._secret}")
         return CommandUri(url, executable=False, extract=False, cache=cache, output_file=output_file)
 
+    def _has_key(self, request: Request) -> bool:
+        return compare_digest(request.parameter("key").encode(), self._secret.encode())
+
     def _get(self, request: Request, key: str, name: str) -> Response:
         path = self._files.get((key, name))
-        if path is None or (key == "conf" and request.parameter("key") != self._secret):
+        if path is None or (key == "conf" and not self._has_key(request)):
             raise HttpError(404, f"There is no artifact at {request.path}")
         try:
             size = path.stat().st_size

@@ -31,8 +31,7 @@ GRACE = 2.0
 
 # taskmanager.out is where Flink's dashboard looks for a TaskManager's output.
 _SCRIPT = """\
-umask 077
-chmod 600 conf/* && mkdir -p tmp && ln -sf stdout taskmanager.out || exit 1
+chmod 600 conf/* && mkdir -p -m 700 tmp && ln -sf stdout taskmanager.out || exit 1
 java=${1:-$JAVA_HOME}; java=${java:+$java/bin/java}; java=${java:-java}; shift
 command -v "$java" >/dev/null || {
   echo "No Java runtime here: $java not found; install one on this agent or start the agent with JAVA_HOME" >&2
