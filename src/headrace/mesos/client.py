@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
@@ -152,13 +152,9 @@ class SchedulerClient:
             return str(error)
         try:
             if stream.status != 200:
-                return f"the master answered {stream.status}: {(await stream.read())[:500].decode('utf-8', 'replace')}"
+                return f"the master answered {stream.status}: {await _beginning(stream)}"
             stream_id = stream.headers.get("mesos-stream-id", "")
-            sender = asyncio.create_task(self._send_calls(stream, stream_id))
-            try:
-                return await self._handle(stream)
-            finally:
-                sender.cancel()
+            return await _first(self._handle(stream), self._send_calls(stream_id))
         except (HttpClientError, recordio.RecordIOError, msgspec.DecodeError) as error:
             return str(error)
         finally:
@@ -190,7 +186,8 @@ class SchedulerClient:
         self._backoff.reset()
         self._on_event(Connected(subscribed.framework_id.value, subscribed.master_info))
 
-    async def _send_calls(self, stream: ClientStream, stream_id: str) -> None:
+    async def _send_calls(self, stream_id: str) -> str:
+        """Send calls as they come; returns why it can't go on."""
         headers = {**_JSON, "Mesos-Stream-Id": stream_id}
         while True:
             self._calls_waiting.clear()
@@ -200,9 +197,32 @@ class SchedulerClient:
                     answer = await self._http.request("POST", self._url, headers=headers, body=_encode_call(call))
                 except HttpClientError as error:
                     # the calls after it may build on it: begin anew, and have the framework reconcile
-                    log.warning("%s was not delivered: %s", call.type, error)
-                    stream.close()
-                    return
+                    return f"{call.type} was not delivered: {error}"
                 if answer.status // 100 != 2:
                     log.warning("the master refused %s with %d: %s", call.type, answer.status, answer.message)
             await self._calls_waiting.wait()
+
+
+async def _first(*works: Coroutine[None, None, str]) -> str:
+    """The outcome of whichever ends first; the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _beginning(stream: ClientStream) -> str:
+    """How an answer begins, without waiting long for it."""
+    text = b""
+    try:
+        async with asyncio.timeout(5):
+            async for chunk in stream:
+                text += chunk
+                if len(text) >= 500:
+                    break
+    except TimeoutError:
+        pass
+    return text[:500].decode("utf-8", "replace")

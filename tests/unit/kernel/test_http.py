@@ -66,7 +66,8 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
     server, _ = await _serve(slow)
     answer = await _raw(
-        server, b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        server,
+        b"GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )
     assert answer.index(b"/1") < answer.index(b"/2")
     await server.stop()
@@ -81,6 +82,58 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced(client: Http
     await again.start()
     assert (await client.request("GET", url)).body == b"two"
     await again.stop()
+
+
+async def test_a_post_that_may_have_arrived_is_not_sent_again(client: HttpClient) -> None:
+    seen: list[str] = []
+
+    class ClosesOnPost(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            seen.append(data.split()[0].decode())
+            assert isinstance(self.transport, asyncio.Transport)
+            if data.startswith(b"POST"):
+                self.transport.abort()
+            else:
+                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = await asyncio.get_running_loop().create_server(ClosesOnPost, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    await client.request("GET", url)
+    with pytest.raises(HttpClientError, match="without an answer"):
+        await client.request("POST", url, body=b"launch")
+    assert seen == ["GET", "POST"]
+    server.close()
+
+
+async def test_answers_are_bounded_and_paths_are_encoded(client: HttpClient) -> None:
+    server, url = await _serve(lambda r: Response.text(r.path * 100))
+    assert (await client.request("GET", url + "/жив?q=ж")).body.decode().startswith("/жив")
+    with pytest.raises(HttpClientError, match="above the limit of 50 bytes"):
+        await client.request("GET", url, max_body=50)
+    with pytest.raises(HttpClientError, match="no valid port"):
+        await client.request("GET", "http://127.0.0.1:70000/")
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Host: 127.0.0.1:1", 200),
+        ("Host: localhost", 200),
+        ("Host: evil.example", 403),
+        ("Host: localhost\r\nOrigin: https://evil.example", 403),
+        ("Host: localhost:8080\r\nOrigin: http://localhost:8080", 200),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+    ],
+)
+async def test_pages_of_other_sites_can_change_nothing(headers: str, status: int) -> None:
+    server, _ = await _serve(lambda _: Response.text("done"))
+    head = f"POST / HTTP/1.1\r\n{headers}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    assert (await _raw(server, head.encode())).split()[1] == str(status).encode()
+    await server.stop()
 
 
 @pytest.mark.parametrize(
@@ -151,6 +204,32 @@ async def test_files_are_sent_in_part_and_head_has_no_body(client: HttpClient, t
     assert (await client.request("GET", url)).body == b"23456"
     head = await client.request("HEAD", url)
     assert (head.headers["content-length"], head.body) == ("5", b"")
+    await server.stop()
+
+
+async def test_a_request_that_does_not_arrive_and_a_connection_that_rests_are_ended() -> None:
+    server = HttpServer(lambda _: Response.text("x"), request_timeout=0.05, idle_timeout=0.05)
+    await server.start()
+    assert (await _raw(server, b"GET / HTTP/1.1\r\nHost: lo")).split()[1] == b"408"
+    assert await _raw(server, b"") == b""
+    assert (await _raw(server, b"GET / HTTP/1.1\r\n\r\n")).split()[1] == b"200"
+    await server.stop()
+
+
+async def test_answers_that_nobody_reads_are_not_piled_up() -> None:
+    answered: list[int] = []
+
+    def large(_: Request) -> Response:
+        answered.append(1)
+        return Response(body=b"x" * 1_000_000)
+
+    server, _ = await _serve(large)
+    _reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n" * 300)
+    for _ in range(200):
+        await asyncio.sleep(0.001)
+    assert 1 <= len(answered) < 20
+    writer.transport.abort()
     await server.stop()
 
 

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httptools
 import msgspec
@@ -20,6 +20,11 @@ import msgspec
 if TYPE_CHECKING:
     import ssl  # 4 MB that a daemon without TLS can do without
 
+MAX_BODY = 64 * 1024 * 1024
+MAX_IDLE_TIME = 30.0
+"""Seconds after which an unused connection is not used again: well before servers close theirs."""
+_REPEATABLE = frozenset(("GET", "HEAD"))
+_PATH_SAFE = "/%:@!$&'()*+,;=~?-._[]"
 _MAX_BUFFERED = 1024 * 1024
 """Bytes of an answer that may wait for their reader before the server is made to wait."""
 
@@ -89,15 +94,22 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout: float = 30.0,
+        max_body: int = MAX_BODY,
     ) -> ClientResponse:
-        """One request and its whole answer within ``timeout`` seconds. Raises HttpClientError."""
+        """One request and its whole answer, of ``max_body`` bytes at most, within ``timeout`` seconds.
+
+        Raises HttpClientError.
+        """
         try:
             async with asyncio.timeout(timeout):
                 connection = await self._exchange(method, url, headers or {}, body)
                 try:
-                    chunks = []
+                    chunks, size = [], 0
                     while (chunk := await connection.next_chunk()) is not None:
                         chunks.append(chunk)
+                        size += len(chunk)
+                        if size > max_body:
+                            raise HttpClientError(f"{method} {url}: the answer is above the limit of {max_body} bytes")
                 except BaseException:
                     connection.abort()
                     raise
@@ -132,20 +144,24 @@ class HttpClient:
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Connection:
         origin, target, host = _split(url)
         head = _head(method, target, host, headers, body)
+        now = asyncio.get_running_loop().time()
         idle = self._idle.get(origin)
         while idle:
-            connection = idle.popleft()
-            if connection.usable:
-                try:
-                    await connection.send(head + body, method, url)
-                    return connection
-                except _StaleConnection:
-                    continue
+            connection = idle.pop()
+            if not connection.usable or now - connection.idle_since > MAX_IDLE_TIME:
+                connection.abort()
+                continue
+            try:
+                await connection.send(head + body, method, url)
+                return connection
+            except _StaleConnection:
+                if method not in _REPEATABLE:  # the server may have acted on it
+                    raise HttpClientError(f"{method} {url}: {_NO_ANSWER}") from None
         connection = await self._connect(origin, url)
         try:
             await connection.send(head + body, method, url)
         except _StaleConnection:
-            raise HttpClientError(f"{method} {url}: the server closed the connection without an answer") from None
+            raise HttpClientError(f"{method} {url}: {_NO_ANSWER}") from None
         return connection
 
     async def _connect(self, origin: tuple[str, str, int], url: str) -> _Connection:
@@ -162,9 +178,13 @@ class HttpClient:
     def _give_back(self, url: str, connection: _Connection) -> None:
         idle = self._idle.setdefault(_split(url)[0], deque())
         if connection.usable and len(idle) < self._max_idle:
+            connection.idle_since = asyncio.get_running_loop().time()
             idle.append(connection)
         else:
             connection.abort()
+
+
+_NO_ANSWER = "the server closed the connection without an answer"
 
 
 class _StaleConnection(Exception):  # noqa: N818 - a signal between two methods, not an error for users
@@ -177,6 +197,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._closed = False
         self._busy = False
+        self.idle_since = 0.0
         self._what = ""
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -296,9 +317,9 @@ def _split(url: str) -> tuple[tuple[str, str, int], str, str]:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         raise HttpClientError(f"{url!r} has no valid port") from None
-    target = parts.path or "/"
+    target = quote(parts.path or "/", safe=_PATH_SAFE)
     if parts.query:
-        target += "?" + parts.query
+        target += "?" + quote(parts.query, safe=_PATH_SAFE)
     return (parts.scheme, parts.hostname, port), target, parts.netloc.rpartition("@")[2]
 
 
@@ -307,4 +328,7 @@ def _head(method: str, target: str, host: str, headers: Mapping[str, str], body:
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any("\r" in line or "\n" in line for line in lines):
         raise HttpClientError(f"{method} {target!r}: a header or the URL holds a line break")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    try:
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    except UnicodeEncodeError:
+        raise HttpClientError(f"{method} {target!r}: a header or the host's name is not Latin-1") from None

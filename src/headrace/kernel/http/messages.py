@@ -30,7 +30,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
     """A request's body as the decoder's type. Raises HttpError 400, also if it is nested too deeply."""
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HttpError(400, f"The request body is not valid JSON: {error}") from error
     except RecursionError:
         raise HttpError(400, "The request body is not valid JSON: it is nested too deeply") from None

@@ -167,6 +167,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = math.inf
         self._unsent = 0
+        self._receiving = False
         self._reset()
 
     # asyncio's side
@@ -293,7 +294,6 @@ class _Connection(asyncio.Protocol):
         self._head_size = 0
         self._body: list[bytes] = []
         self._body_size = 0
-        self._receiving = False
         self._timed = False
 
     def on_message_begin(self) -> None:

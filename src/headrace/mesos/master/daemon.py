@@ -22,13 +22,15 @@ from headrace.mesos.master.views import MESOS_VERSION, Views
 from headrace.mesos.messages.common import Address, Capability, MasterInfo
 
 LAYOUT = 1
+_MAX_BODY = 64 * 1024 * 1024
+"""An agent reports all of its tasks at once, and a framework may launch many."""
 
 
 async def serve(flags: Flags, stop: asyncio.Event) -> None:
     """Run the master until ``stop`` is set. Raises UserError, StoreError or OSError for what a user can mend."""
     store = open_store(f"sqlite://{flags.data}/master.db", component="master", layout=LAYOUT)
     try:
-        server = HttpServer(_recovering, host=flags.host, port=flags.port)
+        server = HttpServer(_recovering, host=flags.host, port=flags.port, max_body=_MAX_BODY)
         await server.start()
         try:
             clock = SystemClock()
