@@ -24,7 +24,8 @@ def rows() -> list[Row]:
     took: dict[str, list[float]] = {name: [] for name in PHASES}
     for _ in range(3):
         with tempfile.TemporaryDirectory() as directory:
-            command = [str(HEADRACE), "demo", "--once", "--data", directory]
+            ports = [part for name in ("master", "agent", "marathon", "gateway") for part in (f"--{name}-port", "0")]
+            command = [str(HEADRACE), "demo", "--once", "--data", directory, *ports]
             output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
         for seconds, name in re.findall(r"^ *([\d.]+) s  ([A-Za-z ]+?)(?:  |$)", output, re.MULTILINE):
             if name in took:

@@ -98,7 +98,7 @@ def test_data_of_another_version_is_refused_and_left_alone(tmp_path: Path, compo
 
 
 def test_make_run_once_checks_its_result_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [str(HEADRACE), "demo", "--once", "--data", str(tmp_path / "data")]
+    command = [str(HEADRACE), "demo", "--once", "--data", str(tmp_path / "data"), *FREE]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     phases = ("cluster up", "session healthy", "TaskManagers registered", "job RUNNING", "first result", "checked")
