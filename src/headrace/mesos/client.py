@@ -198,6 +198,9 @@ class SchedulerClient:
                 except HttpClientError as error:
                     # the calls after it may build on it: begin anew, and have the framework reconcile
                     return f"{call.type} was not delivered: {error}"
+                except Exception as error:
+                    log.exception("%s could not be sent", call.type)
+                    return f"{call.type} could not be sent: {error}"
                 if answer.status // 100 != 2:
                     log.warning("the master refused %s with %d: %s", call.type, answer.status, answer.message)
             await self._calls_waiting.wait()
@@ -207,11 +210,12 @@ async def _first(*works: Coroutine[None, None, str]) -> str:
     """The outcome of whichever ends first; the others are cancelled."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _beginning(stream: ClientStream) -> str:

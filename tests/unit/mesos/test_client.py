@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import msgspec
 import pytest
@@ -120,6 +121,39 @@ async def test_it_waits_for_a_master_that_is_not_there_yet() -> None:
     assert events == [Connected("new-id", None)]
     task.cancel()
     await late.stop()
+
+
+async def test_a_call_that_can_not_be_sent_ends_the_subscription(
+    master: PlayedMaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, events, task = await _client(master)
+    await _until(lambda: events)
+    client.call(scheduler.Call(cast("str", object())))
+    await _until(lambda: len(events) == 3)
+    assert [type(event) for event in events] == [Connected, Disconnected, Connected]
+    client.call(scheduler.Call("REVIVE"))
+    await _until(lambda: master.calls[-1].type == "REVIVE")
+    assert "could not be sent" in caplog.text
+    task.cancel()
+
+
+async def test_a_refusal_without_end_is_not_read_to_its_end() -> None:
+    attempts: list[EventStream] = []
+
+    def refuse(_: Request) -> Response:
+        attempts.append(EventStream())
+        attempts[-1].send(b"no" * 1000)
+        return Response(503, attempts[-1])
+
+    server = HttpServer(refuse)
+    await server.start()
+    info = FrameworkInfo(user="u", name="n")
+    address = f"127.0.0.1:{server.port}"
+    client = SchedulerClient(address, info, lambda _: None, http=HttpClient(), clock=SystemClock())
+    task = asyncio.create_task(client.run())
+    await _until(lambda: len(attempts) == 2)
+    task.cancel()
+    await server.stop()
 
 
 def test_backoff_doubles_to_its_limit_and_resets() -> None:

@@ -42,13 +42,16 @@ class ClientResponse(msgspec.Struct, frozen=True):
 
     def json(self) -> Any:
         """The body as JSON. Raises msgspec.DecodeError."""
-        return msgspec.json.decode(self.body)
+        try:
+            return msgspec.json.decode(self.body)
+        except (RecursionError, UnicodeDecodeError) as error:
+            raise msgspec.DecodeError(f"the JSON can't be read: {error}") from None
 
     @property
     def message(self) -> str:
         """What the server says of an error: its ``message`` field if there is one, else the body's start."""
         try:
-            content = msgspec.json.decode(self.body)
+            content = self.json()
         except msgspec.DecodeError:
             content = None
         if isinstance(content, dict) and isinstance(content.get("message"), str):
@@ -173,6 +176,8 @@ class HttpClient:
             _, connection = await asyncio.get_running_loop().create_connection(_Connection, host, port, ssl=tls)
         except OSError as error:
             raise HttpClientError(f"can't reach {url}: {error.strerror or error}") from error
+        except ValueError as error:  # UnicodeError is one, too
+            raise HttpClientError(f"can't reach {url}: {host!r} is not a host name: {error}") from error
         return connection
 
     def _give_back(self, url: str, connection: _Connection) -> None:
@@ -310,13 +315,20 @@ class _Connection(asyncio.Protocol):
 
 
 def _split(url: str) -> tuple[tuple[str, str, int], str, str]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise HttpClientError(f"{url!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise HttpClientError(f"{url!r} is not an http:// or https:// URL")
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = parts.port
     except ValueError:
-        raise HttpClientError(f"{url!r} has no valid port") from None
+        port = 0
+    if port is None:
+        port = 443 if parts.scheme == "https" else 80
+    if port == 0:
+        raise HttpClientError(f"{url!r} has no valid port (1 to 65535)")
     target = quote(parts.path or "/", safe=_PATH_SAFE)
     if parts.query:
         target += "?" + quote(parts.query, safe=_PATH_SAFE)

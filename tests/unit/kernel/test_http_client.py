@@ -1,0 +1,28 @@
+"""What the client makes of bad URLs and bad answers: HttpClientError, and nothing else."""
+
+import msgspec
+import pytest
+
+from headrace.kernel.http import ClientResponse, HttpClient, HttpClientError
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a..b/", "http://[::1/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "http://h\0x/", "ftp://h/"],
+)
+async def test_urls_that_lead_nowhere(url: str) -> None:
+    with pytest.raises(HttpClientError):
+        await HttpClient().request("GET", url)
+
+
+async def test_headers_that_can_not_be_sent() -> None:
+    with pytest.raises(HttpClientError, match="Latin-1"):
+        await HttpClient().request("GET", "http://127.0.0.1:1/", headers={"X": "ж"})
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'"\xff"', b"{"])
+def test_answers_that_are_no_json(body: bytes) -> None:
+    answer = ClientResponse(500, {}, body)
+    assert answer.message
+    with pytest.raises(msgspec.DecodeError):
+        answer.json()
