@@ -266,16 +266,7 @@ def end_leftovers(run_dir: Path, group: int | None = None) -> bool:
 def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[[], None]:
     """Call ``on_end`` in the running loop when the supervisor ``pid`` ends; returns a function to stop watching."""
     loop = asyncio.get_running_loop()
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        handle = loop.call_soon(lambda: on_end(read_end(run_dir)))
-        return handle.cancel
-    if find(run_dir) is not Found.RUNNING:  # the id had already gone to another process
-        os.close(fd)
-        handle = loop.call_soon(lambda: on_end(read_end(run_dir)))
-        return handle.cancel
-    open_fd = [fd]
+    open_fd: list[int] = []
 
     def stop() -> None:
         if open_fd:
@@ -289,6 +280,14 @@ def watch(pid: int, run_dir: Path, on_end: Callable[[Ended], None]) -> Callable[
             os.waitpid(pid, os.WNOHANG)  # a child of ours would stay a zombie; others' are none of our business
         on_end(read_end(run_dir))
 
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return loop.call_soon(ended).cancel
+    if find(run_dir) is not Found.RUNNING:  # it has ended, and the id may have gone to another process
+        os.close(fd)
+        return loop.call_soon(ended).cancel
+    open_fd.append(fd)
     loop.add_reader(fd, ended)
     return stop
 

@@ -157,6 +157,16 @@ async def test_a_killed_supervisor_takes_its_command_along(runs: Runs) -> None:
     await until(lambda: not alive(command))
 
 
+async def test_a_supervisor_that_was_killed_before_it_was_watched_takes_its_command_along(runs: Runs) -> None:
+    run_dir = runs.start("run", "sleep", "60")
+    await until(lambda: (run_dir / "command").exists() and (run_dir / "command").read_text())
+    command = int((run_dir / "command").read_text())
+    os.kill(runs.pids[-1], signal.SIGKILL)
+    await until(lambda: process.find(run_dir) is not Found.RUNNING)
+    assert await end_of(runs, run_dir) == Ended(137, 9)
+    await until(lambda: not alive(command))
+
+
 async def test_signal_command_spares_the_group(runs: Runs) -> None:
     run_dir = runs.start("run", "sleep", "60", own_group=False)
     await until(lambda: process.signal_command(run_dir, signal.SIGTERM) or process.find(run_dir) is Found.ENDED)
