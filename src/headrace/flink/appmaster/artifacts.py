@@ -10,9 +10,9 @@ has, whichever cluster it came with. Configuration is not kept in agents' caches
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hmac import compare_digest
 from pathlib import Path
 
+from headrace.flink.appmaster.secret import same
 from headrace.flink.appmaster.tasks import CONF_DIR, LIB_DIR
 from headrace.flink.distribution import Jar
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
@@ -46,7 +46,7 @@ class ArtifactServer:
         return CommandUri(url, executable=False, extract=False, cache=cache, output_file=output_file)
 
     def _has_key(self, request: Request) -> bool:
-        return compare_digest(request.parameter("key").encode(), self._secret.encode())
+        return same(request.parameter("key").encode(), self._secret.encode())
 
     def _get(self, request: Request, key: str, name: str) -> Response:
         path = self._files.get((key, name))

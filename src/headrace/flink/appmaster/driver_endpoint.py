@@ -20,6 +20,7 @@ import msgspec
 
 from headrace.flink.appmaster import events
 from headrace.flink.appmaster.events import AppMasterEvent, Driver, TellDriver, Worker
+from headrace.flink.appmaster.secret import same
 from headrace.kernel.http import HttpError, Request, Response, Router
 
 POLL = 20.0
@@ -107,7 +108,7 @@ class DriverEndpoint:
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         def guard(request: Request) -> Awaitable[Response]:
-            if not _same(request.headers.get("authorization", "").encode("latin-1"), self._expected):
+            if not same(request.headers.get("authorization", "").encode("latin-1"), self._expected):
                 raise HttpError(401, "This needs the driver's token in the header Authorization: Bearer")
             return handler(request)
 
@@ -145,18 +146,8 @@ class DriverEndpoint:
         return Response.json({"events": told, "sequence": last})
 
 
-def _same(given: bytes, expected: bytes) -> bool:
-    """Compare in a time that does not tell where they differ (``hmac`` would cost memory for its hashes)."""
-    if len(given) != len(expected):
-        return False
-    difference = 0
-    for one, other in zip(given, expected, strict=True):
-        difference |= one ^ other
-    return difference == 0
-
-
 def _read(request: Request, kind: type[BodyT]) -> BodyT:
     try:
         return msgspec.json.decode(request.body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise HttpError(400, f"The request body is not what {request.path} takes: {error}") from error

@@ -190,6 +190,8 @@ def parse(body: bytes) -> Any:
         value = msgspec.json.decode(body)
     except RecursionError as error:
         raise _too_deep() from error
+    except UnicodeDecodeError as error:
+        raise Rejected(400, "Invalid JSON", details=f"not UTF-8: {error}") from error
     except msgspec.DecodeError as error:
         text = str(error)
         if "truncated" in text:

@@ -104,7 +104,7 @@ class MasterApi:
             return Response(415, wrong.body, TEXT)
         try:
             decoded = _decode_agent_calls(request.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             return _text(400, f"This is no agent call: {error}")
         said = decoded if isinstance(decoded, list) else [decoded]
         stream = request.headers.get("mesos-stream-id", "")

@@ -69,6 +69,8 @@ def read(body: bytes) -> Call:
         raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
     except RecursionError:
         raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise CallError("Failed to parse body into JSON: it is not UTF-8") from None
     check(call)
     return call
 
