@@ -13,6 +13,7 @@ import msgspec
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Effect
 from headrace.kernel.daemon import UserError, announce
+from headrace.kernel.election import Election, SingleElection
 from headrace.kernel.http import HttpClient, HttpServer
 from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
@@ -64,6 +65,7 @@ class _Daemon:
             port=options.http_port,
             allowed_hosts=[options.hostname] if options.hostname else (),
         )
+        self._election: Election = SingleElection("")
         self._client = SchedulerClient(
             options.master,
             flags.framework(options, content.framework_id),
@@ -74,6 +76,8 @@ class _Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         await self._server.start()
+        self._election = SingleElection(f"{self._options.hostname or self._options.http_address}:{self._server.port}")
+        await self._election.lead()
         self._client.framework = msgspec.structs.replace(
             self._client.framework, webui_url=self._options.webui_url or f"http://{self._leader()}"
         )
@@ -114,7 +118,7 @@ class _Daemon:
             self._bus.keep_alive()
 
     def _leader(self) -> str:
-        return f"{self._options.hostname or self._options.http_address}:{self._server.port}"
+        return self._election.leader() or ""
 
     def _info(self) -> dict[str, Any]:
         return flags.info(self._options, self._leader(), self._server.port)
