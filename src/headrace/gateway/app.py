@@ -25,7 +25,6 @@ _TIMEOUT = 5.0
 # The page loads nothing from elsewhere and no script runs but its own.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }

@@ -63,7 +63,7 @@ class Sandboxes:
         start = max(0, size - _PIECE)
         answer = await self._ask(agent, "read", path=path, offset=str(start), length=str(_PIECE))
         text = msgspec.json.decode(answer, type=_Piece).data
-        return Response.text(text, headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+        return Response.text(text, headers={"Cache-Control": "no-store"})
 
     async def _find(self, framework_id: str, task_id: str) -> tuple[str, str]:
         state = await self._state()

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -43,13 +43,19 @@ class Outcome(NamedTuple):
 
 
 class _Failure(msgspec.Struct, rename="camel"):
+    task_id: str = ""
     message: str = ""
     state: str = ""
     timestamp: str = ""
 
 
+class _Task(msgspec.Struct, rename="camel"):
+    id: str = ""
+
+
 class _App(AppState, rename="camel"):
     last_task_failure: _Failure | None = None
+    tasks: list[_Task] = msgspec.field(default_factory=list)
 
 
 class _AppBody(msgspec.Struct):
@@ -68,6 +74,8 @@ class Steps:
         self._script = (examples / "flights.sql").read_text()
         self._results = self._directory / "results" / time.strftime("%Y%m%dT%H%M%S")
         self._answered = asyncio.Event()
+        self._left_over: set[str] = set()
+        """Tasks of a run before this one, whose end Marathon may only learn now."""
         driver_jar()
 
     async def run(self, addresses: Awaitable[Addresses]) -> Outcome:
@@ -102,17 +110,20 @@ class Steps:
         except CommandError as error:
             if "(409)" not in str(error):
                 raise
+            before = (await marathon.get(f"/v2/apps{quote(self._app_id)}?embed=app.tasks", _AppBody)).app
+            self._left_over = {task.id for task in before.tasks}
+            if before.last_task_failure is not None:
+                self._left_over.add(before.last_task_failure.task_id)
             await marathon.send("PUT", f"/v2/apps{quote(self._app_id)}?force=true", app)
 
     async def _watch_health(self, marathon: Server) -> None:
         with self._screen.phase(Phase.HEALTHY, "its task starts"):
             checked = bool(self._app.get("healthChecks"))
-            began = time.time()
 
             async def healthy() -> bool:
                 path = f"/v2/apps{quote(self._app_id)}?embed=app.counts&embed=app.lastTaskFailure"
                 app = (await marathon.get(path, _AppBody)).app
-                _fail_with(app.last_task_failure, began)
+                _fail_with(app.last_task_failure, self._left_over)
                 if app.tasks_running:
                     self._screen.waits(Phase.HEALTHY, "health check" if checked else "running")
                 # Marathon may still count what a run before this one has left in its store
@@ -216,14 +227,10 @@ def examples_directory() -> Path:
     return directory
 
 
-def _fail_with(failure: Any, began: float) -> None:
-    """Raise if a task of the app failed after ``began``."""
-    if failure is not None and failure.timestamp >= _marathon_time(began):
+def _fail_with(failure: _Failure | None, left_over: set[str]) -> None:
+    """Raise if a task of this run has failed."""
+    if failure is not None and failure.task_id not in left_over:
         raise CommandError(f"the session's task ended ({failure.state}): {failure.message}")
-
-
-def _marathon_time(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:
