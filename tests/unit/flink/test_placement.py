@@ -6,7 +6,7 @@ import msgspec
 
 from headrace.flink.appmaster.placement import choose_ports, place
 from headrace.flink.appmaster.tasks import task_info
-from headrace.mesos.messages.common import Resource, Scalar
+from headrace.mesos.messages.common import ReservationInfo, Resource, Scalar
 from tests.unit.flink.appmaster_helpers import TEMPLATE, offer, worker
 
 
@@ -56,7 +56,7 @@ def test_sizes_are_turned_down_one_by_one() -> None:
 
 
 def test_reserved_resources_are_left_alone() -> None:
-    reserved = Resource("cpus", "SCALAR", scalar=Scalar(4), reservations=[{"role": "other", "type": "STATIC"}])
+    reserved = Resource("cpus", "SCALAR", scalar=Scalar(4), reservations=[ReservationInfo("STATIC", "other")])
     tempting = offer(1, cpus=0.5)
     tempting = msgspec.structs.replace(tempting, resources=[*(tempting.resources or []), reserved])
     assert place([worker(1)], [tempting], {}).refusals == {worker(1).id: {"host-1": "cpus 0.5 of 1"}}

@@ -119,9 +119,7 @@ def _ordinary(resource: Resource) -> bool:
 
 def _fields(offer: Offer) -> Fields:
     fields = {one.name: attribute_text(one) for one in offer.attributes or ()}
-    domain = (offer.domain.fault_domain if offer.domain is not None else None) or {}
-    for kind in ("region", "zone"):
-        name = (domain.get(kind) or {}).get("name")
-        if isinstance(name, str):
-            fields["@" + kind] = name
+    domain = offer.domain.fault_domain if offer.domain is not None else None
+    if domain is not None:
+        fields |= {"@region": domain.region.name, "@zone": domain.zone.name}
     return {**fields, "hostname": offer.hostname}

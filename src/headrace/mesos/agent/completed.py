@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from headrace.kernel.core import Delete, Effect, SetTimer
-from headrace.mesos.agent.events import Place, RemoveSandbox
+from headrace.mesos.agent.containers import Place
+from headrace.mesos.agent.events import RemoveSandbox
 from headrace.mesos.agent.records import CompletedTask, completed_key
 
 SHOWN_PER_FRAMEWORK = 200

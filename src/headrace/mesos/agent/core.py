@@ -13,19 +13,19 @@ import msgspec
 from headrace.kernel.core import Delete, Effect, SetTimer, Stories, TimerFired
 from headrace.kernel.ids import IdSource
 from headrace.mesos.agent.completed import CompletedTasks
+from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.events import (
     AgentInput,
     Begin,
+    ContainerEnded,
+    ContainerFound,
+    ContainerStarted,
     Exit,
     FetchDone,
     FetchFailed,
     LinkLost,
-    Place,
     Probed,
-    ProcessEnded,
-    ProcessStarted,
     Reconnect,
-    RunFound,
     Send,
     ShutdownRequested,
     StartFailed,
@@ -176,11 +176,11 @@ class AgentCore:
                 return self._of(container_id, now, lambda task: task.fetched(now) if task.phase == FETCHING else [])
             case FetchFailed(container_id, message) | StartFailed(container_id, message):
                 return self._of(container_id, now, lambda task: task.launch_failed(now, message))
-            case ProcessStarted(container_id, pid):
+            case ContainerStarted(container_id, pid):
                 return self._of(container_id, now, lambda task: task.started(now, pid))
-            case ProcessEnded(container_id, end):
+            case ContainerEnded(container_id, end):
                 return self._of(container_id, now, lambda task: task.ended(now, end))
-            case RunFound(container_id):
+            case ContainerFound(container_id):
                 return self._of(container_id, now, lambda task: task.found(now, event))
             case Probed(container_id, passed, why):
                 return self._probed(container_id, passed, why, now)

@@ -29,6 +29,7 @@ from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, open_store
 from headrace.mesos.agent.api import AgentApi
+from headrace.mesos.agent.containers import Fact
 from headrace.mesos.agent.core import AgentConfig, AgentCore
 from headrace.mesos.agent.events import (
     AgentInput,
@@ -41,8 +42,8 @@ from headrace.mesos.agent.events import (
     RemoveSandbox,
     Send,
     ShutdownRequested,
-    SignalTask,
-    StartProcess,
+    SignalContainer,
+    StartContainer,
 )
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.fetcher_cache import FetcherCache
@@ -93,7 +94,7 @@ class AgentDaemon:
         self._launcher = Launcher(self._layout, environment, endpoint, self._post)
         self._prober = Prober(self._layout, environment, endpoint, self._http, self._post)
         self._link = MasterLink(self._flags.master, self._http, core.registration, self._post, random.random)
-        self._recover(core)
+        await self._recover(core)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._post, ShutdownRequested("asked to by SIGUSR1"))
         announce("agent", f"http://{self._flags.host}:{server.port}")
@@ -124,9 +125,9 @@ class AgentDaemon:
             if task in done:
                 task.result()
 
-    def _recover(self, core: AgentCore) -> None:
+    async def _recover(self, core: AgentCore) -> None:
         left = [task for task in core.tasks if task.phase not in (FETCHING, ENDED)]
-        found = [self._launcher.find(task.container_id, task.pid) for task in left]
+        found = await self._launcher.find([Fact(task.container_id, task.pid) for task in left])
         if core.tasks:
             log.info("found %d tasks of an earlier agent, %d of them with a process", len(core.tasks), len(found))
         self._post(Begin(), *found)
@@ -138,9 +139,9 @@ class AgentDaemon:
         match effect:
             case Send(call):
                 self._link.send(call)
-            case StartProcess():
-                self._launcher.start(effect)
-            case SignalTask(container_id, force):
+            case StartContainer(spec):
+                self._launcher.start(spec)
+            case SignalContainer(container_id, force, _):
                 self._launcher.signal(container_id, force)
             case Fetch():
                 self._fetcher.fetch(effect)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from headrace.kernel.core import Effect, Event, TimerFired
 from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.containers import POSIX, ContainerSpec, Limitation, Place
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent
-from headrace.mesos.messages.common import CommandUri, HealthCheck, TaskInfo
+from headrace.mesos.messages.common import CommandUri, HealthCheck
 
 
 class Begin(Event, frozen=True):
     """First thing after a start: take up what was left half done.
 
-    ``RunFound`` follows for each task that may have a process.
+    ``ContainerFound`` follows for each task that may have a process.
     """
 
 
@@ -37,34 +38,38 @@ class FetchFailed(Event, frozen=True):
     message: str
 
 
-class ProcessStarted(Event, frozen=True):
-    """The task's supervisor runs."""
+class ContainerStarted(Event, frozen=True):
+    """The container runs. ``pid`` is its first process's as this machine sees it; ``ip`` its own address, if any."""
 
     container_id: str
     pid: int
+    ip: str = ""
 
 
 class StartFailed(Event, frozen=True):
-    """The task's process could not be started."""
+    """The container could not be started."""
 
     container_id: str
     message: str
 
 
-class ProcessEnded(Event, frozen=True):
-    """The task's command has ended."""
+class ContainerEnded(Event, frozen=True):
+    """The container's command has ended; ``limitation`` is set if it was ended for going over a limit."""
 
     container_id: str
     end: Ended
+    limitation: Limitation | None = None
 
 
-class RunFound(Event, frozen=True):
-    """What a restarted agent found of a task's process; ``end`` is set if it has ended."""
+class ContainerFound(Event, frozen=True):
+    """What a restarted agent found of a container; ``end`` is set if it has ended."""
 
     container_id: str
     found: Found
     pid: int = 0
     end: Ended | None = None
+    limitation: Limitation | None = None
+    ip: str = ""
 
 
 class Probed(Event, frozen=True):
@@ -87,23 +92,14 @@ AgentInput = (
     | LinkLost
     | FetchDone
     | FetchFailed
-    | ProcessStarted
+    | ContainerStarted
     | StartFailed
-    | ProcessEnded
-    | RunFound
+    | ContainerEnded
+    | ContainerFound
     | Probed
     | ShutdownRequested
     | TimerFired
 )
-
-
-class Place(Effect, frozen=True):
-    """Which task's which run: enough to find its directories."""
-
-    agent_id: str
-    framework_id: str
-    executor_id: str
-    container_id: str
 
 
 class Fetch(Effect, frozen=True):
@@ -120,25 +116,24 @@ class CancelFetch(Effect, frozen=True):
     container_id: str
 
 
-class StartProcess(Effect, frozen=True):
-    """Start the task's command; answered by ProcessStarted or StartFailed, later ProcessEnded."""
+class StartContainer(Effect, frozen=True):
+    """Start a container; answered by ContainerStarted or StartFailed, later ContainerEnded."""
 
-    place: Place
-    task: TaskInfo
+    spec: ContainerSpec
 
 
-class SignalTask(Effect, frozen=True):
-    """SIGTERM to all processes of the task, or SIGKILL if ``force``."""
+class SignalContainer(Effect, frozen=True):
+    """SIGTERM to all processes of the container, or SIGKILL if ``force``; ``kind`` says who runs it."""
 
     container_id: str
     force: bool = False
+    kind: str = POSIX
 
 
 class ProbeHealth(Effect, frozen=True):
-    """Carry out the task's health check within ``timeout`` seconds; answered by Probed."""
+    """Carry out a health check in a container within ``timeout`` seconds; answered by Probed."""
 
-    place: Place
-    task: TaskInfo
+    spec: ContainerSpec
     check: HealthCheck
     timeout: float
 

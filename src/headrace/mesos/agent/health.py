@@ -7,8 +7,9 @@ success after none; after ``consecutive_failures`` the task is killed.
 from __future__ import annotations
 
 from headrace.kernel.core import Effect, SetTimer
-from headrace.mesos.agent.events import Place, ProbeHealth
-from headrace.mesos.messages.common import CommandInfo, HealthCheck, HealthCheckHttp, TaskInfo
+from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.events import ProbeHealth
+from headrace.mesos.messages.common import CommandInfo, HealthCheck, HealthCheckHttp
 
 DELAY = 15.0
 INTERVAL = 10.0
@@ -67,10 +68,9 @@ def _port_problem(port: int, where: str) -> str | None:
 class HealthWatch:
     """One task's check while it runs. All times in seconds."""
 
-    def __init__(self, check: HealthCheck, place: Place, task: TaskInfo) -> None:
+    def __init__(self, check: HealthCheck, spec: ContainerSpec) -> None:
         self._check = check
-        self._place = place
-        self._task = task
+        self._spec = spec
         self._since = 0.0
         self._failures = 0
         self.healthy: bool | None = None
@@ -83,7 +83,7 @@ class HealthWatch:
 
     def due(self) -> Effect:
         """Time for a probe."""
-        return ProbeHealth(self._place, self._task, self._check, self._check.timeout_seconds or TIMEOUT)
+        return ProbeHealth(self._spec, self._check, self._check.timeout_seconds or TIMEOUT)
 
     def judge(self, now: float, passed: bool) -> tuple[bool, bool, Effect]:
         """A probe has come back: whether to tell, whether to kill, and the next probe."""
@@ -102,4 +102,4 @@ class HealthWatch:
         return True, 0 < most <= self._failures, again
 
     def _again(self, at: float) -> Effect:
-        return SetTimer(f"health/{self._place.container_id}", at)
+        return SetTimer(f"health/{self._spec.place.container_id}", at)

@@ -14,23 +14,22 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from headrace.kernel import process
 from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.containers import ContainerSpec, Fact
 from headrace.mesos.agent.events import (
     AgentInput,
-    Place,
-    ProcessEnded,
-    ProcessStarted,
-    RunFound,
+    ContainerEnded,
+    ContainerFound,
+    ContainerStarted,
     StartFailed,
-    StartProcess,
 )
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
-from headrace.mesos.messages.common import CommandInfo, TaskInfo
+from headrace.mesos.messages.common import CommandInfo
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +55,12 @@ def base_environment(given: Mapping[str, str]) -> dict[str, str]:
     return environment | dict(given)
 
 
-def task_environment(
-    base: Mapping[str, str], place: Place, task: TaskInfo, sandbox: Path, endpoint: str
-) -> dict[str, str]:
-    """A task's whole environment; its own variables win over all others."""
+def container_environment(base: Mapping[str, str], spec: ContainerSpec, sandbox: Path, endpoint: str) -> dict[str, str]:
+    """A container's whole environment; its command's own variables win over all others."""
+    place = spec.place
     environment = {
         **base,
-        "MESOS_TASK_ID": task.task_id.value,
+        **spec.variables,
         "MESOS_SANDBOX": str(sandbox),
         "MESOS_DIRECTORY": str(sandbox),
         "MESOS_FRAMEWORK_ID": place.framework_id,
@@ -74,7 +72,7 @@ def task_environment(
         "MESOS_CHECKPOINT": "1",
         "LIBPROCESS_PORT": "0",
     }
-    command = task.command
+    command = spec.command
     variables = command.environment.variables if command and command.environment else None
     environment.update((variable.name, variable.value or "") for variable in variables or ())
     return environment
@@ -98,14 +96,14 @@ class Launcher:
         self._environment = environment
         self._endpoint = endpoint
         self._post = post
-        self._queue: deque[StartProcess] = deque()
+        self._queue: deque[ContainerSpec] = deque()
         self._scheduled = False
         self._watches: dict[str, Callable[[], None]] = {}
         self._pids: dict[str, int] = {}
 
-    def start(self, what: StartProcess) -> None:
+    def start(self, spec: ContainerSpec) -> None:
         """Start a task's command soon."""
-        self._queue.append(what)
+        self._queue.append(spec)
         if not self._scheduled:
             self._start_some()
 
@@ -121,7 +119,11 @@ class Launcher:
         else:
             log.error("container %s: can't be signalled, its supervisor has not told its process id", container_id)
 
-    def find(self, container_id: str, pid: int = 0, patience: float = 1.0) -> RunFound:
+    async def find(self, left: Sequence[Fact]) -> list[ContainerFound]:
+        """What has become of these after a restart; begins to watch those that run."""
+        return [self._find(fact.container_id, fact.pid) for fact in left]
+
+    def _find(self, container_id: str, pid: int = 0, patience: float = 1.0) -> ContainerFound:
         """What is left of a run after a restart; begins to watch it if it runs. ``pid``: what was stored of it."""
         run_dir = self._layout.run_dir(container_id)
         found = process.find(run_dir)
@@ -129,17 +131,17 @@ class Launcher:
             pid = pid or process.read_pid(run_dir, patience=patience) or 0
             if pid:
                 self._watch(container_id, pid)
-                return RunFound(container_id, found, pid)
+                return ContainerFound(container_id, found, pid)
             found = process.find(run_dir)
         if found is Found.RUNNING:  # no id to watch it by, as on a full disk
             asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._find_again, container_id)
         if found is not Found.ENDED:
-            return RunFound(container_id, found)
+            return ContainerFound(container_id, found)
         process.end_leftovers(run_dir)
-        return RunFound(container_id, found, 0, process.read_end(run_dir))
+        return ContainerFound(container_id, found, 0, process.read_end(run_dir))
 
     def _find_again(self, container_id: str) -> None:
-        self._post(self.find(container_id, patience=0))
+        self._post(self._find(container_id, patience=0))
 
     def stop(self) -> None:
         """Watch no more; the processes go on."""
@@ -159,24 +161,24 @@ class Launcher:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._start_some)
 
-    def _start(self, what: StartProcess) -> AgentInput:
-        container_id = what.place.container_id
+    def _start(self, spec: ContainerSpec) -> AgentInput:
+        container_id = spec.place.container_id
         try:
-            pid = self._spawn(what)
+            pid = self._spawn(spec)
         except UserProblem as problem:
             return StartFailed(container_id, str(problem))
         except (OSError, ValueError) as error:
             return StartFailed(container_id, f"can't start the command: {error}")
         self._watch(container_id, pid)
-        return ProcessStarted(container_id, pid)
+        return ContainerStarted(container_id, pid)
 
-    def _spawn(self, what: StartProcess) -> int:
-        place, command = what.place, what.task.command or CommandInfo()
+    def _spawn(self, spec: ContainerSpec) -> int:
+        place, command = spec.place, spec.command or CommandInfo()
         user = check_user(command.user)
         sandbox = self._layout.create(place)
         run_dir = self._layout.run_dir(place.container_id)
         os.makedirs(run_dir, exist_ok=True)
-        environment = task_environment(self._environment, place, what.task, sandbox, self._endpoint)
+        environment = container_environment(self._environment, spec, sandbox, self._endpoint)
         if user is not None:
             give_to(user, sandbox)
             environment |= {"USER": user.pw_name, "HOME": user.pw_dir}
@@ -193,7 +195,7 @@ class Launcher:
         def ended(end: Ended) -> None:
             self._watches.pop(container_id, None)
             self._pids.pop(container_id, None)
-            self._post(ProcessEnded(container_id, end))
+            self._post(ContainerEnded(container_id, end))
 
         self._pids[container_id] = pid
         self._watches[container_id] = process.watch(pid, self._layout.run_dir(container_id), ended)

@@ -12,7 +12,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from headrace.mesos.agent.events import Place
+from headrace.mesos.agent.containers import Place
 
 _PATIENCE = 5
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from headrace.kernel.http import HttpClient, HttpClientError
 from headrace.mesos.agent.events import Probed, ProbeHealth
-from headrace.mesos.agent.launcher import command_line, task_environment
+from headrace.mesos.agent.launcher import command_line, container_environment
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user
 from headrace.mesos.messages.common import CommandInfo, HealthCheckHttp
@@ -58,9 +58,9 @@ class Prober:
         except (HttpClientError, OSError, UserProblem) as error:
             passed, why = False, str(error)
         except Exception as error:  # whatever a check holds, it must have an outcome, or none would follow
-            log.exception("the health check of container %s failed because of a bug", what.place.container_id)
+            log.exception("the health check of container %s failed because of a bug", what.spec.place.container_id)
             passed, why = False, f"the check can't be carried out: {error}"
-        self._post(Probed(what.place.container_id, passed, why))
+        self._post(Probed(what.spec.place.container_id, passed, why))
 
     async def _outcome(self, what: ProbeHealth) -> tuple[bool, str]:
         check = what.check
@@ -81,11 +81,11 @@ class Prober:
         return passed, f"status {answer.status}"
 
     async def _command(self, what: ProbeHealth, command: CommandInfo) -> tuple[bool, str]:
-        sandbox = self._layout.sandbox(what.place)
-        environment = task_environment(self._environment, what.place, what.task, sandbox, self._endpoint)
+        sandbox = self._layout.sandbox(what.spec.place)
+        environment = container_environment(self._environment, what.spec, sandbox, self._endpoint)
         variables = command.environment.variables if command.environment else None
         environment.update((variable.name, variable.value or "") for variable in variables or ())
-        user = check_user(command.user or (what.task.command.user if what.task.command else None))
+        user = check_user(command.user or (what.spec.command.user if what.spec.command else None))
         process = await asyncio.create_subprocess_exec(
             *as_user(user, command_line(command)),
             cwd=sandbox,

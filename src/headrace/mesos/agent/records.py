@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from headrace.kernel.core import Put
-from headrace.mesos.agent.events import Place
+from headrace.mesos.agent.containers import Place
 from headrace.mesos.messages.common import Attribute, FrameworkInfo, Resource, TaskInfo, TaskStatus
 
 AGENT = "agent"

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.events import CancelFetch, Fetch, RunFound, SignalTask, StartProcess
+from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.events import CancelFetch, ContainerFound, Fetch, SignalContainer, StartContainer
 from headrace.mesos.agent.health import HealthWatch
 from headrace.mesos.agent.records import (
     ASKED,
@@ -30,6 +31,7 @@ from headrace.mesos.agent.records import (
 from headrace.mesos.agent.updates import UpdateStream
 from headrace.mesos.messages.common import (
     AgentID,
+    ContainerID,
     ContainerStatus,
     ExecutorID,
     FrameworkInfo,
@@ -69,7 +71,7 @@ class Task:
         self.history = list(state.history)
         self.orphaned = False
         check = record.task.health_check
-        self.health = HealthWatch(check, record.place, record.task) if check is not None else None
+        self.health = HealthWatch(check, self.spec()) if check is not None else None
         self.updates = UpdateStream(record.framework_id, state.latest)
         self.updates.pending.extend(state.pending)
         self.updates.acknowledged = state.acknowledged
@@ -92,6 +94,21 @@ class Task:
         """Whether nothing more is to be done: ended, and everybody knows who wants to."""
         return self.phase == ENDED and (self.orphaned or self.updates.done)
 
+    def spec(self) -> ContainerSpec:
+        """The container that it runs in."""
+        info = self.info
+        return ContainerSpec(
+            self.record.place,
+            info.name,
+            info.command,
+            {"MESOS_TASK_ID": info.task_id.value},
+            info.resources or [],
+            info.limits or {},
+            info.container,
+            grace_of(info.kill_policy),
+            info.task_id.value,
+        )
+
     # what happens
 
     def begin(self, now: float) -> list[Effect]:
@@ -107,7 +124,7 @@ class Task:
         """The sandbox is ready."""
         self.phase = STARTING
         told = self._tell(now, "TASK_STARTING", source=EXECUTOR_SOURCE)
-        return [self._save(), *told, StartProcess(self.record.place, self.info)]
+        return [self._save(), *told, StartContainer(self.spec())]
 
     def launch_failed(self, now: float, message: str) -> list[Effect]:
         """It could not be fetched or started."""
@@ -141,7 +158,7 @@ class Task:
             return self._end(now, "TASK_FAILED", str(end), EXECUTOR_SOURCE, "REASON_MAX_COMPLETION_TIME_REACHED")
         return self._end(now, "TASK_KILLED", str(end), EXECUTOR_SOURCE)
 
-    def found(self, now: float, fact: RunFound) -> list[Effect]:
+    def found(self, now: float, fact: ContainerFound) -> list[Effect]:
         """What a restarted agent sees of the process."""
         if fact.found is Found.RUNNING:
             if self.phase == STARTING:
@@ -152,7 +169,7 @@ class Task:
         if self.killing is not None:
             return self.launch_failed(now, "")
         if self.phase == STARTING:  # the supervisor's lock proves that it never ran
-            return [StartProcess(self.record.place, self.info)]
+            return [StartContainer(self.spec())]
         message = "The files of its run are gone, so how it ended can't be told"
         return self._end(now, "TASK_FAILED", message, AGENT_SOURCE, "REASON_EXECUTOR_TERMINATED")
 
@@ -178,7 +195,7 @@ class Task:
 
     def grace_over(self) -> list[Effect]:
         """SIGTERM has not ended it in time."""
-        return [SignalTask(self.container_id, force=True)] if self.phase == RUNNING else []
+        return [SignalContainer(self.container_id, force=True)] if self.phase == RUNNING else []
 
     def time_over(self, now: float) -> list[Effect]:
         """It has run for as long as it was allowed to."""
@@ -254,7 +271,7 @@ class Task:
             timestamp=now,
             uuid=self._context.new_uuid(),
             healthy=healthy,
-            container_status=ContainerStatus({"value": self.container_id}, network, self.pid or None)
+            container_status=ContainerStatus(ContainerID(self.container_id), network, self.pid or None)
             if from_executor
             else None,
         )
@@ -269,8 +286,8 @@ class Task:
     def _signal(self, now: float) -> list[Effect]:
         assert self.killing is not None  # noqa: S101 - callers have checked
         if self.killing.deadline <= now:
-            return [SignalTask(self.container_id, force=True)]
-        return [SignalTask(self.container_id), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
+            return [SignalContainer(self.container_id, force=True)]
+        return [SignalContainer(self.container_id), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
 
     @property
     def _steady(self) -> bool:

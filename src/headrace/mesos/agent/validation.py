@@ -35,9 +35,9 @@ def _kind_problem(task: TaskInfo) -> str | None:
     container = task.container
     if container is None:
         return None
-    if container.get("type") != "MESOS" or container.get("mesos") or container.get("docker"):
-        return f"container: containers of type {container.get('type')} with an image are not supported by this agent"
-    if container.get("volumes"):
+    if container.type != "MESOS" or container.mesos or container.docker:
+        return f"container: containers of type {container.type} with an image are not supported by this agent"
+    if container.volumes:
         return "container.volumes: volumes are not supported by this agent"
     return None
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.core import AgentCore, Framework
-from headrace.mesos.agent.events import Place
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.records import ENDED, CompletedTask, HistoryLine
 from headrace.mesos.agent.tasks import Task

@@ -130,12 +130,6 @@ def _check_operations(accept: Accept) -> None:
         body = getattr(operation, field)
         if body is None:
             raise _invalid(f"Expecting '{where}.{field}' to be present")
-        if operation.type == "LAUNCH_GROUP":
-            missing = [f"{where}.launch_group.{name}" for name in ("executor", "task_group") if body.get(name) is None]
-            if missing:
-                raise CallError(
-                    f"Failed to convert JSON into Call protobuf: Missing required fields: {', '.join(missing)}"
-                )
 
 
 def _syntax(body: bytes, why: str) -> str:

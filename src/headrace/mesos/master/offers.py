@@ -239,9 +239,4 @@ def _all_tasks(operations: Sequence[Operation]) -> list[TaskInfo]:
 
 
 def _tasks_of_group(operation: Operation) -> list[TaskInfo]:
-    group = (operation.launch_group or {}).get("task_group")
-    tasks = group.get("tasks") if isinstance(group, dict) else None
-    try:
-        return msgspec.convert(tasks or [], list[TaskInfo])
-    except msgspec.ValidationError:
-        return []
+    return list(operation.launch_group.task_group.tasks or ()) if operation.launch_group is not None else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from headrace.mesos.master.books import Books
 from headrace.mesos.master.model import Framework, Task
-from headrace.mesos.messages.common import Identifier, TaskStatus
+from headrace.mesos.messages.common import Identifier, TaskStatus, TimeInfo
 from headrace.mesos.messages.scheduler import Event, Reconcile, Update
 
 
@@ -52,7 +52,7 @@ class Reconciliation:
                 "REASON_RECONCILIATION",
                 agent_id=agent_id,
                 timestamp=now,
-                unreachable_time={"nanoseconds": round(since * 1e9)} if since is not None else None,
+                unreachable_time=TimeInfo(round(since * 1e9)) if since is not None else None,
             ),
         )
 

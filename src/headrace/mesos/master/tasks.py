@@ -10,7 +10,7 @@ from headrace.mesos.master.books import Books
 from headrace.mesos.master.model import MAX_COMPLETED_TASKS, Agent, Framework, Task
 from headrace.mesos.master.reconciliation import Reconciliation
 from headrace.mesos.messages.agent_link import AcknowledgeUpdate, KillTask, ShutdownFramework, StatusUpdate
-from headrace.mesos.messages.common import Identifier, TaskStatus, is_terminal
+from headrace.mesos.messages.common import Identifier, TaskStatus, TimeInfo, is_terminal
 from headrace.mesos.messages.scheduler import Acknowledge, Event, Kill, Update
 
 COUNTED = {
@@ -74,7 +74,7 @@ class Tasks:
             "REASON_AGENT_REMOVED",
             agent_id=Identifier(task.agent_id),
             timestamp=now,
-            unreachable_time={"nanoseconds": round(since * 1e9)},
+            unreachable_time=TimeInfo(round(since * 1e9)),
         )
         self._say(framework, task, status, now)
         self.free(task)

@@ -8,7 +8,7 @@ import msgspec
 
 from headrace.mesos.master.model import Framework, roles_of
 from headrace.mesos.messages.common import ExecutorInfo, FrameworkInfo, HealthCheck, Resource, TaskInfo
-from headrace.mesos.resources import MILLI, Resources
+from headrace.mesos.resources import Resources, describe
 
 MAX_ID = 255
 MAX_DURATION = 2**63 / 1e9
@@ -219,24 +219,6 @@ def _usage(resources: Sequence[Resource], role_name: str, offered: Resources) ->
             f"is more than available {describe(offered.messages(role_name))}"
         )
     return None
-
-
-def describe(resources: Iterable[Resource], role_name: str | None = None) -> str:
-    """As Mesos writes resources in messages: ``cpus(allocated: test):1; ports(allocated: test):[31000-31001]``."""
-    parts = []
-    for resource in resources:
-        allocation = resource.allocation_info
-        owner = allocation.role if allocation is not None else role_name
-        name = f"{resource.name}(allocated: {owner})" if owner else resource.name
-        if resource.scalar is not None:
-            parts.append(f"{name}:{round(resource.scalar.value * MILLI) / MILLI:.15g}")
-        elif resource.ranges is not None:
-            parts.append(f"{name}:[{', '.join(f'{s.begin}-{s.end}' for s in resource.ranges.range or ())}]")
-        elif resource.set is not None:
-            parts.append(f"{name}:{{{', '.join(resource.set.item or ())}}}")
-        else:
-            parts.append(name)
-    return "; ".join(parts)
 
 
 def preserved(old: FrameworkInfo, new: FrameworkInfo) -> FrameworkInfo:

@@ -14,32 +14,56 @@ import msgspec
 from headrace.mesos.messages.common import (
     AgentID,
     AgentInfo,
+    ExecutorID,
+    ExecutorInfo,
     FrameworkID,
     FrameworkInfo,
     KillPolicy,
     Message,
+    OperationID,
+    OperationStatus,
+    Resource,
     TaskID,
     TaskInfo,
     TaskStatus,
 )
+from headrace.mesos.messages.scheduler import Operation
 
 
 class KnownTask(Message, frozen=True):
     """A task that the agent holds: what was launched and the latest status of it.
 
-    ``acknowledged`` is the state that the framework has acknowledged last.
+    ``acknowledged`` is the state that the framework has acknowledged last. ``executor_id`` is set for
+    tasks of a group or of a custom executor.
     """
 
     framework_id: FrameworkID
     task: TaskInfo
     status: TaskStatus
     acknowledged: str | None = None
+    executor_id: ExecutorID | None = None
+
+
+class KnownExecutor(Message, frozen=True):
+    """An executor that has not ended; it holds its own resources beside those of its tasks."""
+
+    framework_id: FrameworkID
+    executor: ExecutorInfo
+
+
+class KnownOperation(Message, frozen=True):
+    """An operation whose last status has not been acknowledged. ``framework_id`` is unset for an operator's."""
+
+    operation: Operation
+    status: OperationStatus
+    framework_id: FrameworkID | None = None
 
 
 class Register(Message, frozen=True, tag="REGISTER"):
     """First word of an agent. ``agent_id`` is set if the master has given it one before.
 
-    Carries everything that a master without memory needs: frameworks and tasks with their states.
+    Carries everything that a master without memory needs: frameworks, executors and tasks with their states,
+    and all resources as reservations and volumes have left them (``total``; unset: as in ``agent_info``).
     """
 
     agent_info: AgentInfo
@@ -47,6 +71,9 @@ class Register(Message, frozen=True, tag="REGISTER"):
     agent_id: AgentID | None = None
     frameworks: list[FrameworkInfo] = msgspec.field(default_factory=list)
     tasks: list[KnownTask] = msgspec.field(default_factory=list)
+    executors: list[KnownExecutor] = msgspec.field(default_factory=list)
+    operations: list[KnownOperation] = msgspec.field(default_factory=list)
+    total: list[Resource] | None = None
 
 
 class StatusUpdate(Message, frozen=True, tag="UPDATE"):
@@ -56,6 +83,29 @@ class StatusUpdate(Message, frozen=True, tag="UPDATE"):
     framework_id: FrameworkID
     status: TaskStatus
     latest_state: str
+
+
+class ExecutorExited(Message, frozen=True, tag="EXECUTOR_EXITED"):
+    """An executor has ended: its resources are free. ``status`` as wait(2) has it, -1 if nobody can tell."""
+
+    framework_id: FrameworkID
+    executor_id: ExecutorID
+    status: int
+
+
+class ToFramework(Message, frozen=True, tag="TO_FRAMEWORK"):
+    """Bytes (base64) of an executor for its framework."""
+
+    framework_id: FrameworkID
+    executor_id: ExecutorID
+    data: str
+
+
+class OperationUpdate(Message, frozen=True, tag="OPERATION_UPDATE"):
+    """What became of an operation; sent again until it is acknowledged, if its status has a uuid."""
+
+    status: OperationStatus
+    framework_id: FrameworkID | None = None
 
 
 class Unregister(Message, frozen=True, tag="UNREGISTER"):
@@ -68,7 +118,7 @@ class Pong(Message, frozen=True, tag="PONG"):
     """The answer to a Ping."""
 
 
-AgentCall = Register | StatusUpdate | Unregister | Pong
+AgentCall = Register | StatusUpdate | ExecutorExited | ToFramework | OperationUpdate | Unregister | Pong
 
 
 class Registered(Message, frozen=True, tag="REGISTERED"):
@@ -89,6 +139,48 @@ class RunTasks(Message, frozen=True, tag="RUN_TASKS"):
 
     framework: FrameworkInfo
     tasks: list[TaskInfo]
+
+
+class RunGroup(Message, frozen=True, tag="RUN_GROUP"):
+    """Start these tasks together in the default executor ``executor``, which may run already."""
+
+    framework: FrameworkInfo
+    executor: ExecutorInfo
+    tasks: list[TaskInfo]
+
+
+class ToExecutor(Message, frozen=True, tag="TO_EXECUTOR"):
+    """Bytes (base64) of a framework for one of its executors."""
+
+    framework_id: FrameworkID
+    executor_id: ExecutorID
+    data: str
+
+
+class ShutdownExecutor(Message, frozen=True, tag="SHUTDOWN_EXECUTOR"):
+    """End an executor and all that it runs."""
+
+    framework_id: FrameworkID
+    executor_id: ExecutorID
+
+
+class ApplyOperation(Message, frozen=True, tag="APPLY_OPERATION"):
+    """Carry out RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME or SHRINK_VOLUME; checked by the master.
+
+    The agent stores its new total before it answers. It answers by an OperationUpdate only if the
+    operation has an id; ``framework_id`` is unset for an operator's.
+    """
+
+    operation: Operation
+    framework_id: FrameworkID | None = None
+
+
+class AcknowledgeOperation(Message, frozen=True, tag="ACKNOWLEDGE_OPERATION"):
+    """The framework has the status with this uuid."""
+
+    operation_id: OperationID
+    uuid: str
+    framework_id: FrameworkID | None = None
 
 
 class KillTask(Message, frozen=True, tag="KILL_TASK"):
@@ -117,4 +209,17 @@ class Ping(Message, frozen=True, tag="PING"):
     """Proof of life; answered by Pong."""
 
 
-AgentEvent = Registered | Refused | RunTasks | KillTask | AcknowledgeUpdate | ShutdownFramework | Ping
+AgentEvent = (
+    Registered
+    | Refused
+    | RunTasks
+    | RunGroup
+    | KillTask
+    | AcknowledgeUpdate
+    | ToExecutor
+    | ShutdownExecutor
+    | ShutdownFramework
+    | ApplyOperation
+    | AcknowledgeOperation
+    | Ping
+)

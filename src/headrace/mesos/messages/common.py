@@ -51,6 +51,77 @@ class AllocationInfo(Message, frozen=True):
     role: str | None = None
 
 
+class Label(Message, frozen=True):
+    key: str
+    value: str | None = None
+
+
+class Labels(Message, frozen=True):
+    labels: list[Label] | None = None
+
+
+class ReservationInfo(Message, frozen=True):
+    """One reservation. ``type`` is STATIC or DYNAMIC; a refined resource has several, the last is innermost."""
+
+    type: str | None = None
+    role: str | None = None
+    principal: str | None = None
+    labels: Labels | None = None
+
+
+class Persistence(Message, frozen=True):
+    """What makes a part of a disk a persistent volume: an id, unique on the agent for a role."""
+
+    id: str
+    principal: str | None = None
+
+
+class MountPropagation(Message, frozen=True):
+    mode: str | None = None
+
+
+class DockerVolume(Message, frozen=True):
+    name: str
+    driver: str | None = None
+    driver_options: dict[str, Any] | None = None
+
+
+class HostPath(Message, frozen=True):
+    path: str
+    mount_propagation: MountPropagation | None = None
+
+
+class SandboxPath(Message, frozen=True):
+    """``type`` SELF: below this sandbox; PARENT: below that of the task group."""
+
+    path: str
+    type: str | None = None
+
+
+class VolumeSource(Message, frozen=True):
+    type: str | None = None
+    docker_volume: DockerVolume | None = None
+    host_path: HostPath | None = None
+    sandbox_path: SandboxPath | None = None
+    secret: dict[str, Any] | None = None
+
+
+class Volume(Message, frozen=True):
+    """Where something outside appears in a container; ``mode`` is RW or RO."""
+
+    container_path: str
+    mode: str | None = None
+    host_path: str | None = None
+    image: dict[str, Any] | None = None
+    source: VolumeSource | None = None
+
+
+class DiskInfo(Message, frozen=True):
+    persistence: Persistence | None = None
+    volume: Volume | None = None
+    source: dict[str, Any] | None = None
+
+
 class Resource(Message, frozen=True):
     """A named amount. ``mem`` and ``disk`` are in MiB (Mesos says MB and means MiB)."""
 
@@ -61,9 +132,9 @@ class Resource(Message, frozen=True):
     set: Set | None = None
     role: str | None = None
     allocation_info: AllocationInfo | None = None
-    reservation: dict[str, Any] | None = None
-    reservations: list[dict[str, Any]] | None = None
-    disk: dict[str, Any] | None = None
+    reservation: ReservationInfo | None = None
+    reservations: list[ReservationInfo] | None = None
+    disk: DiskInfo | None = None
     revocable: dict[str, Any] | None = None
     shared: dict[str, Any] | None = None
     provider_id: Identifier | None = None
@@ -76,15 +147,6 @@ class Attribute(Message, frozen=True):
     ranges: Ranges | None = None
     set: Set | None = None
     text: Text | None = None
-
-
-class Label(Message, frozen=True):
-    key: str
-    value: str | None = None
-
-
-class Labels(Message, frozen=True):
-    labels: list[Label] | None = None
 
 
 class CommandUri(Message, frozen=True):
@@ -154,35 +216,79 @@ class HealthCheck(Message, frozen=True):
     grace_period_seconds: float | None = None
 
 
-class ExecutorInfo(Message, frozen=True):
-    executor_id: ExecutorID
+class CheckCommand(Message, frozen=True):
+    command: CommandInfo
+
+
+class CheckHttp(Message, frozen=True):
+    port: int
+    path: str | None = None
+
+
+class CheckTcp(Message, frozen=True):
+    port: int
+
+
+class CheckInfo(Message, frozen=True):
+    """A general check: its outcome is told, nothing is killed; times in seconds."""
+
     type: str | None = None
-    framework_id: FrameworkID | None = None
-    command: CommandInfo | None = None
-    container: dict[str, Any] | None = None
-    resources: list[Resource] | None = None
-    name: str | None = None
-    source: str | None = None
-    data: str | None = None
-    labels: Labels | None = None
+    command: CheckCommand | None = None
+    http: CheckHttp | None = None
+    tcp: CheckTcp | None = None
+    delay_seconds: float | None = None
+    interval_seconds: float | None = None
+    timeout_seconds: float | None = None
 
 
-class TaskInfo(Message, frozen=True):
-    name: str
-    task_id: TaskID
-    agent_id: AgentID
-    resources: list[Resource] | None = None
-    executor: ExecutorInfo | None = None
-    command: CommandInfo | None = None
-    container: dict[str, Any] | None = None
-    health_check: HealthCheck | None = None
-    check: dict[str, Any] | None = None
-    kill_policy: KillPolicy | None = None
-    data: str | None = None
-    labels: Labels | None = None
-    discovery: dict[str, Any] | None = None
-    limits: dict[str, Any] | None = None
-    max_completion_time: DurationInfo | None = None
+class CheckStatusCommand(Message, frozen=True):
+    exit_code: int | None = None
+
+
+class CheckStatusHttp(Message, frozen=True):
+    status_code: int | None = None
+
+
+class CheckStatusTcp(Message, frozen=True):
+    succeeded: bool | None = None
+
+
+class CheckStatusInfo(Message, frozen=True):
+    """What a general check found last; an empty body: nothing yet."""
+
+    type: str | None = None
+    command: CheckStatusCommand | None = None
+    http: CheckStatusHttp | None = None
+    tcp: CheckStatusTcp | None = None
+
+
+class Parameter(Message, frozen=True):
+    key: str
+    value: str
+
+
+class PortMapping(Message, frozen=True):
+    """``protocol`` is tcp unless it is set."""
+
+    host_port: int
+    container_port: int
+    protocol: str | None = None
+
+
+class DockerInfo(Message, frozen=True):
+    """``network`` is HOST, BRIDGE, NONE or USER; unset means HOST."""
+
+    image: str
+    network: str | None = None
+    port_mappings: list[PortMapping] | None = None
+    privileged: bool | None = None
+    parameters: list[Parameter] | None = None
+    force_pull_image: bool | None = None
+    volume_driver: str | None = None
+
+
+class MesosInfo(Message, frozen=True):
+    image: dict[str, Any] | None = None
 
 
 class IPAddress(Message, frozen=True):
@@ -192,12 +298,114 @@ class IPAddress(Message, frozen=True):
 
 class NetworkInfo(Message, frozen=True):
     ip_addresses: list[IPAddress] | None = None
+    name: str | None = None
+    groups: list[str] | None = None
+    labels: Labels | None = None
+    port_mappings: list[PortMapping] | None = None
+
+
+class RLimit(Message, frozen=True):
+    """Both bounds unset: no limit. ``type`` is as RLMT_NOFILE."""
+
+    type: str | None = None
+    hard: int | None = None
+    soft: int | None = None
+
+
+class RLimitInfo(Message, frozen=True):
+    rlimits: list[RLimit] | None = None
+
+
+class LinuxInfo(Message, frozen=True):
+    capability_info: dict[str, Any] | None = None
+    bounding_capabilities: dict[str, Any] | None = None
+    effective_capabilities: dict[str, Any] | None = None
+    share_pid_namespace: bool | None = None
+    seccomp: dict[str, Any] | None = None
+    ipc_mode: str | None = None
+    shm_size: int | None = None
+
+
+class ContainerInfo(Message, frozen=True):
+    """What a task is to run in: ``type`` MESOS (the machine itself) or DOCKER (an image)."""
+
+    type: str | None = None
+    volumes: list[Volume] | None = None
+    hostname: str | None = None
+    docker: DockerInfo | None = None
+    mesos: MesosInfo | None = None
+    network_infos: list[NetworkInfo] | None = None
+    linux_info: LinuxInfo | None = None
+    rlimit_info: RLimitInfo | None = None
+    tty_info: dict[str, Any] | None = None
+
+
+class ExecutorInfo(Message, frozen=True):
+    """``type`` DEFAULT (the agent's own, for task groups) or CUSTOM (``command`` starts it)."""
+
+    executor_id: ExecutorID
+    type: str | None = None
+    framework_id: FrameworkID | None = None
+    command: CommandInfo | None = None
+    container: ContainerInfo | None = None
+    resources: list[Resource] | None = None
+    name: str | None = None
+    source: str | None = None
+    data: str | None = None
+    discovery: dict[str, Any] | None = None
+    shutdown_grace_period: DurationInfo | None = None
+    labels: Labels | None = None
+
+
+class Limit(Message, frozen=True):
+    """An upper bound; JSON writes no bound as the text ``Infinity``."""
+
+    value: float | str
+
+
+class TaskInfo(Message, frozen=True):
+    name: str
+    task_id: TaskID
+    agent_id: AgentID
+    resources: list[Resource] | None = None
+    executor: ExecutorInfo | None = None
+    command: CommandInfo | None = None
+    container: ContainerInfo | None = None
+    health_check: HealthCheck | None = None
+    check: CheckInfo | None = None
+    kill_policy: KillPolicy | None = None
+    data: str | None = None
+    labels: Labels | None = None
+    discovery: dict[str, Any] | None = None
+    limits: dict[str, Limit] | None = None
+    max_completion_time: DurationInfo | None = None
+
+
+class TaskGroupInfo(Message, frozen=True):
+    """Tasks that start together and share an executor."""
+
+    tasks: list[TaskInfo] | None = None
+
+
+class ContainerID(Message, frozen=True):
+    value: str
+    parent: ContainerID | None = None
 
 
 class ContainerStatus(Message, frozen=True):
-    container_id: dict[str, Any] | None = None
+    container_id: ContainerID | None = None
     network_infos: list[NetworkInfo] | None = None
     executor_pid: int | None = None
+
+
+class TaskResourceLimitation(Message, frozen=True):
+    """Which limit a container went over."""
+
+    resources: list[Resource] | None = None
+
+
+class TimeInfo(Message, frozen=True):
+    nanoseconds: int
 
 
 class TaskStatus(Message, frozen=True):
@@ -214,10 +422,32 @@ class TaskStatus(Message, frozen=True):
     timestamp: float | None = None
     uuid: str | None = None
     healthy: bool | None = None
-    check_status: dict[str, Any] | None = None
+    check_status: CheckStatusInfo | None = None
     labels: Labels | None = None
     container_status: ContainerStatus | None = None
-    unreachable_time: dict[str, Any] | None = None
+    unreachable_time: TimeInfo | None = None
+    limitation: TaskResourceLimitation | None = None
+
+
+OperationID: TypeAlias = Identifier
+
+
+class OperationUuid(Message, frozen=True):
+    """Base64; in events Mesos wraps it so, in calls it stands bare."""
+
+    value: str
+
+
+class OperationStatus(Message, frozen=True):
+    """What became of an operation. A ``uuid`` asks for an acknowledgement."""
+
+    state: str
+    operation_id: OperationID | None = None
+    message: str | None = None
+    converted_resources: list[Resource] | None = None
+    uuid: OperationUuid | None = None
+    agent_id: AgentID | None = None
+    resource_provider_id: Identifier | None = None
 
 
 class Capability(Message, frozen=True):
@@ -242,8 +472,17 @@ class FrameworkInfo(Message, frozen=True):
     offer_filters: dict[str, Any] | None = None
 
 
+class Named(Message, frozen=True):
+    name: str
+
+
+class FaultDomain(Message, frozen=True):
+    region: Named
+    zone: Named
+
+
 class DomainInfo(Message, frozen=True):
-    fault_domain: dict[str, Any] | None = None
+    fault_domain: FaultDomain | None = None
 
 
 class AgentInfo(Message, frozen=True):
@@ -269,6 +508,24 @@ class URL(Message, frozen=True):
     path: str | None = None
 
 
+class Unavailability(Message, frozen=True):
+    """When a machine is to be serviced; no duration: until further notice."""
+
+    start: TimeInfo
+    duration: DurationInfo | None = None
+
+
+class InverseOffer(Message, frozen=True):
+    """A wish that a framework leave an agent, whose machine is to be serviced."""
+
+    id: OfferID
+    framework_id: FrameworkID
+    unavailability: Unavailability
+    url: URL | None = None
+    agent_id: AgentID | None = None
+    resources: list[Resource] | None = None
+
+
 class Offer(Message, frozen=True):
     id: OfferID
     framework_id: FrameworkID
@@ -280,6 +537,7 @@ class Offer(Message, frozen=True):
     executor_ids: list[ExecutorID] | None = None
     allocation_info: AllocationInfo | None = None
     domain: DomainInfo | None = None
+    unavailability: Unavailability | None = None
 
 
 class Filters(Message, frozen=True):
@@ -297,6 +555,7 @@ class MasterInfo(Message, frozen=True):
     version: str | None = None
     address: Address | None = None
     capabilities: list[Capability] | None = None
+    domain: DomainInfo | None = None
 
 
 TERMINAL_STATES = frozenset(

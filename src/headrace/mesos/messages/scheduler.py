@@ -10,14 +10,22 @@ from typing import Any
 from headrace.mesos.messages.common import (
     AgentID,
     ExecutorID,
+    ExecutorInfo,
     Filters,
     FrameworkID,
     FrameworkInfo,
+    Identifier,
+    InverseOffer,
     KillPolicy,
     MasterInfo,
     Message,
     Offer,
     OfferID,
+    OperationID,
+    OperationStatus,
+    Resource,
+    Scalar,
+    TaskGroupInfo,
     TaskID,
     TaskInfo,
     TaskStatus,
@@ -35,17 +43,59 @@ class Launch(Message, frozen=True):
     task_infos: list[TaskInfo] | None = None
 
 
+class LaunchGroup(Message, frozen=True):
+    """Start tasks together, in one executor."""
+
+    executor: ExecutorInfo
+    task_group: TaskGroupInfo
+
+
+class Reserve(Message, frozen=True):
+    """Make ``resources`` (as they are to be) of what is offered; ``source``: as they are, if that is not plain."""
+
+    resources: list[Resource] | None = None
+    source: list[Resource] | None = None
+
+
+class Unreserve(Message, frozen=True):
+    """Take the innermost reservation off these resources."""
+
+    resources: list[Resource] | None = None
+
+
+class Volumes(Message, frozen=True):
+    """The body of CREATE and DESTROY."""
+
+    volumes: list[Resource] | None = None
+
+
+class GrowVolume(Message, frozen=True):
+    volume: Resource
+    addition: Resource
+
+
+class ShrinkVolume(Message, frozen=True):
+    """``subtract`` in MiB."""
+
+    volume: Resource
+    subtract: Scalar
+
+
 class Operation(Message, frozen=True):
     """One thing to do with accepted resources; ``type`` says which body counts."""
 
     type: str | None = None
-    id: dict[str, Any] | None = None
+    id: OperationID | None = None
     launch: Launch | None = None
-    launch_group: dict[str, Any] | None = None
-    reserve: dict[str, Any] | None = None
-    unreserve: dict[str, Any] | None = None
-    create: dict[str, Any] | None = None
-    destroy: dict[str, Any] | None = None
+    launch_group: LaunchGroup | None = None
+    reserve: Reserve | None = None
+    unreserve: Unreserve | None = None
+    create: Volumes | None = None
+    destroy: Volumes | None = None
+    grow_volume: GrowVolume | None = None
+    shrink_volume: ShrinkVolume | None = None
+    create_disk: dict[str, Any] | None = None
+    destroy_disk: dict[str, Any] | None = None
 
 
 class Accept(Message, frozen=True):
@@ -104,6 +154,51 @@ class Shutdown(Message, frozen=True):
     agent_id: AgentID
 
 
+class ExecutorMessage(Message, frozen=True):
+    """Bytes (base64) between a framework and one of its executors; may be lost."""
+
+    agent_id: AgentID
+    executor_id: ExecutorID
+    data: str
+
+
+class ResourceRequest(Message, frozen=True):
+    agent_id: AgentID | None = None
+    resources: list[Resource] | None = None
+
+
+class Request(Message, frozen=True):
+    requests: list[ResourceRequest] | None = None
+
+
+class InverseAnswer(Message, frozen=True):
+    """The body of ACCEPT_INVERSE_OFFERS and DECLINE_INVERSE_OFFERS."""
+
+    inverse_offer_ids: list[OfferID] | None = None
+    filters: Filters | None = None
+
+
+class AcknowledgeOperation(Message, frozen=True):
+    """``uuid`` is base64."""
+
+    uuid: str
+    operation_id: OperationID
+    agent_id: AgentID | None = None
+    resource_provider_id: Identifier | None = None
+
+
+class ReconcileOperation(Message, frozen=True):
+    operation_id: OperationID
+    agent_id: AgentID | None = None
+    resource_provider_id: Identifier | None = None
+
+
+class ReconcileOperations(Message, frozen=True):
+    """No operations: tell all that the master knows."""
+
+    operations: list[ReconcileOperation] | None = None
+
+
 class Call(Message, frozen=True):
     """What a framework says; ``type`` says which body counts."""
 
@@ -119,12 +214,12 @@ class Call(Message, frozen=True):
     reconcile: Reconcile | None = None
     update_framework: UpdateFramework | None = None
     shutdown: Shutdown | None = None
-    message: dict[str, Any] | None = None
-    request: dict[str, Any] | None = None
-    accept_inverse_offers: dict[str, Any] | None = None
-    decline_inverse_offers: dict[str, Any] | None = None
-    acknowledge_operation_status: dict[str, Any] | None = None
-    reconcile_operations: dict[str, Any] | None = None
+    message: ExecutorMessage | None = None
+    request: Request | None = None
+    accept_inverse_offers: InverseAnswer | None = None
+    decline_inverse_offers: InverseAnswer | None = None
+    acknowledge_operation_status: AcknowledgeOperation | None = None
+    reconcile_operations: ReconcileOperations | None = None
 
 
 class Subscribed(Message, frozen=True):
@@ -153,6 +248,18 @@ class Failure(Message, frozen=True):
     status: int | None = None
 
 
+class InverseOffers(Message, frozen=True):
+    inverse_offers: list[InverseOffer]
+
+
+class RescindInverse(Message, frozen=True):
+    inverse_offer_id: OfferID
+
+
+class UpdateOperationStatus(Message, frozen=True):
+    status: OperationStatus
+
+
 class Error(Message, frozen=True):
     message: str
 
@@ -167,3 +274,7 @@ class Event(Message, frozen=True):
     update: Update | None = None
     failure: Failure | None = None
     error: Error | None = None
+    message: ExecutorMessage | None = None
+    inverse_offers: InverseOffers | None = None
+    rescind_inverse_offer: RescindInverse | None = None
+    update_operation_status: UpdateOperationStatus | None = None

@@ -13,19 +13,19 @@ from headrace.mesos.agent.events import (
     AgentInput,
     Begin,
     CancelFetch,
+    ContainerEnded,
+    ContainerFound,
+    ContainerStarted,
     Exit,
     Fetch,
     FetchDone,
     LinkLost,
     ProbeHealth,
-    ProcessEnded,
-    ProcessStarted,
     Reconnect,
     RemoveSandbox,
-    RunFound,
     Send,
-    SignalTask,
-    StartProcess,
+    SignalContainer,
+    StartContainer,
 )
 from headrace.mesos.agent.records import ENDED, FETCHING, load
 from headrace.mesos.messages.agent_link import (
@@ -121,12 +121,12 @@ class World:
 
     def start(self, container_id: str) -> list[Effect]:
         self.spawn(container_id)
-        return self.handle(ProcessStarted(container_id, 42))
+        return self.handle(ContainerStarted(container_id, 42))
 
     def end(self, container_id: str, end: Ended) -> list[Effect]:
         self.running.remove(container_id)
         self.ended[container_id] = end
-        return self.handle(ProcessEnded(container_id, end))
+        return self.handle(ContainerEnded(container_id, end))
 
     def acknowledge(self, update: StatusUpdate) -> list[Effect]:
         assert update.status.uuid
@@ -150,12 +150,12 @@ class World:
         facts = [self._fact(t.container_id) for t in self.core.tasks if t.phase not in (FETCHING, ENDED)]
         self.handle(Begin(), *facts)
 
-    def _fact(self, container_id: str) -> RunFound:
+    def _fact(self, container_id: str) -> ContainerFound:
         if container_id in self.running:
-            return RunFound(container_id, Found.RUNNING, 42)
+            return ContainerFound(container_id, Found.RUNNING, 42)
         if container_id in self.ended:
-            return RunFound(container_id, Found.ENDED, 0, self.ended[container_id])
-        return RunFound(container_id, Found.NEVER_STARTED)
+            return ContainerFound(container_id, Found.ENDED, 0, self.ended[container_id])
+        return ContainerFound(container_id, Found.NEVER_STARTED)
 
     # looking
 
@@ -222,12 +222,14 @@ class World:
                 self.fetching.add(place.container_id)
             case CancelFetch(container_id):
                 self.fetching.discard(container_id)
-            case StartProcess(place):
+            case StartContainer(spec):
+                place = spec.place
                 assert place.container_id not in self.ever_started, "started twice"
                 self.starting.append(place.container_id)
-            case SignalTask(container_id, force):
+            case SignalContainer(container_id, force, _):
                 self.signals.append((container_id, force))
-            case ProbeHealth(place):
+            case ProbeHealth(spec):
+                place = spec.place
                 assert place.container_id in self.running or place.container_id in self.ended
             case RemoveSandbox(place):
                 assert place.container_id not in self.running

@@ -9,12 +9,12 @@ import pytest
 from headrace.kernel.process import Ended
 from headrace.mesos.agent.completed import SHOWN_PER_FRAMEWORK
 from headrace.mesos.agent.events import (
+    ContainerEnded,
     Fetch,
     FetchFailed,
     LinkLost,
     Probed,
     ProbeHealth,
-    ProcessEnded,
     Send,
     ShutdownRequested,
     StartFailed,
@@ -25,6 +25,8 @@ from headrace.mesos.messages.common import (
     Capability,
     CommandInfo,
     CommandUri,
+    ContainerInfo,
+    DockerInfo,
     DurationInfo,
     Environment,
     EnvironmentVariable,
@@ -70,7 +72,7 @@ def test_the_next_update_waits_for_the_acknowledgement_and_the_latest_state_is_t
     container = running(world)
     assert world.states("t") == ["TASK_STARTING"]
     world.end(container, Ended(0))
-    world.handle(ProcessEnded(container, Ended(1)))  # told twice: the first counts
+    world.handle(ContainerEnded(container, Ended(1)))  # told twice: the first counts
     assert len(world.updates) == 1
     world.fire("update/fw/t")
     assert world.updates[-1].latest_state == "TASK_FINISHED"
@@ -234,7 +236,7 @@ def environment(name: str, value: str | None = "", kind: str | None = None) -> C
         ),
         ("t", {"resources": [Resource("cpus", scalar=Scalar(-1.0))]}, "resources"),
         ("t", {"executor": ExecutorInfo(ExecutorID("e"))}, "executor"),
-        ("t", {"container": {"type": "DOCKER", "docker": {"image": "i"}}}, "container"),
+        ("t", {"container": ContainerInfo("DOCKER", docker=DockerInfo("i"))}, "container"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_an_error(world: World, task_id: str, fields: dict[str, Any], where: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
-from headrace.mesos.agent.events import Place
+from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.files import Files
 from headrace.mesos.agent.layout import Layout
 

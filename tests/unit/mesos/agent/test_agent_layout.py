@@ -9,8 +9,8 @@ import pytest
 
 from headrace.kernel.daemon import UserError
 from headrace.mesos.agent import flags
+from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.daemon import own_address
-from headrace.mesos.agent.events import Place
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import master_url
 

@@ -11,7 +11,8 @@ import pytest
 
 from headrace.kernel.http import HttpClient
 from headrace.mesos.agent import link as link_module
-from headrace.mesos.agent.events import LinkLost, Place, Probed, ProbeHealth
+from headrace.mesos.agent.containers import ContainerSpec, Place
+from headrace.mesos.agent.events import LinkLost, Probed, ProbeHealth
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.fetcher_cache import FetcherCache
 from headrace.mesos.agent.health import problem_of_check
@@ -20,7 +21,6 @@ from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.prober import Prober
 from headrace.mesos.messages.agent_link import Register
 from headrace.mesos.messages.common import (
-    AgentID,
     AgentInfo,
     CommandInfo,
     Environment,
@@ -28,8 +28,6 @@ from headrace.mesos.messages.common import (
     HealthCheck,
     HealthCheckHttp,
     HealthCheckTcp,
-    TaskID,
-    TaskInfo,
 )
 
 NUL = CommandInfo("true", environment=Environment([EnvironmentVariable("A", value="\0")]))
@@ -52,7 +50,7 @@ async def test_every_probe_has_just_one_outcome(tmp_path: Path, check: HealthChe
     layout, place, posted = Layout(tmp_path), Place("S", "f", "t", "c"), list[Any]()
     layout.create(place)
     prober = Prober(layout, {"PATH": "/bin"}, "h:1", HttpClient(), posted.append)
-    prober.probe(ProbeHealth(place, TaskInfo("t", TaskID("t"), AgentID("S"), []), check, 5.0))
+    prober.probe(ProbeHealth(ContainerSpec(place, "t"), check, 5.0))
     async with asyncio.timeout(5):
         while not posted:
             await asyncio.sleep(0.002)
