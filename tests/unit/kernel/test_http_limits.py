@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from headrace.kernel.http import EventStream, Handler, HttpServer, Request, Response
+import pytest
+
+from headrace.kernel.http import EventStream, FileBody, Handler, HttpServer, Request, Response
 
 
 @asynccontextmanager
@@ -121,3 +124,16 @@ async def test_a_refusal_comes_after_the_answers_before_it() -> None:
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 200")
         assert answer.index(b"first") < answer.index(b"HTTP/1.1 400")
+
+
+async def test_a_reader_that_stalls_in_a_file_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(256 * 1024 * 1024)
+    body = FileBody(path, 0, path.stat().st_size)
+    async with _connected(lambda _: Response(200, body), idle_timeout=0.05) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.3)  # reads nothing for longer than it may
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(body.length)

@@ -6,9 +6,10 @@ parser is small: connections, keep-alive, streams, limits.
 """
 
 from headrace.kernel.http.client import ClientResponse, ClientStream, HttpClient, HttpClientError
+from headrace.kernel.http.connection import Handler
 from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response, decode_json
 from headrace.kernel.http.router import Router
-from headrace.kernel.http.server import Handler, HttpServer
+from headrace.kernel.http.server import HttpServer
 
 __all__ = [
     "ClientResponse",
