@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from bench import allocator, first_job, launch, memory
+from bench import allocator, executors, first_job, launch, memory, recovery
 from bench.table import render
 
 BENCHES = {
     "launch": ("Starting tasks (real master, real agent)", launch.rows),
+    "executors": ("Tasks through custom executors (real master, real agents)", executors.rows),
+    "recovery": ("After a kill (real master, real agents, tasks running)", recovery.rows),
     "first-job": ("From `make run` to the first result, everything installed", first_job.rows),
     "memory": ("Memory at rest", memory.rows),
     "allocator": ("Allocator: one full cycle", allocator.rows),
