@@ -17,6 +17,9 @@ _COMMANDS = {
     "status": ("status", "Show what runs: components, agents, frameworks, apps."),
     "app": ("app", "Apps of Marathon: list, show, create, update, scale, restart, destroy."),
     "task": ("task", "Tasks: list them, read their logs."),
+    "master": ("daemon", "Run a master alone; --help shows its flags."),
+    "agent": ("daemon", "Run an agent alone; --help shows its flags."),
+    "marathon": ("daemon", "Run a Marathon alone; --help shows its flags."),
     "flink": ("flink", "Flink clusters and jobs: session, sql, run, list, cancel."),
 }
 

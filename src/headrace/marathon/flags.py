@@ -65,7 +65,7 @@ _FIXED = {"checkpoint": True, "executor": "//cmd", "features": [], "ha": False}
 def parse(argv: list[str]) -> argparse.Namespace:
     """The command line. Every flag may be written with ``_`` or ``-``; times are milliseconds where
     Marathon's are."""
-    parser = argparse.ArgumentParser(prog="marathon", description="Marathon-compatible service orchestrator")
+    parser = argparse.ArgumentParser(prog="headrace marathon", description="Marathon-compatible service orchestrator")
     parser.add_argument("command", nargs="?", choices=["run_jar"], help="accepted for scripts, means nothing")
 
     def flag(name: str, **options: Any) -> None:

@@ -19,6 +19,7 @@ from headrace.cli.main import main
 from headrace.gateway.overview import AgentState, FrameworkState, MasterState, TaskState
 
 NOWHERE = "http://127.0.0.1:9"
+HEADRACE = str(Path(sys.executable).with_name("headrace"))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,10 @@ def test_status_says_what_does_not_answer_as_json() -> None:
 
 def test_help_lists_all_commands() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
-    assert all(f"  {name} " in output for name in ("up", "demo", "status", "app", "task", "flink"))
+    assert all(
+        f"  {name} " in output
+        for name in ("up", "demo", "status", "app", "task", "master", "agent", "marathon", "flink")
+    )
 
 
 def test_the_command_imports_nothing_heavy_before_it_must() -> None:
@@ -125,3 +129,13 @@ def test_a_jar_that_is_none_is_refused_before_anything_is_sent(tmp_path: Path) -
     (tmp_path / "x.jar").write_text("text")
     with pytest.raises(CommandError, match="is not a jar"):
         read_jar(tmp_path / "x.jar")
+
+
+@pytest.mark.parametrize("daemon", ["master", "agent", "marathon"])
+def test_a_daemon_gets_its_flags_as_they_are(daemon: str) -> None:
+    done = subprocess.run([HEADRACE, daemon, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: headrace {daemon} ")
+    wrong = subprocess.run([HEADRACE, daemon, "--nonsense"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
