@@ -47,6 +47,20 @@ install_packages() { # a lock file; the test lock holds all that the run lock ho
     printf '%s\n' "$want" >"$venv/$1.stamp"
 }
 
+install_clients() { # foreign Mesos clients, which tests run, in a directory of their own
+    want=$(stamp requirements/clients.txt scripts/without_extensions/sitecustomize.py)
+    current clients "$want" && return
+    if ! "$venv/bin/python" -c 'import imp' 2>/dev/null; then
+        say "leaving out pymesos and its test: it can't be built with $("$venv/bin/python" --version), only with 3.11"
+        return
+    fi
+    say "installing the clients of requirements/clients.txt"
+    rm -rf "$venv/clients"
+    PYTHONPATH="$PWD/scripts/without_extensions" "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
+        --target "$venv/clients" --require-hashes -r requirements/clients.txt
+    printf '%s\n' "$want" >"$venv/clients.stamp"
+}
+
 install_headrace() {
     want=$(stamp pyproject.toml scripts/mesos-appmaster.sh)
     current headrace "$want" && return
@@ -87,7 +101,7 @@ run | test) ;;
 esac
 make_venv
 install_uv
-if [ "$purpose" = test ]; then install_packages test; else
+if [ "$purpose" = test ]; then install_packages test; install_clients; else
     current test "$(stamp requirements/test.txt pyproject.toml)" || install_packages run
 fi
 install_headrace

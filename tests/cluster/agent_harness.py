@@ -174,6 +174,7 @@ class Agent:
         ready = read_ready(line.decode())
         assert ready is not None, self.log.read_text()
         self.url = ready.url
+        self._argv[self._argv.index("--port") + 1] = self.url.rpartition(":")[2]  # a later start takes the same
 
     async def signal(self, number: int) -> int:
         """Send a signal and wait for the end; returns the exit status."""

@@ -7,18 +7,23 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import stat
+import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
-from headrace.kernel.http import HttpError, HttpServer, Request, Response
-from headrace.mesos.messages.common import CommandInfo, CommandUri
+from headrace.cli.api import Server
+from headrace.cli.logs import Reader
+from headrace.kernel.http import HttpClient, HttpError, HttpServer, Request, Response
+from headrace.mesos.messages.common import CommandInfo, CommandUri, Resource, Scalar
 from tests.cluster.agent_harness import Agent, StubMaster, task
 
 LARGE = os.urandom(1024) * 2048  # 2 MiB: large enough to be linked
@@ -129,7 +134,7 @@ async def test_files_and_archives_are_fetched_and_unpacked(
     assert (agent.sandbox("t") / "large.bin").read_bytes() == LARGE
     log = (agent.sandbox("t") / "stderr").read_text()
     assert f"Fetched URI '{files.url}/moved' in" in log
-    assert "2 MiB" in log
+    assert "2.0 MiB (2097152 bytes)" in log
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,10 @@ async def test_files_and_archives_are_fetched_and_unpacked(
         ("/usr", "it is a directory"),
         ("SERVER/nothing", "the server answered with status 404"),
         ("http://127.0.0.1:1/x", "can't reach http://127.0.0.1:1/x"),
-        ("hdfs://host/x", "hdfs:// can't be fetched"),
+        ("hdfs://host/x", "install Hadoop's client and give --hadoop_home"),
+        ("ftp://host/x", "ftp:// is not supported; offer the file by http, https, hdfs or s3"),
+        ("hdfs://user:pass@host/x", "it holds a password"),
+        ("/dev/zero", "it is no regular file"),
         ("some/relative", "neither a URL nor an absolute path"),
         ("SERVER/large#sha256=" + "0" * 64, "its SHA-256 is"),
         ("SERVER/large#sha256=12", "holds no SHA-256"),
@@ -156,7 +164,7 @@ async def test_what_can_not_be_fetched_fails_the_task(
     end = await master.until_ended("t")
     assert (end.state, end.reason, end.source) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED", "SOURCE_AGENT")
     assert end.message is not None
-    assert end.message.startswith("Failed to launch container: Failed to fetch URI '")
+    assert end.message.startswith("Failed to launch container: Failed to fetch all URIs for container '")
     assert why in end.message
     assert master.states("t") == ["TASK_FAILED"]
 
@@ -299,13 +307,137 @@ async def test_old_sandboxes_are_removed(master: StubMaster, tmp_path: Path) -> 
         await agent.dispose()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB."""
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", directory], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"can't mount a tmpfs here: {mounted.stderr.decode()}")
+    yield directory
+    subprocess.run(["umount", "-l", directory], check=True)
+
+
+async def test_a_full_disk_takes_old_sandboxes_but_nothing_that_runs(master: StubMaster, small_disk: Path) -> None:
+    agent = Agent(master.url, small_disk / "agent", "--disk_watch_interval=50ms")
+    await agent.start()
+    try:
+        await master.until(lambda: bool(master.registrations))
+        fill = "head -c {}m /dev/zero >large"
+        master.launch(task("old", fill.format(40)))
+        await master.until_ended("old")
+        old = agent.sandbox("old")
+        await asyncio.sleep(0.2)  # several looks at a disk that is not full
+        assert (old / "large").stat().st_size == 40 << 20
+        master.launch(task("new", f"{fill.format(20)}; sleep 60"))
+        await until(lambda: not old.exists())
+        assert agent.sandbox("new").is_dir()
+        await until(lambda: (agent.sandbox("new") / "large").stat().st_size == 20 << 20)
+        assert [run.name for run in (agent.data / "meta" / "runs").iterdir()] == [agent.sandbox("new").name]
+        assert "is in use" in (await agent.get("/story")).body.decode()
+        assert "more than --gc_disk_headroom=0.1 allows" in agent.log.read_text()
+    finally:
+        await agent.dispose()
+
+
+async def test_who_takes_more_disk_than_he_holds_is_ended(master: StubMaster, tmp_path: Path) -> None:
+    flags = ("--enforce_container_disk_quota", "--container_disk_watch_interval=50ms")
+    agent = Agent(master.url, tmp_path / "agent", *flags)
+    await agent.start()
+    try:
+        await master.until(lambda: bool(master.registrations))
+        over = task("over", "head -c 3m /dev/zero >large; sleep 60")
+        under = task("under", "head -c 1m /dev/zero >large; sleep 60")
+        disk = Resource("disk", "SCALAR", scalar=Scalar(2))
+        master.launch(
+            *(msgspec.structs.replace(one, resources=[*(one.resources or ()), disk]) for one in (over, under))
+        )
+        end = await master.until_ended("over")
+        assert (end.state, end.reason) == ("TASK_FAILED", "REASON_CONTAINER_LIMITATION_DISK")
+        assert re.fullmatch(r"Disk usage \(30\d\dKB\) exceeds quota \(2MB\)", end.message or "")
+        assert end.limitation is not None
+        assert [one.name for one in end.limitation.resources or ()] == ["disk"]
+        assert master.states("under")[-1] == "TASK_RUNNING"
+    finally:
+        await agent.dispose()
+
+
+async def test_logs_are_rotated_under_load_and_can_be_followed(master: StubMaster, tmp_path: Path) -> None:
+    agent = Agent(master.url, tmp_path / "agent", "--max_stdout_size=64KB", "--rotated_files=99")
+    await agent.start()
+    try:
+        await master.until(lambda: bool(master.registrations))
+        write = "for i in range(150): os.write(1, b''.join(b'%07d\\n' % (i * 1000 + j) for j in range(1000)))"
+        slowly = write.replace("os.write", "time.sleep(0.01); os.write")
+        master.launch(task("t", f'{sys.executable} -Sc "import os, time\n{slowly}"; sleep 60'))
+        await master.until_state("t", "TASK_RUNNING")
+        lines, told = bytearray(), list[str]()
+        server = Server("agent", agent.url, HttpClient())
+        reader = Reader(server, f"{agent.sandbox('t')}/stdout", lines.extend, told.append)
+        following = asyncio.create_task(reader.run(None, follow=True))
+        wanted = b"".join(b"%07d\n" % number for number in range(150_000))
+        await until(lambda: len(lines) >= len(wanted))
+        following.cancel()
+        assert (bytes(lines), told) == (wanted, [])
+        files = agent.sandbox("t").glob("stdout*")
+        await until(lambda: (agent.sandbox("t") / "stdout").stat().st_size < 64 * 1024)
+        by_age = sorted(files, key=lambda file: -int(file.suffix[1:] or 0))
+        assert b"".join(file.read_bytes() for file in by_age) == wanted
+        assert len(by_age) > 10
+    finally:
+        await agent.dispose()
+
+
+async def test_hdfs_comes_by_hadoop(master: StubMaster, tmp_path: Path) -> None:
+    hadoop = tmp_path / "hadoop" / "bin" / "hadoop"
+    hadoop.parent.mkdir(parents=True)
+    hadoop.write_text('#!/bin/sh\n[ "$1 $2" = "fs -copyToLocal" ] && echo "content of $3" >"$4"\n')
+    hadoop.chmod(0o755)
+    agent = Agent(master.url, tmp_path / "agent", f"--hadoop_home={hadoop.parents[1]}")
+    await agent.start()
+    try:
+        await master.until(lambda: bool(master.registrations))
+        master.launch(task("t", with_uris("cat in/f", CommandUri("hdfs://name:1/a/b", output_file="in/f"))))
+        assert (await master.until_ended("t")).state == "TASK_FINISHED"
+        assert (agent.sandbox("t") / "stdout").read_text() == "content of hdfs://name:1/a/b\n"
+    finally:
+        await agent.dispose()
+
+
+async def test_a_download_that_is_broken_off_is_tried_once_more(master: StubMaster, agent: Agent) -> None:
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        request = await reader.readuntil(b"\r\n\r\n")
+        body = b"whole" if connections == 2 and b"/once" in request else b"who"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    master.launch(task("once", with_uris("cat once", CommandUri(f"{url}/once"))))
+    assert (await master.until_ended("once")).state == "TASK_FINISHED"
+    assert (agent.sandbox("once") / "stdout").read_text() == "whole"
+    master.launch(task("ever", with_uris("true", CommandUri(f"{url}/ever"))))
+    end = await master.until_ended("ever")
+    assert "the server broke off its answer, twice" in (end.message or "")
+    assert connections == 4
+    server.close()
+
+
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
         (["--master", "zk://host/mesos"], "zk://"),
-        (["--master", "h:1", "--resources", "cpus:many"], "--resources: cpus: 'many'"),
+        (["--master", "h:1", "--resources", "cpus:many"], "--resources, character 1: cpus: 'many'"),
         (["--master", "h:1", "--gc-delay", "soon"], "--gc-delay: 'soon'"),
-        (["--master", "h:1", "--attributes", "rack"], "--attributes: 'rack'"),
+        (["--master", "h:1", "--attributes", "rack"], "--attributes, character 1: 'rack'"),
     ],
 )
 async def test_wrong_flags_get_one_clear_line(tmp_path: Path, flags: list[str], why: str) -> None:

@@ -1,56 +1,96 @@
-"""The recorded traffic of the real Mesos, replayed against a real master with two real agents."""
+"""The recorded traffic of the real Mesos, replayed against real daemons."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from headrace.kernel.http import HttpClient
-from tests.cluster.harness import Cluster, Daemon, get, wait_for
 from tests.conformance.differences import DIFFERENCES
-from tests.conformance.transcripts import Replay
+from tests.conformance.replay.executors import Executor, ExecutorReplay, Executors, improvise
+from tests.conformance.replay.names import Names
+from tests.conformance.replay.recording import DATA, Recording
+from tests.conformance.replay.replay import Replay
+from tests.conformance.replay.stage import PING, QUICK, Stage, stage
 
-TRANSCRIPTS = (
+SHARED = (
     "sched_01_basic_launch",
+    "sched_02_task_outcomes",
+    "sched_03_launch_group",
+    "sched_04_reserve_volumes",
     "sched_05_decline_revive_suppress",
     "sched_07_update_framework",
     "sched_08_failover",
     "sched_09_invalid",
+    "sched_10_protobuf",
 )
-RESOURCES = "cpus:8;mem:8192;disk:20480;ports:[31000-32000]"
+"""Transcripts that leave the daemons as they were."""
+LOSSES = {
+    "loss_01_agent_recovery": (),
+    "loss_02_agent_unreachable": PING,
+    "loss_03_agent_shutdown": (),
+    "loss_04_master_restart": (),
+    "sched_12_machine_down": (),
+}
+"""Transcripts that need daemons of their own, and the master's flags."""
+EXECUTOR = "exec_01"
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    it = Cluster(tmp_path_factory.mktemp("transcripts"))
-    arguments = ["--port", "0", "--data", str(it.directory / "master"), "--allocation-interval", "20ms"]
-    it.master = Daemon("master", "headrace.mesos.master", arguments, it.directory).start()
-    try:
-        for rack in ("r1", "r2"):
-            it.add_agent("--resources", RESOURCES, "--attributes", f"rack:{rack};zone:z", "--hostname", "127.0.0.1")
-        wait_for(lambda: len(get(it.master.url + "/slaves")["slaves"]) == 2, "both agents register")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(tmp_path_factory.mktemp("transcripts"), ("r1", "r2"), *QUICK) as it:
         yield it
-    finally:
-        for agent in it.agents:
-            agent.stop(signal.SIGUSR1)
-        it.master.stop()
 
 
-@pytest.mark.parametrize("name", TRANSCRIPTS)
-async def test_transcript(name: str, cluster: Cluster) -> None:
+async def replay(name: str, on: Stage) -> None:
     http = HttpClient()
-    replay = Replay(name, cluster.master.url, http)
+    it = Replay(name, on, http)
     try:
-        await replay.run()
+        await it.run()
     finally:
         http.close()
-    assert replay.compared > 10
+    assert it.compared > 1
 
 
-def test_every_meant_difference_has_a_reason_and_a_place() -> None:
+@pytest.mark.parametrize("name", SHARED)
+async def test_transcript(name: str, shared: Stage) -> None:
+    await replay(name, shared)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+async def test_loss(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    racks = sorted(set(Recording(name).racks.values()))
+    with stage(tmp_path_factory.mktemp(name), racks, *LOSSES[name]) as its:
+        await replay(name, its)
+
+
+async def test_executor(shared: Stage, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both sides of one transcript at the same time."""
+    http, names = HttpClient(), Names()
+
+    async def play(side: str, executor: Executor) -> None:
+        if (DATA / f"{side}.json").exists():
+            its = ExecutorReplay(side, shared, http, names, executor)
+            await its.run()
+        else:
+            await improvise(executor, http)
+
+    with TemporaryDirectory() as directory:
+        executors = Executors(Path(directory), names, play)
+        await executors.start([f"{EXECUTOR}_executor_side", "exec_02_executor_crash", "exec_03_executor_teardown"])
+        try:
+            await Replay(f"{EXECUTOR}_scheduler_side", shared, http, names).run()
+        finally:
+            await executors.stop()
+            http.close()
+
+
+def test_every_difference_has_a_place_and_a_reason() -> None:
+    known = {*SHARED, *LOSSES, f"{EXECUTOR}_scheduler_side", f"{EXECUTOR}_executor_side"}
     for (name, where), difference in DIFFERENCES.items():
-        assert name in TRANSCRIPTS, name
-        assert where, name
-        assert len(difference.reason) > 20, (name, where)
+        assert name in known, name
+        assert difference.row is not None, (name, where)
+        assert len(difference.row.why) > 10, (name, where)

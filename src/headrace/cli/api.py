@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,13 +45,14 @@ class Server:
         headers: dict[str, str] | None = None,
         *,
         timeout: float = 30.0,
+        also: Collection[int] = (),
     ) -> ClientResponse:
-        """Any call; raises CommandError unless the status is 2xx."""
+        """Any call; raises CommandError unless the status is 2xx or one of ``also``."""
         try:
             answer = await self._http.request(method, self.url + path, body=body, headers=headers, timeout=timeout)
         except HttpClientError as error:
             raise CommandError(f"{self.name} does not answer: {error}{self._hint and '; ' + self._hint}") from None
-        if answer.status // 100 != 2:
+        if answer.status // 100 != 2 and answer.status not in also:
             raise CommandError(f"{self.name} says ({answer.status}): {server_message(answer.status, answer.body)}")
         return answer
 

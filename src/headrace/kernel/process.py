@@ -10,6 +10,7 @@ trusting process ids, which the kernel uses again:
     <run_dir>/pid      the supervisor's process id = session id = process group id; empty until it is ready
     <run_dir>/command  the command's process id
     <run_dir>/status   exit status of the command, as the shell has it: 128 + n for signal n
+    <run_dir>/how      for a status above 128, what the shell says of the end: "Done(143)" or a signal's name
     <run_dir>/alive    a pipe that tells when the last process of the command is gone
     <run_dir>/boot     which boot of the machine, and which space of process ids, the ids above belong to
 
@@ -19,6 +20,10 @@ Python that turns into the command hands them over from memory: 10 ms, and nothi
 
 With ``own_group=False`` the process stays in the caller's session and group, so that whoever ends
 the caller's group ends it too; then only the command itself is signalled, never a group.
+
+The command can be put into cgroups (``enter``): it writes itself into them before it begins, while the supervisor
+stays outside, so that no limit and no kill of theirs takes the exit status away. ``before`` is a program that gets
+the command to run as its last arguments, such as one that makes namespaces.
 
 Watching is by pidfd: the kernel tells when a process ends, nothing is polled.
 """
@@ -63,9 +68,10 @@ except OSError as error:
     sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 """
 
-# $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the command with its
-# arguments. Only builtins are used: the supervisor costs one fork besides its own. A line of a few bytes is one
-# write, and readers take an empty file for one that is not there yet, so nothing needs a rename.
+# $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the files that it enters
+# cgroups by, --, and the command with its arguments. Only builtins are used: the supervisor costs one fork besides
+# its own. A line of a few bytes is one write, and readers take an empty file for one that is not there yet, so
+# nothing needs a rename.
 # The file pid says by being there that the command may have begun, and by its content that signals may come.
 # The trap makes the supervisor outlive the SIGTERM that its group gets. It is set after the command has been
 # forked: a child that has yet to undo a trap would lose a signal.
@@ -75,11 +81,13 @@ except OSError as error:
 # hold the writing end of the pipe `alive`: it is at its end when they are gone. It is opened for reading while 7,
 # both ends at once, is still there, so that opening never waits. The last line ends what is left of the group.
 # Until the command is forked no variable is touched, as it would be the command's too: hence the numbers.
+# `jobs` tells an exit with 143 from an end by SIGTERM; what `before` runs may know better and has written it then.
 _SUPERVISOR = """
 cd "$2" || exit 1; exec >>"$3" 2>>"$4"
 : >"$1/pid"
 exec 7<>"$1/alive"
-{ unset PWD OLDPWD; shift 5; exec "$@"; } </dev/null 7>&- 9>&- 8>"$1/alive" &
+{ unset PWD OLDPWD; shift 5; while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"
+} </dev/null 7>&- 9>&- 8>"$1/alive" &
 child=$! stopping=
 trap stopping=yes TERM INT HUP
 exec 5>&-
@@ -92,6 +100,7 @@ while [ $status -gt 128 ]; do
   [ $again = 127 ] || status=$again
   [ $alive = 0 ] && [ $again != 127 ] || break
 done
+[ $status -le 128 ] || [ -e "$1/how" ] || jobs >"$1/how"
 echo $status >"$1/status"
 [ -z "$stopping" ] || { exec 6<"$1/alive" 7>&-; read -r rest <&6; }
 [ "$5" = own ] && kill -KILL 0
@@ -109,8 +118,8 @@ class Found(enum.Enum):
 class Ended(msgspec.Struct, frozen=True):
     """How a supervised process ended.
 
-    ``code`` is the exit status; ``signal`` the signal that ended it, 0 if none. A command that exits
-    by itself with 128 + n can't be told from one that signal n ended: the shell reports both alike.
+    ``code`` is the exit status, 128 + n for signal n; ``signal`` the signal that ended it, 0 if none. Where
+    /bin/sh is bash, a command that exits by itself with 128 + n can't be told from one that signal n ended.
     ``code`` is -1 if nobody can tell.
     """
 
@@ -138,9 +147,12 @@ def start(
     stdout: Path,
     stderr: Path,
     own_group: bool = True,
+    enter: Sequence[Path] = (),
+    before: Sequence[str] = (),
 ) -> int:
     """Start ``argv`` under a supervisor; returns the supervisor's process id.
 
+    ``enter`` are files such as cgroup.procs; ``before`` is a program that is run with all of ``argv`` appended.
     ``run_dir`` must exist; nothing may have been run from it before, though an earlier start may have been cut off.
     Raises OSError if no process can be made, ValueError if a variable or argument can't be given to any.
     """
@@ -157,10 +169,10 @@ def start(
             actions.append((os.POSIX_SPAWN_DUP2, held[1], _VARIABLES_FD))
             argv = [sys.executable, "-I", "-S", "-c", _HAND_OVER, *argv]
             environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-        places = map(str, (run_dir, work_dir, stdout, stderr))
+        places = [*map(str, (run_dir, work_dir, stdout, stderr)), "own" if own_group else "shared"]
         return os.posix_spawn(
             "/bin/sh",
-            ["sh", "-c", _SUPERVISOR, "headrace-supervisor", *places, "own" if own_group else "shared", *argv],
+            ["sh", "-c", _SUPERVISOR, "headrace-supervisor", *places, *map(str, enter), "--", *before, *argv],
             dict(environment),
             file_actions=actions,
             setsid=own_group,
@@ -236,9 +248,16 @@ def read_end(run_dir: Path) -> Ended:
         return Ended(128 + signal.SIGKILL, int(signal.SIGKILL))
     except (OSError, ValueError):
         return Ended(-1)
-    if 128 < status < 128 + signal.NSIG:
+    if 128 < status < 128 + signal.NSIG and not _exited_itself(run_dir):
         return Ended(status, status - 128)
     return Ended(status)
+
+
+def _exited_itself(run_dir: Path) -> bool:
+    try:
+        return "Done(" in (run_dir / "how").read_text()
+    except OSError:
+        return False
 
 
 def end_leftovers(run_dir: Path, group: int | None = None) -> bool:
@@ -309,13 +328,19 @@ def signal_group(run_dir: Path, number: int, *, patience: float = 0.2, pid: int 
 
 def signal_command(run_dir: Path, number: int) -> bool:
     """Send a signal to the command alone; False if it has ended."""
-    if find(run_dir) is not Found.RUNNING or read_pid(run_dir) is None:
-        return False
     try:
-        os.kill(int((run_dir / "command").read_text()), number)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
+        os.kill(command_pid(run_dir), number)
+    except ProcessLookupError:
         return False
     return True
+
+
+def command_pid(run_dir: Path) -> int:
+    """The command's process id. Raises ProcessLookupError if it has ended."""
+    if find(run_dir) is Found.RUNNING and read_pid(run_dir) is not None:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int((run_dir / "command").read_text())
+    raise ProcessLookupError(errno.ESRCH, "the command has ended", str(run_dir))
 
 
 def _signal_name(number: int) -> str:

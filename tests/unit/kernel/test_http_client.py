@@ -1,5 +1,8 @@
 """What the client makes of bad URLs and bad answers: HttpClientError, and nothing else."""
 
+import asyncio
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -26,3 +29,21 @@ def test_answers_that_are_no_json(body: bytes) -> None:
     assert answer.message
     with pytest.raises(msgspec.DecodeError):
         answer.json()
+
+
+async def test_a_unix_socket_in_place_of_the_host(tmp_path: Path) -> None:
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        writer.close()
+
+    path = str(tmp_path / "socket")
+    client = HttpClient(unix_socket=path)
+    with pytest.raises(HttpClientError, match=f"can't reach {path}: No such file"):
+        await client.request("GET", "http://engine/x")
+    async with await asyncio.start_unix_server(answer, path):
+        assert (await client.request("GET", "http://engine/x")).body == b"hi"
+    assert asked[0].startswith(b"GET /x HTTP/1.1\r\nHost: engine\r\n")
+    client.close()

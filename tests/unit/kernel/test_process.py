@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from headrace.kernel import process
 from headrace.kernel.process import Ended, Found
+
+TELLS = pytest.mark.skipif(os.path.realpath("/bin/sh").endswith("bash"), reason="bash does not tell them apart")
 
 
 class Runs:
@@ -27,6 +29,8 @@ class Runs:
         *argv: str,
         own_group: bool = True,
         variables: Mapping[str, str] | None = None,
+        enter: Sequence[Path] = (),
+        before: Sequence[str] = (),
         **environment: str,
     ) -> Path:
         run_dir = self._root / name
@@ -39,6 +43,8 @@ class Runs:
             stdout=run_dir / "stdout",
             stderr=run_dir / "stderr",
             own_group=own_group,
+            enter=enter,
+            before=before,
         )
         self.pids.append(pid)
         return run_dir
@@ -76,6 +82,9 @@ async def until(condition: Callable[[], object]) -> None:
         ("exit 127", Ended(127), "Command exited with status 127"),
         ("kill -9 $$", Ended(137, 9), "Command terminated with signal Killed"),
         ("kill -TERM $$", Ended(143, 15), "Command terminated with signal Terminated"),
+        pytest.param("exit 143", Ended(143), "Command exited with status 143", marks=TELLS),
+        pytest.param("exit 137", Ended(137), "Command exited with status 137", marks=TELLS),
+        ("exit 255", Ended(255), "Command exited with status 255"),
         ("/no/such/program", Ended(127), "Command exited with status 127"),
     ],
 )
@@ -270,3 +279,25 @@ async def test_strangers_that_got_the_ids_after_a_reboot_are_spared(runs: Runs) 
     (run_dir / "boot").write_text("another boot pid:[1]")
     assert not process.end_leftovers(run_dir)
     assert process.find(run_dir) is Found.RUNNING
+
+
+async def test_the_command_enters_before_it_begins_and_the_supervisor_stays_outside(runs: Runs, tmp_path: Path) -> None:
+    files = [tmp_path / "cgroup.procs", tmp_path / "a b; c"]
+    run_dir = runs.start("run", "/bin/sh", "-c", f'cat "{files[0]}" "{files[1]}"', enter=files)
+    assert await end_of(runs, run_dir) == Ended(0)
+    assert (run_dir / "stdout").read_text() == "0\n0\n"
+
+
+async def test_a_command_that_can_not_enter_does_not_run(runs: Runs, tmp_path: Path) -> None:
+    run_dir = runs.start("run", "/bin/echo", "ran", enter=[tmp_path / "gone" / "cgroup.procs"])
+    assert await end_of(runs, run_dir) == Ended(125)
+    assert (run_dir / "stdout").read_text() == ""
+    assert "gone/cgroup.procs" in (run_dir / "stderr").read_text()
+
+
+@pytest.mark.parametrize("variables", [{}, {"a.b": "c"}])
+async def test_what_runs_before_gets_the_whole_command(runs: Runs, variables: dict[str, str]) -> None:
+    before = ["/bin/sh", "-c", 'echo "before $0"; "$@"; echo after', "x y"]
+    run_dir = runs.start("run", "/bin/echo", "a b", "$c", variables=variables, before=before)
+    assert await end_of(runs, run_dir) == Ended(0)
+    assert (run_dir / "stdout").read_text() == "before x y\na b $c\nafter\n"

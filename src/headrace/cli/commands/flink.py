@@ -15,9 +15,10 @@ import msgspec
 from headrace.cli import output
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, wait_for_deployment
-from headrace.cli.commands.task import find_task, read_end
+from headrace.cli.commands.task import find_task
 from headrace.cli.flink_job import fill_in, submit_jar, submit_sql, wait_until_running
 from headrace.cli.flink_rest import FlinkCluster, find_cluster
+from headrace.cli.logs import read_end
 from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
 from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient

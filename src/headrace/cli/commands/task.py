@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from urllib.parse import quote
+import sys
 
 import click
-import msgspec
 
 from headrace.cli import output
 from headrace.cli.api import CommandError, Server
+from headrace.cli.logs import Reader
 from headrace.cli.options import json_option, master_option, master_server, run
 from headrace.gateway.overview import AgentState, Apps, MasterState, TaskState, overview
 from headrace.kernel.http import HttpClient
-
-_PIECE = 64 * 1024
-_POLL = 0.5
 
 
 @click.group()
@@ -68,7 +64,8 @@ def logs(task_id: str, follow: bool, name: str | None, size: int | None, master:
         state = await master_server(master, http).get("/master/state", MasterState)
         found, agent = find_task(state, task_id)
         server = Server(f"The agent {agent.hostname}", agent.url, http)
-        await _print(server, f"{found.sandbox}/{name or 'stdout'}", size, follow)
+        path = f"{found.sandbox}/{name or 'stdout'}"
+        await Reader(server, path, _write, lambda what: click.echo(f"headrace: {what}", err=True)).run(size, follow)
 
     run(work)
 
@@ -96,28 +93,6 @@ def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
     return found[0], agent
 
 
-class _Piece(msgspec.Struct):
-    data: str = ""
-    offset: int = 0
-
-
-async def read_end(agent: Server, path: str, size: int) -> str:
-    """The last ``size`` bytes of a file in a sandbox."""
-    where = f"/files/read?path={quote(path, safe='')}"
-    end = (await agent.get(f"{where}&offset=-1", _Piece)).offset
-    return (await agent.get(f"{where}&offset={max(0, end - size)}&length={size}", _Piece)).data
-
-
-async def _print(agent: Server, path: str, size: int | None, follow: bool) -> None:
-    where = f"/files/read?path={quote(path, safe='')}"
-    end = (await agent.get(f"{where}&offset=-1", _Piece)).offset
-    offset = max(0, end - size) if size is not None else 0
-    while True:
-        piece = await agent.get(f"{where}&offset={offset}&length={_PIECE}", _Piece)
-        if piece.data:
-            click.echo(piece.data, nl=False)
-            offset = piece.offset + len(piece.data.encode())
-        elif follow:
-            await asyncio.sleep(_POLL)
-        else:
-            return
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

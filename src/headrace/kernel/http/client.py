@@ -82,12 +82,16 @@ class ClientStream:
 
 
 class HttpClient:
-    """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each."""
+    """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each.
 
-    def __init__(self, *, max_idle: int = 8, tls: ssl.SSLContext | None = None) -> None:
+    With ``unix_socket``, the path of one, all requests go there, whatever host their URLs name.
+    """
+
+    def __init__(self, *, max_idle: int = 8, tls: ssl.SSLContext | None = None, unix_socket: str = "") -> None:
         self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
         self._max_idle = max_idle
         self._tls = tls
+        self._unix_socket = unix_socket
 
     async def request(
         self,
@@ -172,10 +176,15 @@ class HttpClient:
         tls: ssl.SSLContext | bool | None = None
         if scheme == "https":
             tls = self._tls if self._tls is not None else True
+        loop = asyncio.get_running_loop()
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, host, port, ssl=tls)
+            if self._unix_socket:
+                _, connection = await loop.create_unix_connection(_Connection, self._unix_socket)
+            else:
+                _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
         except OSError as error:
-            raise HttpClientError(f"can't reach {url}: {error.strerror or error}") from error
+            place = self._unix_socket or url
+            raise HttpClientError(f"can't reach {place}: {error.strerror or error}") from error
         except ValueError as error:  # UnicodeError is one, too
             raise HttpClientError(f"can't reach {url}: {host!r} is not a host name: {error}") from error
         return connection
@@ -243,9 +252,11 @@ class _Connection(asyncio.Protocol):
                 raise HttpClientError(f"{self._what}: the server broke off its answer")
             self._awaited.clear()
             await self._awaited.wait()
-        chunk = self._chunks.popleft()
-        self._buffered -= len(chunk)
-        if not self._chunks and not self._closed and not self._transport.is_closing():
+        # servers may send many small chunks: all that is there at once costs readers less
+        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if not self._closed and not self._transport.is_closing():
             self._transport.resume_reading()
         return chunk
 

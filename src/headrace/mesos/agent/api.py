@@ -9,6 +9,7 @@ from typing import Any
 from headrace.kernel.http import HttpError, Request, Response, Router
 from headrace.mesos.agent import views
 from headrace.mesos.agent.core import AgentCore
+from headrace.mesos.agent.executor_api import ExecutorApi
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.files import Files
 from headrace.mesos.agent.flags import Flags
@@ -20,10 +21,11 @@ _PREFIXES = ("", "/slave(1)")
 class AgentApi:
     """Answers requests; 503 until ``attach``."""
 
-    def __init__(self, flags: Flags, layout: Layout, started: float) -> None:
+    def __init__(self, flags: Flags, layout: Layout, started: float, executors: ExecutorApi) -> None:
         self._flags = flags
         self._layout = layout
         self._started = started
+        self._executors = executors
         self._core: AgentCore | None = None
         self._fetcher: Fetcher | None = None
         self._port = 0
@@ -51,6 +53,7 @@ class AgentApi:
         files = Files(self._layout, lambda: self._known().agent_id)
         for prefix in _PREFIXES:
             self._router.add("GET", f"{prefix}/health", lambda _: Response(200))
+            self._router.add("POST GET HEAD PUT DELETE PATCH", f"{prefix}/api/v1/executor", self._executors)
             for path, answer in answers.items():
                 for ending in ("", ".json"):
                     self._router.add("GET", f"{prefix}{path}{ending}", _as_json(answer))

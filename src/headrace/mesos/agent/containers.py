@@ -78,6 +78,9 @@ class Containerizer(Protocol):
     def start(self, spec: ContainerSpec) -> None:
         """Start a container soon."""
 
+    def update(self, spec: ContainerSpec) -> None:
+        """A running container holds other resources now: let it use them, and no more."""
+
     def signal(self, container_id: str, force: bool) -> None:
         """SIGTERM to all of its processes, or SIGKILL if ``force``."""
 

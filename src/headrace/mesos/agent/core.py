@@ -1,28 +1,34 @@
-"""The agent's decisions: who it is to the master, which tasks it holds, what becomes of each.
+"""The agent's decisions: who it is to the master, what it is told to run, what becomes of each.
 
-Driven by ``AgentInput``; ``registration()`` is what the link says first. A task is in ``tasks`` until its last
-status has been acknowledged, then among the completed until its sandbox is removed.
+Driven by ``AgentInput``; ``registration()`` is what the link says first. What there is, and what follows when
+something ends, is in the ``books``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from headrace.kernel.core import Delete, Effect, SetTimer, Stories, TimerFired
 from headrace.kernel.ids import IdSource
+from headrace.kernel.process import Ended
+from headrace.mesos.agent.books import AgentConfig, Books, Framework
 from headrace.mesos.agent.completed import CompletedTasks
-from headrace.mesos.agent.containers import Place
+from headrace.mesos.agent.containers import Fact, Place
+from headrace.mesos.agent.delivered import DeliveredTask, Verdict
 from headrace.mesos.agent.events import (
     AgentInput,
     Begin,
+    Checked,
     ContainerEnded,
     ContainerFound,
     ContainerStarted,
+    DiskUsage,
+    ExecutorCalls,
+    ExecutorStreamClosed,
     Exit,
     FetchDone,
     FetchFailed,
+    LimitExceeded,
     LinkLost,
     Probed,
     Reconnect,
@@ -30,70 +36,58 @@ from headrace.mesos.agent.events import (
     ShutdownRequested,
     StartFailed,
 )
+from headrace.mesos.agent.executor_desk import ExecutorDesk
+from headrace.mesos.agent.executors import CustomExecutor, wait_status
+from headrace.mesos.agent.groups import GroupExecutor
+from headrace.mesos.agent.launches import Launches
+from headrace.mesos.agent.operations import OperationDesk
 from headrace.mesos.agent.records import (
     AGENT,
-    ENDED,
+    CUSTOM,
     FETCHING,
     AgentRecord,
-    CompletedTask,
     FrameworkRecord,
     Saved,
-    TaskRecord,
-    TaskState,
-    completed_key,
     framework_key,
     put,
-    state_key,
-    task_key,
 )
-from headrace.mesos.agent.tasks import AGENT_SOURCE, Context, Task, grace_of
-from headrace.mesos.agent.validation import problem_of
+from headrace.mesos.agent.reporting import AGENT_SOURCE, Context, ReportedTask, grace_of
+from headrace.mesos.agent.tasks import Task
 from headrace.mesos.messages.agent_link import (
+    AcknowledgeOperation,
     AcknowledgeUpdate,
+    ApplyOperation,
     KillTask,
+    KnownExecutor,
     KnownTask,
     Ping,
     Pong,
     Refused,
     Register,
     Registered,
+    RunGroup,
     RunTasks,
+    ShutdownExecutor,
     ShutdownFramework,
     StatusUpdate,
+    ToExecutor,
     Unregister,
 )
 from headrace.mesos.messages.common import (
     AgentID,
-    AgentInfo,
+    ExecutorID,
     FrameworkID,
-    FrameworkInfo,
     KillPolicy,
+    Resource,
     TaskID,
-    TaskInfo,
     TaskStatus,
 )
-from headrace.mesos.resources import EMPTY, Resources
+from headrace.mesos.resources import Resources
+
+__all__ = ["AgentConfig", "AgentCore", "Framework"]
 
 SHUTDOWN_MARGIN = 5.0
 """Seconds that a shutdown waits for processes beyond the longest grace period."""
-
-
-class AgentConfig(msgspec.Struct, frozen=True):
-    """What the daemon was started with. ``gc_delay`` in seconds."""
-
-    info: AgentInfo
-    version: str
-    ip: str = "127.0.0.1"
-    gc_delay: float = 7 * 86400.0
-
-
-class Framework:
-    """A framework with tasks here, or with sandboxes of ended ones."""
-
-    def __init__(self, info: FrameworkInfo, ending: bool = False) -> None:
-        self.info = info
-        self.ending = ending
-        self.tasks: dict[str, Task] = {}
 
 
 class AgentCore:
@@ -102,20 +96,16 @@ class AgentCore:
     def __init__(self, config: AgentConfig, saved: Saved, *, new_id: IdSource, new_uuid: Callable[[], str]) -> None:
         self.config = config
         self.agent_id = saved.agent.agent_id if saved.agent else ""
-        self.frameworks: dict[str, Framework] = {}
-        self.completed = CompletedTasks(saved.completed, config.gc_delay)
-        self.stories = Stories()
-        self.counters = dict.fromkeys(("finished", "failed", "killed", "lost", "error"), 0)
         self._context = Context(config.ip, new_uuid)
-        self._new_id = new_id
-        self._runs: dict[str, Task] = {}
+        self._books = Books(config, saved, self._context)
+        self._books.on_end = self._when_idle
+        self._launches = Launches(self._books, new_id)
+        self._executors = ExecutorDesk(self._books)
+        total = Resources.parse(config.info.resources if saved.total is None else saved.total)
+        self._operations = OperationDesk(total, saved.operations, new_uuid=new_uuid, stories=self._books.stories)
         self._refused = False
         self._shutdown: str | None = None
         self._left = False
-        for framework_id, framework in saved.frameworks.items():
-            self.frameworks[framework_id] = Framework(framework.info, framework.ending)
-        for record, state in saved.tasks:
-            self._adopt(record, state)
 
     # what others may read
 
@@ -125,37 +115,67 @@ class AgentCore:
         return self._context.connected
 
     @property
-    def tasks(self) -> list[Task]:
-        """All tasks whose story is not over."""
-        return list(self._runs.values())
+    def frameworks(self) -> dict[str, Framework]:
+        """By id: those with anything here."""
+        return self._books.frameworks
 
-    def run(self, container_id: str) -> Task | None:
-        """The task of a container."""
-        return self._runs.get(container_id)
+    @property
+    def completed(self) -> CompletedTasks:
+        """What has ended."""
+        return self._books.completed
+
+    @property
+    def stories(self) -> Stories:
+        """Why what was decided."""
+        return self._books.stories
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How many tasks ended how."""
+        return self._books.counters
+
+    @property
+    def tasks(self) -> list[ReportedTask]:
+        """All tasks whose story is not over."""
+        return list(self._books.tasks)
+
+    @property
+    def total(self) -> Resources:
+        """All resources, as reservations and volumes have left them."""
+        return self._operations.total
 
     def used(self) -> Resources:
-        """What the tasks that have not ended hold."""
-        total = EMPTY
-        for task in self._runs.values():
-            if task.phase != ENDED:
-                total = total + Resources.parse(task.info.resources)
-        return total
+        """What the tasks and executors that have not ended hold."""
+        return self._books.used()
+
+    def running(self) -> list[tuple[Place, list[Resource]]]:
+        """Of all containers that run: where they lie, and what they hold."""
+        return self._books.running()
+
+    def known(self) -> set[str]:
+        """All containers whose files are not to be touched."""
+        return self._books.known()
+
+    def left(self) -> dict[str, list[Fact]]:
+        """By containerizer: what may still run after a restart."""
+        return self._books.left()
 
     def registration(self) -> Register | None:
         """The first word to the master; None while the tasks of a refused or leaving agent are ending."""
         if self._refused or self._shutdown is not None:
             return None
-        known = [task for task in self._runs.values() if not task.orphaned]
-        infos = {task.record.framework_id: self.frameworks[task.record.framework_id].info for task in known}
+        known = [task for task in self._books.tasks if not task.orphaned]
+        executors = [e for e in self._books.executors.values() if not self.frameworks[e.record.framework_id].ending]
+        holders = {one.record.framework_id: None for one in (*known, *executors)}
         return Register(
             self.config.info,
             self.config.version,
             AgentID(self.agent_id) if self.agent_id else None,
-            list(infos.values()),
-            [
-                KnownTask(_id(task.framework), task.info, task.updates.latest, task.updates.acknowledged)
-                for task in known
-            ],
+            [self.frameworks[framework_id].info for framework_id in holders],
+            [_known(task) for task in known],
+            [KnownExecutor(FrameworkID(e.record.framework_id), e.record.executor) for e in executors],
+            self._operations.known,
+            self.total.messages(),
         )
 
     # events
@@ -166,28 +186,76 @@ class AgentCore:
             case Ping():
                 return [Send(Pong())]
             case AcknowledgeUpdate(framework_id, task_id, uuid):
-                task = self._find(framework_id.value, task_id.value)
-                return self._after(task, task.acknowledge(now, uuid), now) if task else []
-            case RunTasks(framework, tasks):
-                return self._run_tasks(framework, tasks, now)
+                task = self._books.find(framework_id.value, task_id.value)
+                return self._books.after(task, task.acknowledge(now, uuid), now) if task else []
+            case RunTasks(framework, tasks):  # a leaving agent's master will hear of it, and tell the framework
+                return self._launches.tasks(self.agent_id, framework, tasks, now) if self._shutdown is None else []
+            case RunGroup(framework, executor, tasks):
+                if self._shutdown is not None:
+                    return []
+                return self._launches.group(self.agent_id, framework, executor, tasks, now)
             case KillTask(framework_id, task_id, policy):
                 return self._kill(framework_id.value, task_id.value, policy, now)
-            case FetchDone(container_id):
-                return self._of(container_id, now, lambda task: task.fetched(now) if task.phase == FETCHING else [])
-            case FetchFailed(container_id, message) | StartFailed(container_id, message):
-                return self._of(container_id, now, lambda task: task.launch_failed(now, message))
-            case ContainerStarted(container_id, pid):
-                return self._of(container_id, now, lambda task: task.started(now, pid))
-            case ContainerEnded(container_id, end):
-                return self._of(container_id, now, lambda task: task.ended(now, end))
-            case ContainerFound(container_id):
-                return self._of(container_id, now, lambda task: task.found(now, event))
-            case Probed(container_id, passed, why):
-                return self._probed(container_id, passed, why, now)
+            case ExecutorCalls():
+                return self._executors.call(event, now)
+            case ExecutorStreamClosed():
+                return self._executors.stream_closed(event)
+            case ToExecutor():
+                return self._executors.message(event, now)
+            case ShutdownExecutor(framework_id, executor_id):
+                return self._executors.shut_down(framework_id.value, executor_id.value, now)
+            case ApplyOperation():
+                return self._operations.apply(event, self.agent_id, self.connected, now)
+            case AcknowledgeOperation():
+                return self._operations.acknowledge(event)
             case TimerFired(key):
                 return self._timer(key, now)
-            case _:
-                return self._membership(event, now)
+        return self._container(event, now)
+
+    def _container(self, event: AgentInput, now: float) -> Sequence[Effect]:
+        """What has become of a container: a task's own, or that of a custom executor."""
+        match event:
+            case FetchDone(container_id):
+                return self._step(
+                    container_id,
+                    now,
+                    lambda task: task.fetched(now) if task.phase == FETCHING else [],
+                    lambda executor: executor.fetched(now) if executor.phase == FETCHING else [],
+                )
+            case FetchFailed(container_id, message):
+                why = f"Failed to fetch all URIs for container '{container_id}': {message}"
+                return self._start_failed(StartFailed(container_id, why), now)
+            case StartFailed():
+                return self._start_failed(event, now)
+            case ContainerStarted(container_id, pid, ip):
+                return self._step(
+                    container_id,
+                    now,
+                    lambda task: task.started(now, pid, ip),
+                    lambda executor: executor.started(now, pid, ip),
+                )
+            case ContainerEnded(container_id, end, limitation):
+                executor = self._custom(container_id)
+                if executor is not None:
+                    return self._books.end_custom(executor, now, wait_status(end), executor.verdict(limitation))
+                return self._of(container_id, now, lambda task: task.ended(now, end, limitation))
+            case ContainerFound(container_id):
+                return self._found(event, now)
+            case Probed(container_id, passed, why):
+                task = self._books.containers.get(container_id)
+                if task is not None and not passed:
+                    self.stories.tell(task.subject, now, "health check failed", why)
+                return self._of(container_id, now, lambda task: task.probed(now, passed))
+            case LimitExceeded(container_id, limitation):
+                return self._step(
+                    container_id,
+                    now,
+                    lambda task: task.exceeded(limitation),
+                    lambda executor: executor.exceeded(now, limitation),
+                )
+            case Checked(container_id, status):
+                return self._of(container_id, now, lambda task: task.checked(now, status))
+        return self._membership(event, now)
 
     def _membership(self, event: AgentInput, now: float) -> Sequence[Effect]:
         match event:
@@ -195,6 +263,8 @@ class AgentCore:
                 return self._recover(now)
             case Registered(agent_id):
                 return self._registered(agent_id.value, now)
+            case Refused(message, leave=True):
+                return self._shut_down(message, now)
             case Refused(message):
                 return self._begin_anew(message, now)
             case LinkLost(why):
@@ -206,32 +276,36 @@ class AgentCore:
                 return self._end_framework(framework_id.value, now)
             case ShutdownRequested(why):
                 return self._shut_down(why, now)
+            case DiskUsage(share):
+                return self._disk_used(share, now)
         raise TypeError(f"an agent knows no {type(event).__name__}")
 
     def _recover(self, now: float) -> list[Effect]:
-        effects: list[Effect] = self.completed.begin(now)
-        for task in list(self._runs.values()):
-            if task.phase == FETCHING:
+        effects: list[Effect] = [*self.completed.begin(now), *self._operations.begin()]
+        for task in self.tasks:
+            if isinstance(task, Task) and task.phase == FETCHING:
                 effects += task.begin(now)
             elif task.finished:
-                effects += self._after(task, [], now)
-        return effects
+                effects += self._books.after(task, [], now)
+        for executor in list(self._books.executors.values()):
+            if isinstance(executor, CustomExecutor) and executor.phase == FETCHING:
+                effects += executor.begin(now)
+        return [*effects, *self._books.settle(now)]
 
     # the master
 
     def _registered(self, agent_id: str, now: float) -> list[Effect]:
         self._context.connected = True
-        effects: list[Effect] = []
         if agent_id != self.agent_id:
             self.agent_id = agent_id
             self.stories.tell("agent", now, f"registered as {agent_id}")
         else:
             self.stories.tell("agent", now, "registered again")
         info = self.config.info
-        effects.append(put(AGENT, AgentRecord(agent_id, info.resources or [], info.attributes or [])))
-        for task in self._runs.values():
+        effects: list[Effect] = [put(AGENT, AgentRecord(agent_id, info.resources or [], info.attributes or []))]
+        for task in self._books.tasks:
             effects += task.resume(now)
-        return effects
+        return [*effects, *self._operations.resume(now)]
 
     def _begin_anew(self, message: str, now: float) -> list[Effect]:
         if not self.agent_id:
@@ -240,10 +314,10 @@ class AgentCore:
         self.stories.tell("agent", now, "refused by the master; ends its tasks and comes as a new agent", message)
         self._refused = True
         self._context.connected = False
-        effects: list[Effect] = []
+        effects = self._operations.forget()
         for framework_id in list(self.frameworks):
             effects += self._end_framework(framework_id, now)
-        return [*effects, *self._when_empty()]
+        return [*effects, *self._when_idle(now)]
 
     def _shut_down(self, why: str, now: float) -> list[Effect]:
         if self._shutdown is not None:
@@ -251,71 +325,46 @@ class AgentCore:
         self._shutdown = why
         effects: list[Effect] = []
         longest = 0.0
-        for task in list(self._runs.values()):
-            if task.phase != ENDED:
+        for executor in self._customs():
+            longest = max(longest, executor.grace)
+            effects += self._executors.end(executor, now)
+        for task in self.tasks:
+            if isinstance(task, Task) and task.live:
                 longest = max(longest, grace_of(task.info.kill_policy))
-                effects += self._after(task, task.kill(now, None), now)
-        return [*effects, SetTimer("shutdown", now + longest + SHUTDOWN_MARGIN), *self._when_empty()]
+                effects += self._books.after(task, task.kill(now, None), now)
+        return [*effects, SetTimer("shutdown", now + longest + SHUTDOWN_MARGIN), *self._when_idle(now)]
 
-    def _when_empty(self) -> list[Effect]:
+    def _when_idle(self, now: float) -> list[Effect]:
         """What waits for the last process to end."""
-        if any(task.phase != ENDED for task in self._runs.values()):
+        if (self._shutdown is None and not self._refused) or not self._books.idle:
             return []
         if self._shutdown is not None:
-            return self._leave(self._shutdown)
-        if self._refused:
-            self._refused = False
-            self.agent_id = ""
-            return [Delete(AGENT), Reconnect()]
-        return []
+            return self._leave(self._shutdown, now)
+        self._refused = False
+        self.agent_id = ""
+        return [Delete(AGENT), Reconnect()]
 
-    def _leave(self, why: str) -> list[Effect]:
+    def _leave(self, why: str, now: float) -> list[Effect]:
         if self._left:
             return []
         self._left = True
         effects: list[Effect] = [Delete(AGENT)]
-        for task in list(self._runs.values()):
+        for task in self.tasks:
             task.orphaned = True
-            effects += self._complete(task, 0.0 if not task.history else task.history[-1].timestamp)
+            effects += self._books.complete(task, now)
+        for executor in list(self._books.executors.values()):
+            effects += self._books.retire(executor, now, -1)
         return [*effects, Send(Unregister(why)), Exit()]
 
     # tasks
 
-    def _run_tasks(self, info: FrameworkInfo, tasks: list[TaskInfo], now: float) -> list[Effect]:
-        if self._shutdown is not None:
-            return []  # the master will hear that this agent is gone, and tell the framework
-        framework_id = _id(info).value
-        framework = self.frameworks.get(framework_id)
-        effects: list[Effect] = []
-        if framework is None or framework.info != info or framework.ending:
-            known = framework.tasks if framework else {}
-            framework = self.frameworks[framework_id] = Framework(info)
-            framework.tasks = known
-            effects.append(put(framework_key(framework_id), FrameworkRecord(info)))
-        for task in tasks:
-            if task.task_id.value in framework.tasks:
-                self.stories.tell(f"{framework_id}/{task.task_id.value}", now, "told to run it again", "it is known")
-                continue
-            effects += self._run(framework_id, task, now)
-        return effects
-
-    def _run(self, framework_id: str, info: TaskInfo, now: float) -> list[Effect]:
-        task_id = info.task_id.value
-        place = Place(self.agent_id, framework_id, task_id, self._new_id())
-        record = TaskRecord(framework_id, info, place)
-        task = self._adopt(record, TaskState(FETCHING, TaskStatus(info.task_id, "TASK_STAGING", timestamp=now)))
-        problem = problem_of(info)
-        self.stories.tell(
-            task.subject, now, "refused" if problem else "accepted", problem or f"container {task.container_id}"
-        )
-        effects = task.refuse(now, problem) if problem else task.begin(now)
-        return [put(task_key(framework_id, task_id), record), *self._after(task, effects, now)]
-
     def _kill(self, framework_id: str, task_id: str, policy: KillPolicy | None, now: float) -> list[Effect]:
-        task = self._find(framework_id, task_id)
+        task = self._books.find(framework_id, task_id)
         if task is not None:
             self.stories.tell(task.subject, now, "kill asked for")
-            return self._after(task, task.kill(now, policy), now)
+            if isinstance(task, DeliveredTask):
+                return self._executors.kill(task, policy, now)
+            return self._of(task.container_id, now, lambda task: task.kill(now, policy))
         # No uuid: nobody can acknowledge what no stream holds. A framework that misses it asks again.
         status = TaskStatus(
             TaskID(task_id),
@@ -328,12 +377,6 @@ class AgentCore:
         )
         return [Send(StatusUpdate(FrameworkID(framework_id), status, status.state))]
 
-    def _probed(self, container_id: str, passed: bool, why: str, now: float) -> list[Effect]:
-        task = self._runs.get(container_id)
-        if task is not None and not passed:
-            self.stories.tell(task.subject, now, "health check failed", why)
-        return self._of(container_id, now, lambda task: task.probed(now, passed))
-
     def _end_framework(self, framework_id: str, now: float) -> list[Effect]:
         framework = self.frameworks.get(framework_id)
         if framework is None:
@@ -342,77 +385,100 @@ class AgentCore:
         effects: list[Effect] = [put(framework_key(framework_id), FrameworkRecord(framework.info, True))]
         for task in list(framework.tasks.values()):
             self.stories.tell(task.subject, now, "ended with its framework")
-            effects += self._after(task, task.abandon(now), now)
+            effects += self._books.after(task, task.abandon(now), now)
+        for executor in self._customs():
+            if executor.record.framework_id == framework_id:
+                effects += self._executors.end(executor, now)
         return effects
 
     def _timer(self, key: str, now: float) -> list[Effect]:
         kind, _, rest = key.partition("/")
-        if kind == "update":
-            task = self._find(*rest.split("/", 1))
-            return task.retry(now) if task else []
-        if kind == "kill":
-            return self._of(rest, now, lambda task: task.grace_over())
-        if kind == "limit":
-            return self._of(rest, now, lambda task: task.time_over(now))
-        if kind == "health":
-            return self._of(rest, now, lambda task: task.health_due())
-        if kind == "shutdown" and self._shutdown is not None:
-            return self._leave(f"{self._shutdown}; gave up waiting for processes to end")
-        if kind == "gc":
-            return self._collect(now)
+        match kind:
+            case "update":
+                task = self._books.find(*rest.split("/", 1))
+                return task.retry(now) if task else []
+            case "kill":
+                return self._of(rest, now, lambda task: task.grace_over())
+            case "limit":
+                return self._of(rest, now, lambda task: task.time_over(now))
+            case "health":
+                return self._of(rest, now, lambda task: task.health_due())
+            case "check":
+                return self._of(rest, now, lambda task: task.check_due())
+            case "executor":
+                return self._executor_timer(rest, now)
+            case "operation":
+                return self._operations.retry(rest, self.connected, now)
+            case "shutdown" if self._shutdown is not None:
+                return self._leave(f"{self._shutdown}; gave up waiting for processes to end", now)
+            case "gc":
+                return [*self.completed.collect(now), *self._books.forget_frameworks()]
         return []
 
-    def _collect(self, now: float) -> list[Effect]:
-        effects = self.completed.collect(now)
-        for framework_id in [f for f in self.frameworks if not self.frameworks[f].tasks and not self.completed.has(f)]:
-            del self.frameworks[framework_id]
-            effects.append(Delete(framework_key(framework_id)))
-        return effects
+    def _disk_used(self, share: float, now: float) -> list[Effect]:
+        before = self.completed.waiting
+        effects = self.completed.prune(now, share)
+        if gone := before - self.completed.waiting:
+            self.stories.tell("agent", now, f"removed {gone} old sandboxes", f"{share:.0%} of the disk is in use")
+        return [*effects, *self._books.forget_frameworks()] if gone else effects
 
-    # bookkeeping
+    # containers
 
-    def _adopt(self, record: TaskRecord, state: TaskState) -> Task:
-        framework = self.frameworks[record.framework_id]
-        task = Task(self._context, framework.info, record, state)
-        task.orphaned = framework.ending
-        framework.tasks[record.task.task_id.value] = task
-        self._runs[task.container_id] = task
-        return task
+    def _start_failed(self, event: StartFailed, now: float) -> list[Effect]:
+        executor = self._custom(event.container_id)
+        if executor is not None:
+            verdict = executor.launch_verdict(event.message, event.lost)
+            return self._books.end_custom(executor, now, -1, verdict)
+        return self._of(event.container_id, now, lambda task: task.launch_failed(now, event.message, event.lost))
 
-    def _find(self, framework_id: str, task_id: str) -> Task | None:
-        framework = self.frameworks.get(framework_id)
-        return framework.tasks.get(task_id) if framework else None
+    def _found(self, event: ContainerFound, now: float) -> list[Effect]:
+        executor = self._custom(event.container_id)
+        if executor is None:
+            return self._of(event.container_id, now, lambda task: task.found(now, event))
+        effects, end = executor.found(now, event)
+        if end is None:
+            return effects
+        return [*effects, *self._end_found(executor, event, end, now)]
+
+    def _end_found(self, executor: CustomExecutor, event: ContainerFound, end: Ended, now: float) -> list[Effect]:
+        verdict = executor.verdict(event.limitation) if end.code >= 0 or executor.ending else Verdict()
+        return self._books.end_custom(executor, now, wait_status(end), verdict)
+
+    def _executor_timer(self, container_id: str, now: float) -> list[Effect]:
+        executor = self._books.executors.get(container_id)
+        if isinstance(executor, GroupExecutor):
+            return self._books.linger_over(executor, now)
+        return executor.time_over(now) if executor is not None else []
+
+    def _custom(self, container_id: str) -> CustomExecutor | None:
+        executor = self._books.executors.get(container_id)
+        return executor if isinstance(executor, CustomExecutor) else None
+
+    def _customs(self) -> list[CustomExecutor]:
+        return [executor for executor in self._books.executors.values() if isinstance(executor, CustomExecutor)]
 
     def _of(self, container_id: str, now: float, step: Callable[[Task], list[Effect]]) -> list[Effect]:
-        task = self._runs.get(container_id)
-        return self._after(task, step(task), now) if task is not None else []
+        task = self._books.containers.get(container_id)
+        return self._books.after(task, step(task), now) if task is not None else []
 
-    def _after(self, task: Task, effects: list[Effect], now: float) -> list[Effect]:
-        """What follows from a task's step: its story, and its way to the completed ones."""
-        status = task.updates.latest
-        self.stories.tell(task.subject, now, status.state, status.message or "")
-        if task.finished:
-            effects = [*effects, *self._complete(task, now)]
-        if task.phase == ENDED and (self._refused or self._shutdown is not None):
-            effects = [*effects, *self._when_empty()]
-        return effects
-
-    def _complete(self, task: Task, now: float) -> list[Effect]:
-        framework_id, task_id = task.record.framework_id, task.info.task_id.value
-        del self._runs[task.container_id]
-        del self.frameworks[framework_id].tasks[task_id]
-        state = task.updates.latest.state
-        kind = state.removeprefix("TASK_").lower()
-        self.counters[kind] = self.counters.get(kind, 0) + 1
-        done = CompletedTask(framework_id, task.info, task.record.place, state, now, task.history)
-        return [
-            Delete(task_key(framework_id, task_id)),
-            Delete(state_key(framework_id, task_id)),
-            put(completed_key(task.container_id), done),
-            *self.completed.add(done),
-        ]
+    def _step(
+        self,
+        container_id: str,
+        now: float,
+        of_task: Callable[[Task], list[Effect]],
+        of_executor: Callable[[CustomExecutor], list[Effect]],
+    ) -> list[Effect]:
+        executor = self._custom(container_id)
+        return of_executor(executor) if executor is not None else self._of(container_id, now, of_task)
 
 
-def _id(info: FrameworkInfo) -> FrameworkID:
-    assert info.id is not None  # noqa: S101 - the master names every framework that it sends
-    return info.id
+def _known(task: ReportedTask) -> KnownTask:
+    record = task.record
+    held = record.place.parent_id or record.sort == CUSTOM
+    return KnownTask(
+        FrameworkID(record.framework_id),
+        task.info,
+        task.updates.latest,
+        task.updates.acknowledged,
+        ExecutorID(record.place.executor_id) if held else None,
+    )

@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,34 +29,50 @@ from headrace.kernel.http import HttpClient, HttpServer
 from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, open_store
+from headrace.mesos.agent import upkeep
 from headrace.mesos.agent.api import AgentApi
-from headrace.mesos.agent.containers import Fact
+from headrace.mesos.agent.check_runner import CheckRunner, ProcessChecks
+from headrace.mesos.agent.containers import DOCKER, POSIX, Containerizer
 from headrace.mesos.agent.core import AgentConfig, AgentCore
 from headrace.mesos.agent.events import (
     AgentInput,
     Begin,
     CancelFetch,
+    CloseStream,
     Exit,
     Fetch,
+    KeepVolumes,
+    MakeVolume,
+    ProbeCheck,
     ProbeHealth,
     Reconnect,
     RemoveSandbox,
+    RemoveVolume,
     Send,
     ShutdownRequested,
     SignalContainer,
     StartContainer,
+    Tell,
+    UpdateContainer,
 )
+from headrace.mesos.agent.executor_api import ExecutorApi
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.fetcher_cache import FetcherCache
 from headrace.mesos.agent.flags import Flags
+from headrace.mesos.agent.isolation.choice import choose
+from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.launcher import Launcher, base_environment
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import MasterLink
-from headrace.mesos.agent.offered import FlagError, offered, parse_attributes, parse_resources
+from headrace.mesos.agent.offered import FlagError, described, offered, parse_attributes, parse_resources
 from headrace.mesos.agent.prober import Prober
-from headrace.mesos.agent.records import ENDED, FETCHING, Saved, load
+from headrace.mesos.agent.records import Saved, load
+from headrace.mesos.agent.restart import compare
+from headrace.mesos.agent.volumes import Volumes
 from headrace.mesos.messages.common import AgentInfo
-from headrace.mesos.resources import EMPTY, Resources
+
+if TYPE_CHECKING:
+    from headrace.mesos.agent.docker.containerizer import DockerContainerizer
 
 log = logging.getLogger(__name__)
 
@@ -67,21 +84,32 @@ LAST_WORDS = 3.0
 class AgentDaemon:
     """One agent. ``run`` returns when it has been asked to stop."""
 
-    def __init__(self, flags: Flags, store: Store) -> None:
+    def __init__(self, flags: Flags, store: Store, active: Active) -> None:
         self._flags = flags
         self._clock = SystemClock()
         self._http = HttpClient()
         self._gone = asyncio.Event()
         self._layout = Layout(flags.data)
+        self._isolation = Isolation(active, self._layout)
         self._saved = _load(store, flags)
         self._store = store
         self._files = ThreadPoolExecutor(1, thread_name_prefix="gc")
-        cache = FetcherCache(self._layout.fetch_cache, flags.fetcher_cache_size_mib * 1024 * 1024)
-        self._fetcher = Fetcher(self._layout, self._http, cache, self._post)
+        self._volumes = Volumes(self._layout, self._files.submit, random_ids)
+        self._executors = ExecutorApi()
+        cache = FetcherCache(flags.fetcher_cache_dir, flags.sandboxes.fetcher_cache_size)
+        sandboxes = flags.sandboxes
+        self._fetcher = Fetcher(
+            self._layout,
+            self._http,
+            cache,
+            self._post,
+            stall=sandboxes.fetcher_stall_timeout,
+            hadoop_home=sandboxes.hadoop_home,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set or nothing is left to do. Raises UserError, OSError."""
-        api = AgentApi(self._flags, self._layout, self._clock.now())
+        api = AgentApi(self._flags, self._layout, self._clock.now(), self._executors)
         server = HttpServer(api, host=self._flags.host, port=self._flags.port)
         await server.start()
         self._address = own_address(self._flags.host, self._flags.master)
@@ -91,17 +119,23 @@ class AgentDaemon:
         api.attach(core, self._fetcher, server.port)
         self._shell: Shell[AgentInput] = Shell(core, self._store, self._perform, self._clock)
         environment = base_environment(self._flags.executor_environment_variables)
-        self._launcher = Launcher(self._layout, environment, endpoint, self._post)
-        self._prober = Prober(self._layout, environment, endpoint, self._http, self._post)
+        self._launcher = Launcher(self._layout, environment, endpoint, self._post, self._isolation)
+        self._containerizers: dict[str, Containerizer] = {POSIX: self._launcher}
+        runners: dict[str, CheckRunner] = {POSIX: ProcessChecks(self._layout, environment, endpoint, self._isolation)}
+        if self._flags.docker.enabled:
+            self._containerizers[DOCKER] = runners[DOCKER] = await self._docker(endpoint)
+        self._prober = Prober(runners, self._http, self._post)
         self._link = MasterLink(self._flags.master, self._http, core.registration, self._post, random.random)
         await self._recover(core)
+        self._executors.attach(self._shell)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._post, ShutdownRequested("asked to by SIGUSR1"))
         announce("agent", f"http://{self._flags.host}:{server.port}")
         try:
-            await self._serve(stop)
+            await self._serve(core, stop)
         finally:
-            self._launcher.stop()
+            for containerizer in self._containerizers.values():
+                containerizer.stop()
             await self._prober.stop()
             await self._fetcher.stop()
             await server.stop()
@@ -109,11 +143,12 @@ class AgentDaemon:
             self._files.shutdown()
             self._store.close()
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self, core: AgentCore, stop: asyncio.Event) -> None:
         """Run core and link until there is a reason to end; raises what the core raises."""
         shell = asyncio.create_task(self._shell.run())
         await asyncio.sleep(0)  # lets the core take up what was found before the link asks it
-        parts = [shell, asyncio.create_task(self._link.run())]
+        beside = upkeep.parts(self._flags, self._layout, core, self._post)
+        parts = [shell, *map(asyncio.create_task, (self._link.run(), *beside))]
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(self._gone.wait())]
         done, _ = await asyncio.wait([*parts, *ends], return_when=asyncio.FIRST_COMPLETED)
         if ends[1] in done:
@@ -125,11 +160,34 @@ class AgentDaemon:
             if task in done:
                 task.result()
 
+    async def _docker(self, endpoint: str) -> DockerContainerizer:
+        from headrace.mesos.agent.docker.containerizer import DockerContainerizer  # few agents have it
+        from headrace.mesos.agent.docker.starting import Settings
+
+        flags = self._flags
+        settings = Settings(
+            flags.executor_environment_variables,
+            endpoint,
+            flags.docker.remove_delay,
+            flags.docker.stop_timeout,
+            flags.isolation.cgroups_enable_cfs,
+        )
+        containerizer = DockerContainerizer(flags.docker.socket, self._layout, settings, self._post)
+        await containerizer.check()
+        return containerizer
+
     async def _recover(self, core: AgentCore) -> None:
-        left = [task for task in core.tasks if task.phase not in (FETCHING, ENDED)]
-        found = await self._launcher.find([Fact(task.container_id, task.pid) for task in left])
+        left = core.left()
+        for kind in left.keys() - self._containerizers.keys():
+            raise UserError(
+                f"--containerizers: {len(left[kind])} {kind} containers of this agent may still run; "
+                f"add {kind.lower()}, or end their tasks first"
+            )
+        found: list[Any] = []
+        for kind, containerizer in self._containerizers.items():
+            found += await containerizer.find(left.get(kind, ()))
         if core.tasks:
-            log.info("found %d tasks of an earlier agent, %d of them with a process", len(core.tasks), len(found))
+            log.info("found %d tasks of an earlier agent, %d containers with a process", len(core.tasks), len(found))
         self._post(Begin(), *found)
 
     def _post(self, *events: AgentInput) -> None:
@@ -139,18 +197,28 @@ class AgentDaemon:
         match effect:
             case Send(call):
                 self._link.send(call)
+            case UpdateContainer(spec):
+                self._containerizers[spec.kind].update(spec)
             case StartContainer(spec):
-                self._launcher.start(spec)
-            case SignalContainer(container_id, force, _):
-                self._launcher.signal(container_id, force)
+                self._containerizers[spec.kind].start(spec)
+            case SignalContainer(container_id, force, kind):
+                self._containerizers[kind].signal(container_id, force)
+            case Tell(stream, event):
+                self._executors.streams.tell(stream, event)
             case Fetch():
                 self._fetcher.fetch(effect)
             case ProbeHealth():
                 self._prober.probe(effect)
+            case ProbeCheck():
+                self._prober.check(effect)
             case CancelFetch(container_id):
                 self._fetcher.cancel(container_id)
             case RemoveSandbox(place):
                 self._files.submit(self._layout.remove, place)
+            case MakeVolume() | RemoveVolume() | KeepVolumes():
+                self._volumes.perform(effect)
+            case CloseStream(stream):
+                self._executors.streams.close(stream)
             case Reconnect():
                 self._link.reconnect()
             case Exit():
@@ -161,33 +229,22 @@ class AgentDaemon:
     def _config(self, port: int) -> AgentConfig:
         flags = self._flags
         try:
-            resources = offered(parse_resources(flags.resources), str(flags.data))
+            given = parse_resources(flags.resources, flags.default_role)
+            resources = offered(given, str(flags.data), flags.default_role)
             attributes = parse_attributes(flags.attributes)
         except FlagError as error:
             raise UserError(str(error)) from None
         log.info("offers %s", resources)
-        info = AgentInfo(self._hostname, port, resources.messages(), attributes or None)
-        self._compare(info, resources)
-        return AgentConfig(info, headrace.__version__, self._address, flags.gc_delay)
-
-    def _compare(self, info: AgentInfo, resources: Resources) -> None:
-        """Say what has changed since the last start; refuse less than the tasks that run have."""
-        before = self._saved.agent
-        if before is None:
-            return
-        if Resources.parse(before.resources) != resources:
-            log.warning("resources were %s before this start", Resources.parse(before.resources))
-        if before.attributes != (info.attributes or []):
-            log.warning("attributes were %s before this start", before.attributes)
-        held = EMPTY
-        for record, state in self._saved.tasks:
-            if state.phase != ENDED:
-                held = held + Resources.parse(record.task.resources)
-        if not resources.contains(held):
-            raise UserError(
-                f"--resources: the tasks that run on this agent hold {held}, which is more than {resources}; "
-                "give at least that, or end the tasks first"
-            )
+        info = AgentInfo(self._hostname, port, described(given, resources), attributes or None)
+        compare(self._saved, info, resources)
+        return AgentConfig(
+            info,
+            headrace.__version__,
+            self._address,
+            flags.gc_delay,
+            flags.sandboxes.gc_disk_headroom,
+            containerizers=(POSIX, DOCKER) if flags.docker.enabled else (POSIX,),
+        )
 
 
 async def main(flags: Flags, stop: asyncio.Event) -> None:
@@ -197,7 +254,9 @@ async def main(flags: Flags, stop: asyncio.Event) -> None:
     _allow_many_files()
     url = f"sqlite://{flags.data / 'agent.db'}"
     store = open_store(url, component="agent", layout=LAYOUT, durability=Durability.PROCESS)
-    await AgentDaemon(flags, store).run(stop)
+    active = choose(flags.isolation, flags.data)
+    isolation = msgspec.structs.replace(flags.isolation, isolation=",".join(active.names))
+    await AgentDaemon(msgspec.structs.replace(flags, isolation=isolation), store, active).run(stop)
 
 
 def own_address(host: str, master: str) -> str:

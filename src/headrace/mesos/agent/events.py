@@ -5,11 +5,14 @@ What the master says (``agent_link.AgentEvent``) is handed to the core as it is;
 
 from __future__ import annotations
 
+import msgspec
+
 from headrace.kernel.core import Effect, Event, TimerFired
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.containers import POSIX, ContainerSpec, Limitation, Place
+from headrace.mesos.messages import executor
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent
-from headrace.mesos.messages.common import CommandUri, HealthCheck
+from headrace.mesos.messages.common import CheckInfo, CheckStatusInfo, CommandUri, HealthCheck
 
 
 class Begin(Event, frozen=True):
@@ -47,10 +50,11 @@ class ContainerStarted(Event, frozen=True):
 
 
 class StartFailed(Event, frozen=True):
-    """The container could not be started."""
+    """The container could not be started; ``lost``: there could not even be a sandbox for it."""
 
     container_id: str
     message: str
+    lost: bool = False
 
 
 class ContainerEnded(Event, frozen=True):
@@ -80,6 +84,45 @@ class Probed(Event, frozen=True):
     why: str = ""
 
 
+class Checked(Event, frozen=True):
+    """The outcome of a general check."""
+
+    container_id: str
+    status: CheckStatusInfo
+
+
+class ExecutorCalls(Event, frozen=True):
+    """A call of an executor, sound in itself; answered by Reply with an Answer.
+
+    ``stream`` is set for SUBSCRIBE: where Tell reaches the executor from now on.
+    """
+
+    to: int
+    call: executor.Call
+    stream: int = 0
+
+
+class ExecutorStreamClosed(Event, frozen=True):
+    """An executor's connection is gone."""
+
+    framework_id: str
+    executor_id: str
+    stream: int
+
+
+class DiskUsage(Event, frozen=True):
+    """So large a share of the disk that holds the sandboxes is in use."""
+
+    share: float
+
+
+class LimitExceeded(Event, frozen=True):
+    """A running container is over a limit that the agent itself has to enforce: end it."""
+
+    container_id: str
+    limitation: Limitation
+
+
 class ShutdownRequested(Event, frozen=True):
     """Somebody wants this agent gone for good, tasks included."""
 
@@ -97,6 +140,11 @@ AgentInput = (
     | ContainerEnded
     | ContainerFound
     | Probed
+    | Checked
+    | ExecutorCalls
+    | ExecutorStreamClosed
+    | DiskUsage
+    | LimitExceeded
     | ShutdownRequested
     | TimerFired
 )
@@ -122,6 +170,12 @@ class StartContainer(Effect, frozen=True):
     spec: ContainerSpec
 
 
+class UpdateContainer(Effect, frozen=True):
+    """A container holds other resources now, as an executor does with each task; ``spec`` is what it would be today."""
+
+    spec: ContainerSpec
+
+
 class SignalContainer(Effect, frozen=True):
     """SIGTERM to all processes of the container, or SIGKILL if ``force``; ``kind`` says who runs it."""
 
@@ -136,6 +190,56 @@ class ProbeHealth(Effect, frozen=True):
     spec: ContainerSpec
     check: HealthCheck
     timeout: float
+
+
+class ProbeCheck(Effect, frozen=True):
+    """Carry out a general check in a container within ``timeout`` seconds; answered by Checked."""
+
+    spec: ContainerSpec
+    check: CheckInfo
+    timeout: float
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What an executor's call is answered with: an HTTP status and, for a refusal, a text."""
+
+    status: int
+    text: str = ""
+
+
+class Tell(Effect, frozen=True):
+    """Send an event to an executor; dropped if the stream has ended."""
+
+    stream: int
+    event: executor.Event
+
+
+class CloseStream(Effect, frozen=True):
+    """End an executor's connection."""
+
+    stream: int
+
+
+class MakeVolume(Effect, frozen=True):
+    """Make the directory of a persistent volume, empty. ``source``: the disk it is on, as JSON, if not the agent's."""
+
+    role: str
+    volume_id: str
+    source: bytes = b""
+
+
+class RemoveVolume(Effect, frozen=True):
+    """Remove the directory of a persistent volume with all that is in it."""
+
+    role: str
+    volume_id: str
+    source: bytes = b""
+
+
+class KeepVolumes(Effect, frozen=True):
+    """After a restart: these volumes are to be there, and no others; they keep what they hold."""
+
+    volumes: list[MakeVolume]
 
 
 class Send(Effect, frozen=True):

@@ -1,7 +1,8 @@
 """Fills sandboxes: fetches what a task's URIs name, through the cache if they ask for it, and unpacks it.
 
-Understood are ``file://`` and absolute paths, ``http://`` and ``https://``. Four files are fetched at a time. What
-was fetched, and how long it took, is written to the sandbox's ``stderr``, as people expect from Mesos.
+``sources`` knows where files come from. The URIs of a task are fetched side by side, eight files at a time in all.
+What was fetched, and how long it took, is written to the sandbox's ``stderr``, as people expect from Mesos. What
+does not fit into the cache is fetched past it.
 """
 
 from __future__ import annotations
@@ -11,57 +12,82 @@ import contextlib
 import itertools
 import logging
 import os
+import pwd
 import time
-from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import TypeVar
 
-from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
+import msgspec
+
+from headrace.kernel.http import HttpClient
 from headrace.mesos.agent.archives import ArchiveError, is_archive, unpack
 from headrace.mesos.agent.events import Fetch, FetchDone, FetchFailed
-from headrace.mesos.agent.fetcher_cache import FetcherCache, cache_key, new_hash, split_digest
+from headrace.mesos.agent.fetcher_cache import FetcherCache, cache_key, split_digest
 from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.progress import Listeners, Progress
+from headrace.mesos.agent.sources import FetchProblem, Report, Sources, base_name, copy, shown
 from headrace.mesos.agent.users import UserProblem, check_user
 from headrace.mesos.messages.common import CommandUri
 
 log = logging.getLogger(__name__)
 
-AT_A_TIME = 4
-SILENCE = 60.0
-"""Seconds without a byte after which a download is given up."""
+THREADS = 4
+AT_A_TIME = 8
 
 LINKED_FROM = 1024 * 1024
 """Bytes from which a cached file is linked rather than copied. Links are read-only: small files are often edited."""
 
-_REDIRECTS = 8
 _R = TypeVar("_R")
-_CHUNK = 1024 * 1024
 
 
-class FetchProblem(Exception):  # noqa: N818 - an answer to a task, not an error of the agent
-    """A URI that can't be fetched; says which and why."""
+class _Wanted(msgspec.Struct, frozen=True):
+    """One URI of one task. ``user`` is set if it is another than the agent's: nothing of his may be shared."""
+
+    uri: CommandUri
+    address: str
+    digest: str
+    sandbox: Path
+    target: Path
+    user_name: str
+    user: pwd.struct_passwd | None
+    unpacks: bool
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
+class _Filling(msgspec.Struct):
+    """A file on its way into the cache."""
+
+    task: asyncio.Task[None]
+    listeners: Listeners
+
+
+class _NoRoom(Exception):  # noqa: N818 - a signal between two methods
+    """The cache can't take it now."""
 
 
 class Fetcher:
     """Fetches for any number of tasks at a time; FetchDone or FetchFailed is posted for each."""
 
-    def __init__(self, layout: Layout, http: HttpClient, cache: FetcherCache, post: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        http: HttpClient,
+        cache: FetcherCache,
+        post: Callable[..., None],
+        *,
+        stall: float = 60.0,
+        hadoop_home: str = "",
+    ) -> None:
+        """``stall`` in seconds: how long a download may bring nothing."""
         self._layout = layout
-        self._http = http
         self._cache = cache
         self._post = post
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fetch")
+        self._sources = Sources(http, self._in_thread, stall=stall, hadoop_home=hadoop_home)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
         self._slots = asyncio.Semaphore(AT_A_TIME)
         self._fetches: dict[str, asyncio.Task[None]] = {}
-        self._filling: dict[str, asyncio.Task[None]] = {}
+        self._filling: dict[str, _Filling] = {}
         self._numbers = itertools.count(1)
         self.succeeded = 0
         self.failed = 0
@@ -85,7 +111,7 @@ class Fetcher:
 
     async def stop(self) -> None:
         """Stop everything."""
-        tasks = [*self._fetches.values(), *self._filling.values()]
+        tasks = [*self._fetches.values(), *(filling.task for filling in self._filling.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -94,11 +120,11 @@ class Fetcher:
     async def _fetch(self, what: Fetch) -> None:
         container_id = what.place.container_id
         try:
-            private = check_user(what.user) is not None
+            user = check_user(what.user)
             sandbox = await self._in_thread(self._layout.clear, what.place)
             async with asyncio.TaskGroup() as group:
                 for uri in what.uris:
-                    group.create_task(self._one(uri, sandbox, what.user, private))
+                    group.create_task(self._one(uri, sandbox, what.user, user))
         except* (FetchProblem, UserProblem, OSError) as problems:
             self.failed += 1
             self._post(FetchFailed(container_id, str(problems.exceptions[0])))
@@ -109,136 +135,96 @@ class Fetcher:
             self.succeeded += 1
             self._post(FetchDone(container_id))
 
-    async def _one(self, uri: CommandUri, sandbox: Path, user: str, private: bool) -> None:
-        """Fetch one URI. ``private``: the sandbox will belong to another user, so nothing in it may be shared."""
-        began = time.monotonic()
+    async def _one(self, uri: CommandUri, sandbox: Path, user_name: str, user: pwd.struct_passwd | None) -> None:
+        progress = Progress(sandbox, shown(uri.value))
         try:
-            address, digest = split_digest(uri.value)
-            name = uri.output_file or _base_name(address)
+            address, digest = split_digest(uri.value.lstrip())
+            name = uri.output_file or base_name(address)
             target = _inside(sandbox, name)
-            size, how = await self._bring(uri, address, digest, target, user, private)
+            unpacks = uri.extract is not False and not uri.executable and is_archive(target.name)
+            wanted = _Wanted(uri, address, digest, sandbox, target, user_name, user, unpacks)
+            how, size = await self._bring(wanted, progress)
             if uri.executable:
                 await self._in_thread(os.chmod, target, 0o755)
         except (FetchProblem, ArchiveError, OSError, ValueError) as problem:
             message = f"Failed to fetch URI '{shown(uri.value)}': {_text(problem)}"
-            _note(sandbox, message)
+            progress.failed(message)
             raise FetchProblem(message) from problem
-        _note(sandbox, f"{how} URI '{shown(uri.value)}' in {time.monotonic() - began:.2f} s, {_readable(size)}")
+        progress.ended(how, size)
 
-    async def _bring(
-        self, uri: CommandUri, address: str, digest: str, target: Path, user: str, private: bool
-    ) -> tuple[int, str]:
-        """Bring it to ``target``, unpacked if so wanted; returns its size and how it came."""
-        unpacks = uri.extract is not False and not uri.executable and is_archive(target.name)
-        if uri.cache:
-            size = await self._from_cache(
-                address, digest, target, user, unpacks, own_copy=bool(uri.executable or private)
-            )
+    async def _bring(self, wanted: _Wanted, progress: Progress) -> tuple[str, int]:
+        """Bring it into the sandbox, unpacked if so wanted; how it came, and its size in bytes."""
+        if wanted.uri.cache:
+            size = await self._from_cache(wanted, progress)
             if size is not None:
-                return size, "Took from the cache"
+                return "Took from the cache", size
+        target = wanted.target
         temporary = target.parent / f".fetching-{next(self._numbers)}"
         try:
-            await self._obtain(address, digest, temporary)
+            await self._obtain(wanted, temporary, progress)
             size = temporary.stat().st_size
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-        if unpacks:
-            await self._in_thread(unpack, target, target.name, target.parent)
-        return size, "Fetched"
+        if wanted.unpacks:
+            await self._in_thread(unpack, target, target.name, wanted.sandbox)
+        return "Fetched", size
 
-    async def _from_cache(
-        self, address: str, digest: str, target: Path, user: str, unpacks: bool, *, own_copy: bool
-    ) -> int | None:
-        """Take it from the cache, filling that if need be; None if it is too large for the cache."""
-        key = cache_key(address, digest, user)
+    async def _from_cache(self, wanted: _Wanted, progress: Progress) -> int | None:
+        """Take it from the cache, filling that if need be; None if there is no room in the cache."""
+        key = cache_key(wanted.address, wanted.digest, wanted.user_name)
         cached = self._cache.pin(key, time.time())
         if cached is None:
-            filling = self._filling.get(key)
-            if filling is None:
-                filling = self._filling[key] = asyncio.create_task(self._fill(key, address, digest))
-                filling.add_done_callback(lambda task: self._filled(key, task))
-            await asyncio.shield(filling)
+            try:
+                await self._filled(key, wanted, progress)
+            except _NoRoom:
+                return None
             cached = self._cache.pin(key, time.time())
             if cached is None:
                 return None
         try:
             size = cached.stat().st_size
-            if unpacks:
-                await self._in_thread(unpack, cached, target.name, target.parent)
+            if wanted.unpacks:
+                await self._in_thread(unpack, cached, wanted.target.name, wanted.sandbox)
             else:
-                await self._in_thread(_place, cached, target, own_copy or size < LINKED_FROM)
+                own_copy = bool(wanted.uri.executable or wanted.user is not None or size < LINKED_FROM)
+                await self._in_thread(_place, cached, wanted.target, own_copy)
             return size
         finally:
             self._cache.unpin(key)
 
-    def _filled(self, key: str, task: asyncio.Task[None]) -> None:
+    async def _filled(self, key: str, wanted: _Wanted, progress: Progress) -> None:
+        """Wait until it is in the cache; whoever asks first has it fetched, for all."""
+        filling = self._filling.get(key)
+        if filling is None:
+            temporary = self._cache.temporary(key, next(self._numbers))
+            listeners = Listeners(lambda size: self._reserve(temporary, size))
+            task = asyncio.create_task(self._fill(key, wanted, temporary, listeners))
+            filling = self._filling[key] = _Filling(task, listeners)
+            task.add_done_callback(lambda task: self._fill_ended(key, task))
+        filling.listeners.add(progress)
+        await asyncio.shield(filling.task)
+
+    def _reserve(self, temporary: Path, size: int) -> None:
+        if not self._cache.reserve(temporary, size):
+            raise _NoRoom
+
+    def _fill_ended(self, key: str, task: asyncio.Task[None]) -> None:
         self._filling.pop(key, None)
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody else is to be told
 
-    async def _fill(self, key: str, address: str, digest: str) -> None:
-        temporary = self._cache.temporary(key, next(self._numbers))
+    async def _fill(self, key: str, wanted: _Wanted, temporary: Path, report: Report) -> None:
         try:
-            await self._obtain(address, digest, temporary)
-            self._cache.seal(key, temporary, time.time())
+            await self._obtain(wanted, temporary, report)
+            if not self._cache.seal(key, temporary, time.time()):
+                raise _NoRoom
         finally:
-            temporary.unlink(missing_ok=True)
+            self._cache.give_up(temporary)
 
-    async def _obtain(self, address: str, digest: str, target: Path) -> None:
-        hasher = new_hash() if digest else None
+    async def _obtain(self, wanted: _Wanted, target: Path, report: Report) -> None:
         async with self._slots:
-            if address.startswith(("http://", "https://")):
-                await self._download(address, target, hasher)
-            else:
-                await self._in_thread(_copy_local, address, target, hasher)
-        if hasher is not None and hasher.hexdigest() != digest:
-            raise FetchProblem(f"its SHA-256 is {hasher.hexdigest()}, but {digest} was asked for")
-
-    async def _download(self, url: str, target: Path, hasher: _Hash | None) -> None:
-        stream = await self._get(url)
-        try:
-            with target.open("wb", buffering=0) as out:
-                gathered: list[bytes] = []
-                size = 0
-                chunks = aiter(stream)
-                while True:
-                    async with asyncio.timeout(SILENCE):
-                        chunk = await anext(chunks, None)
-                    if chunk is not None:
-                        gathered.append(chunk)
-                        size += len(chunk)
-                    if gathered and (chunk is None or size >= _CHUNK):
-                        await self._in_thread(_write, out.fileno(), b"".join(gathered), hasher)
-                        gathered, size = [], 0
-                    if chunk is None:
-                        return
-        except TimeoutError:
-            raise FetchProblem(f"the server sent nothing for {SILENCE:g} s") from None
-        except HttpClientError:
-            raise FetchProblem("the server broke off its answer") from None
-        finally:
-            stream.close()
-
-    async def _get(self, url: str) -> ClientStream:
-        """Open ``url``, following redirections."""
-        for _ in range(_REDIRECTS):
-            headers = {"User-Agent": "headrace-agent", "Accept": "*/*"}
-            credentials = urlsplit(url).netloc.rpartition("@")[0]
-            if credentials:
-                headers["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
-            try:
-                stream = await self._http.stream("GET", url, headers=headers, timeout=SILENCE)
-            except HttpClientError as error:
-                raise FetchProblem(str(error).replace(url, shown(url))) from None
-            if stream.status == 200:
-                return stream
-            location = stream.headers.get("location")
-            stream.close()
-            if stream.status not in (301, 302, 303, 307, 308) or not location:
-                raise FetchProblem(f"the server answered with status {stream.status}")
-            url = urljoin(url, location)
-        raise FetchProblem(f"more than {_REDIRECTS} redirections")
+            await self._sources.obtain(wanted.address, target, wanted.user, wanted.digest, report)
 
     async def _in_thread(self, function: Callable[..., _R], *arguments: object) -> _R:
         """Run it in a thread. If cancelled, wait until the thread is done with its files, which others may get."""
@@ -256,24 +242,6 @@ class Fetcher:
             raise
 
 
-def shown(uri: str) -> str:
-    """A URI as it may be told: without user, password and query, which may be secret."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return uri
-    rest = rest.partition("?")[0]
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
-def _base_name(address: str) -> str:
-    path = urlsplit(address).path if "://" in address else address
-    name = unquote(path).rpartition("/")[2]
-    if not name or name in (".", ".."):
-        raise FetchProblem("it names no file; give it an output_file")
-    return name
-
-
 def _inside(sandbox: Path, name: str) -> Path:
     """The path of ``name`` in the sandbox, its directories made. A link may have been unpacked there."""
     target = sandbox / name
@@ -284,72 +252,18 @@ def _inside(sandbox: Path, name: str) -> Path:
     return target
 
 
-def _copy_local(address: str, target: Path, hasher: _Hash | None) -> None:
-    path = _local_path(address)
-    if not os.path.exists(path):
-        raise FetchProblem("there is no such file on this agent")
-    if os.path.isdir(path):
-        raise FetchProblem("it is a directory; give a file or an archive")
-    _copy(Path(path), target)
-    if hasher is not None:
-        with target.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                hasher.update(chunk)
-
-
-def _local_path(address: str) -> str:
-    if address.startswith("file://"):
-        path = address.removeprefix("file://").removeprefix("localhost")
-        address = unquote(path)
-    elif "://" in address:
-        raise FetchProblem(f"{address.partition('://')[0]}:// can't be fetched; use file, http or https")
-    if not address.startswith("/"):
-        raise FetchProblem("it is neither a URL nor an absolute path")
-    return address
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy within the kernel, sharing blocks where the file system can. Raises OSError."""
-    with source.open("rb") as read, target.open("wb") as write:
-        os.fchmod(write.fileno(), os.fstat(read.fileno()).st_mode & 0o755 | 0o200)
-        with contextlib.suppress(OSError):  # not all file systems can; the loop below goes on where it stopped
-            while os.copy_file_range(read.fileno(), write.fileno(), 1 << 30):
-                pass
-        while os.sendfile(write.fileno(), read.fileno(), None, 1 << 30):
-            pass
-
-
 def _place(cached: Path, target: Path, own_copy: bool) -> None:
     """Bring a cached file into a sandbox."""
     temporary = target.with_name(f".{target.name[:200]}.placing")
     temporary.unlink(missing_ok=True)
     if own_copy:
-        _copy(cached, temporary)
+        copy(cached, temporary)
     else:
         try:
             os.link(cached, temporary)
         except OSError:  # another file system
-            _copy(cached, temporary)
+            copy(cached, temporary)
     os.replace(temporary, target)
-
-
-def _write(fd: int, data: bytes, hasher: _Hash | None) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    if hasher is not None:
-        hasher.update(data)
-
-
-def _note(sandbox: Path, line: str) -> None:
-    with contextlib.suppress(OSError), (sandbox / "stderr").open("a") as out:
-        out.write(line + "\n")
-
-
-def _readable(size: int) -> str:
-    if size < 1024 * 1024:
-        return f"{size / 1024:.1f} KiB"
-    return f"{size / 1024 / 1024:.0f} MiB"
 
 
 def _text(problem: Exception) -> str:

@@ -123,12 +123,10 @@ class FetcherCache:
             status = entry.stat(follow_symlinks=False)
             if entry.name.startswith(("sha256-", "url-")) and status.st_mtime == SEALED:
                 found.append((status.st_atime, entry.name, status.st_size))
-            else:
-                os.unlink(entry)
+            elif entry.name.startswith(("sha256-", "url-", "tmp-")):  # the directory may be shared with others
+                _remove(entry)
         for _, key, size in sorted(found):
-            for goes in self.index.add(key, size) or ():
-                self._unlink(goes)
-            if key not in self.index:
+            if not self._add(key, size):
                 self._unlink(key)
 
     def pin(self, key: str, now: float) -> Path | None:
@@ -156,18 +154,45 @@ class FetcherCache:
         """Where to fetch to."""
         return self.directory / f"tmp-{number}-{key}"
 
+    def reserve(self, temporary: Path, size: int) -> bool:
+        """Make room for what is about to be fetched to ``temporary``; False if there is not enough."""
+        if not self._add(temporary.name, size):
+            return False
+        self.index.pin(temporary.name)
+        return True
+
+    def give_up(self, temporary: Path) -> None:
+        """Nothing more is fetched to ``temporary``: free its room, and the file if it is still there."""
+        self.index.unpin(temporary.name)
+        self.index.discard(temporary.name)
+        temporary.unlink(missing_ok=True)
+
     def seal(self, key: str, file: Path, now: float) -> bool:
         """Take a fetched file in; False if there is no room, and the file stays where it is. Raises OSError."""
-        goes = self.index.add(key, file.stat().st_size)
-        if goes is None:
+        self.index.unpin(file.name)
+        self.index.discard(file.name)
+        if not self._add(key, file.stat().st_size):
             return False
-        for old in goes:
-            self._unlink(old)
         file.chmod(file.stat().st_mode & 0o444)  # what was private stays so
         os.utime(file, (now, SEALED))
         os.replace(file, self.directory / key)
         return True
 
+    def _add(self, key: str, size: int) -> bool:
+        goes = self.index.add(key, size)
+        for old in goes or ():
+            self._unlink(old)
+        return goes is not None
+
     def _unlink(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.directory / key)
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    if not entry.is_dir(follow_symlinks=False):
+        os.unlink(entry)
+        return
+    from shutil import rmtree  # seldom needed, and not small
+
+    rmtree(entry.path, ignore_errors=True)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from headrace.kernel.daemon import UserError
+from headrace.mesos.agent import sandbox_flags
+from headrace.mesos.agent.docker import flags as docker_flags
+from headrace.mesos.agent.docker.flags import DockerFlags
+from headrace.mesos.agent.isolation import flags as isolation_flags
+from headrace.mesos.agent.isolation.flags import IsolationFlags
 from headrace.mesos.agent.link import master_url
-
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "ms": 1e-3,
-    "secs": 1.0,
-    "mins": 60.0,
-    "hrs": 3600.0,
-    "days": 86400.0,
-    "weeks": 604800.0,
-}
+from headrace.mesos.agent.offered import ANYBODY, check_role, contents
+from headrace.mesos.agent.sandbox_flags import SandboxFlags
+from headrace.mesos.agent.units import duration as _duration
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -35,9 +31,16 @@ class Flags(msgspec.Struct, frozen=True):
     attributes: str
     hostname: str
     executor_environment_variables: dict[str, str]
-    fetcher_cache_size_mib: int
     gc_delay: float
     log_level: str
+    default_role: str = ANYBODY
+    sandboxes: SandboxFlags = SandboxFlags()
+    isolation: IsolationFlags = IsolationFlags()
+    docker: DockerFlags = DockerFlags()
+
+    @property
+    def fetcher_cache_dir(self) -> Path:
+        return self.sandboxes.fetcher_cache_dir or self.data / "fetch-cache"
 
     def shown(self) -> dict[str, str]:
         """As /flags tells them: without the values of variables, which may be secret."""
@@ -51,10 +54,13 @@ class Flags(msgspec.Struct, frozen=True):
             "attributes": self.attributes,
             "hostname": self.hostname,
             "executor_environment_variables": names,
-            "fetcher_cache_size": f"{self.fetcher_cache_size_mib}MB",
-            "fetcher_cache_dir": str(self.data / "fetch-cache"),
+            "fetcher_cache_dir": str(self.fetcher_cache_dir),
             "gc_delay": f"{self.gc_delay:g}secs",
             "logging_level": self.log_level,
+            "default_role": self.default_role,
+            **self.sandboxes.shown(),
+            **self.isolation.shown(),
+            **self.docker.shown(),
         }
 
 
@@ -76,7 +82,10 @@ def parse(arguments: Sequence[str]) -> Flags:
     add("--attributes", default="", help="such as rack:r1;zone:z")
     add("--hostname", default="", help="what offers name (default: the address)")
     add("--executor-environment-variables", "--executor_environment_variables", default="{}", help="a JSON object")
-    add("--fetcher-cache-size-mib", "--fetcher_cache_size_mib", type=int, default=2048)
+    add("--default-role", "--default_role", default=ANYBODY, help="whose resources are that name no role")
+    sandbox_flags.add_to(parser)
+    isolation_flags.add_to(parser)
+    docker_flags.add_to(parser)
     add("--gc-delay", "--gc_delay", default="1weeks", help="how long sandboxes of ended tasks stay: 10mins, 1weeks, 30")
     add(
         "--log-level",
@@ -96,25 +105,28 @@ def parse(arguments: Sequence[str]) -> Flags:
             attributes=given.attributes,
             hostname=given.hostname,
             executor_environment_variables=_environment(given.executor_environment_variables),
-            fetcher_cache_size_mib=max(0, given.fetcher_cache_size_mib),
             gc_delay=_duration("--gc-delay", given.gc_delay),
             log_level=given.log_level,
+            default_role=_role(given.default_role),
+            sandboxes=sandbox_flags.read(given),
+            isolation=isolation_flags.read(given),
+            docker=docker_flags.read(given),
         )
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
+def _role(name: str) -> str:
+    try:
+        check_role(name)
+    except ValueError as error:
+        raise ValueError(f"--default_role: {error}") from None
+    return name
+
+
 def _environment(text: str) -> dict[str, str]:
+    text = contents("--executor-environment-variables", text)
     try:
         return msgspec.json.decode(text, type=dict[str, str])
     except msgspec.DecodeError as error:
         raise ValueError(f"--executor-environment-variables: not a JSON object of texts: {error}") from None
-
-
-def _duration(flag: str, text: str) -> float:
-    """Seconds of ``10mins``, ``1.5hrs`` or a plain number of seconds. Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip())
-    unit = _UNITS.get(match[2] or "secs") if match else None
-    if match is None or unit is None:
-        raise ValueError(f"{flag}: {text!r} is no duration; give seconds, or a number with {', '.join(_UNITS)}")
-    return float(match[1]) * unit

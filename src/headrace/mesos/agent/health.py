@@ -23,18 +23,23 @@ def problem_of_check(check: HealthCheck | None) -> str | None:
     if check is None:
         return None
     if check.type == "COMMAND":
-        if check.command is None or not check.command.value or "\0" in check.command.value:
-            return "health_check.command.value: a check of type COMMAND needs a command line"
-        if any("\0" in argument for argument in check.command.arguments or ()):
-            return "health_check.command.arguments: hold a NUL character"
-        return problem_of_variables(check.command, "health_check.command")
+        return problem_of_probe(check.command, "health_check.command")
     if check.type == "HTTP":
         return _http_problem(check.http)
     if check.type == "TCP":
         if check.tcp is None:
             return "health_check.tcp: a check of type TCP needs its port"
-        return _port_problem(check.tcp.port, "health_check.tcp.port")
+        return problem_of_port(check.tcp.port, "health_check.tcp.port")
     return f"health_check.type: {check.type!r} is not one of COMMAND, HTTP, TCP"
+
+
+def problem_of_probe(command: CommandInfo | None, where: str) -> str | None:
+    """What is wrong with the command of a check, led by the field's path; None if it can be run."""
+    if command is None or not command.value or "\0" in command.value:
+        return f"{where}.value: a check of type COMMAND needs a command line"
+    if any("\0" in argument for argument in command.arguments or ()):
+        return f"{where}.arguments: hold a NUL character"
+    return problem_of_variables(command, where)
 
 
 def problem_of_variables(command: CommandInfo, where: str) -> str | None:
@@ -56,12 +61,20 @@ def _http_problem(check: HealthCheckHttp | None) -> str | None:
         return "health_check.http: a check of type HTTP needs its port"
     if check.scheme not in (None, "", "http", "https"):
         return f"health_check.http.scheme: {check.scheme!r} is not one of http, https"
-    if any(character <= " " or character == "\x7f" for character in check.path or ""):
-        return "health_check.http.path: holds a space or a control character; write it as %20 or the like"
-    return _port_problem(check.port, "health_check.http.port")
+    return problem_of_path(check.path, "health_check.http.path") or problem_of_port(
+        check.port, "health_check.http.port"
+    )
 
 
-def _port_problem(port: int, where: str) -> str | None:
+def problem_of_path(path: str | None, where: str) -> str | None:
+    """What is wrong with the path that a check asks for."""
+    if any(character <= " " or character == "\x7f" for character in path or ""):
+        return f"{where}: holds a space or a control character; write it as %20 or the like"
+    return None
+
+
+def problem_of_port(port: int, where: str) -> str | None:
+    """What is wrong with the port that a check connects to."""
     return None if 0 < port < 65536 else f"{where}: {port} is not a port; give 1 to 65535"
 
 

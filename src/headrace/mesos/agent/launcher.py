@@ -1,4 +1,4 @@
-"""Starts, watches and signals the processes of tasks.
+"""Starts, watches and signals the processes of tasks, each within what ``isolation`` makes for it.
 
 Starting is done in slices of a few milliseconds between which the loop goes on, so that a burst of tasks delays
 neither pings nor the updates of the tasks that run already.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from headrace.kernel import process
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.containers import ContainerSpec, Fact
+from headrace.mesos.agent.containers import ContainerSpec, Fact, Limitation
 from headrace.mesos.agent.events import (
     AgentInput,
     ContainerEnded,
@@ -27,6 +27,8 @@ from headrace.mesos.agent.events import (
     ContainerStarted,
     StartFailed,
 )
+from headrace.mesos.agent.isolation.isolation import Active, Isolation
+from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
 from headrace.mesos.messages.common import CommandInfo
@@ -38,6 +40,11 @@ _NOT_READY = 0.005
 _TRIES = 200
 """Times that a signal waits for a supervisor to be ready, 1 s in all; then it goes to the id known from its start."""
 _LOOK_AGAIN = 1.0
+_KILL_AGAIN = 0.005
+_KILLS = 400
+"""Times that what is left in a container's cgroup is killed, 2 s in all; then it is let be, and said so."""
+_LOOKS = 40
+"""Times to look, 0.2 s in all, for the kernel to have killed somebody once it says that a limit has been reached."""
 
 
 def base_environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -90,8 +97,15 @@ class Launcher:
     """Processes by container id; what becomes of them is posted."""
 
     def __init__(
-        self, layout: Layout, environment: Mapping[str, str], endpoint: str, post: Callable[..., None]
+        self,
+        layout: Layout,
+        environment: Mapping[str, str],
+        endpoint: str,
+        post: Callable[..., None],
+        isolation: Isolation | None = None,
     ) -> None:
+        self.isolation = isolation or Isolation(Active(), layout)
+        self.isolation.watch_memory(self._memory_event)
         self._layout = layout
         self._environment = environment
         self._endpoint = endpoint
@@ -100,12 +114,20 @@ class Launcher:
         self._scheduled = False
         self._watches: dict[str, Callable[[], None]] = {}
         self._pids: dict[str, int] = {}
+        self._looking: set[str] = set()
 
     def start(self, spec: ContainerSpec) -> None:
         """Start a task's command soon."""
         self._queue.append(spec)
         if not self._scheduled:
             self._start_some()
+
+    def update(self, spec: ContainerSpec) -> None:
+        """A container holds more or less than at its start."""
+        try:
+            self.isolation.update(spec)
+        except (OSError, IsolationProblem) as error:
+            log.error("container %s: can't be given what it holds now: %s", spec.place.container_id, error)
 
     def signal(self, container_id: str, force: bool, tries: int = _TRIES) -> None:
         """Signal all processes of a task."""
@@ -121,7 +143,14 @@ class Launcher:
 
     async def find(self, left: Sequence[Fact]) -> list[ContainerFound]:
         """What has become of these after a restart; begins to watch those that run."""
-        return [self._find(fact.container_id, fact.pid) for fact in left]
+        found = [self._find(fact.container_id, fact.pid) for fact in left]
+        for one in found:
+            for _ in range(_KILLS):
+                if one.found is not Found.ENDED or self._cleared(one.container_id):
+                    break
+                await asyncio.sleep(_KILL_AGAIN)
+        self.isolation.sweep({one.container_id for one in found if one.found is Found.RUNNING})
+        return found
 
     def _find(self, container_id: str, pid: int = 0, patience: float = 1.0) -> ContainerFound:
         """What is left of a run after a restart; begins to watch it if it runs. ``pid``: what was stored of it."""
@@ -131,6 +160,8 @@ class Launcher:
             pid = pid or process.read_pid(run_dir, patience=patience) or 0
             if pid:
                 self._watch(container_id, pid)
+                if self._limitation(container_id) is not None:  # from before this agent
+                    self._look(container_id, 1)
                 return ContainerFound(container_id, found, pid)
             found = process.find(run_dir)
         if found is Found.RUNNING:  # no id to watch it by, as on a full disk
@@ -138,10 +169,14 @@ class Launcher:
         if found is not Found.ENDED:
             return ContainerFound(container_id, found)
         process.end_leftovers(run_dir)
-        return ContainerFound(container_id, found, 0, process.read_end(run_dir))
+        return ContainerFound(container_id, found, 0, process.read_end(run_dir), self._limitation(container_id))
 
     def _find_again(self, container_id: str) -> None:
-        self._post(self._find(container_id, patience=0))
+        found = self._find(container_id, patience=0)
+        if found.found is Found.ENDED:
+            self._clear(container_id, found)
+        else:
+            self._post(found)
 
     def stop(self) -> None:
         """Watch no more; the processes go on."""
@@ -149,6 +184,7 @@ class Launcher:
         for stop in self._watches.values():
             stop()
         self._watches.clear()
+        self.isolation.stop()
 
     def _start_some(self) -> None:
         self._scheduled = False
@@ -164,38 +200,94 @@ class Launcher:
     def _start(self, spec: ContainerSpec) -> AgentInput:
         container_id = spec.place.container_id
         try:
-            pid = self._spawn(spec)
-        except UserProblem as problem:
-            return StartFailed(container_id, str(problem))
+            sandbox = self._layout.create(spec.place, spec.task_id)
+        except OSError as error:
+            return StartFailed(container_id, f"can't make the sandbox: {error}", lost=True)
+        try:
+            pid = self._spawn(spec, sandbox)
+        except (UserProblem, IsolationProblem) as problem:
+            return self._failed(container_id, str(problem))
         except (OSError, ValueError) as error:
-            return StartFailed(container_id, f"can't start the command: {error}")
+            return self._failed(container_id, f"can't start the command: {error}")
         self._watch(container_id, pid)
         return ContainerStarted(container_id, pid)
 
-    def _spawn(self, spec: ContainerSpec) -> int:
+    def _failed(self, container_id: str, message: str) -> StartFailed:
+        if not self._cleared(container_id):
+            log.error("container %s: its cgroups could not be removed", container_id)
+        return StartFailed(container_id, message)
+
+    def _spawn(self, spec: ContainerSpec, sandbox: Path) -> int:
         place, command = spec.place, spec.command or CommandInfo()
         user = check_user(command.user)
-        sandbox = self._layout.create(place)
         run_dir = self._layout.run_dir(place.container_id)
         os.makedirs(run_dir, exist_ok=True)
         environment = container_environment(self._environment, spec, sandbox, self._endpoint)
         if user is not None:
             give_to(user, sandbox)
             environment |= {"USER": user.pw_name, "HOME": user.pw_dir}
+        how = self.isolation.prepare(spec, as_user(user, command_line(command)), user)
         return process.start(
-            as_user(user, command_line(command)),
+            how.argv,
             run_dir=run_dir,
             work_dir=sandbox,
             environment=environment,
             stdout=sandbox / "stdout",
             stderr=sandbox / "stderr",
+            enter=how.enter,
+            before=how.before,
         )
 
     def _watch(self, container_id: str, pid: int) -> None:
         def ended(end: Ended) -> None:
             self._watches.pop(container_id, None)
             self._pids.pop(container_id, None)
-            self._post(ContainerEnded(container_id, end))
+            self._clear(container_id, ContainerEnded(container_id, end, self._limitation(container_id)))
 
         self._pids[container_id] = pid
+        self.isolation.begin(container_id)
         self._watches[container_id] = process.watch(pid, self._layout.run_dir(container_id), ended)
+
+    def _clear(self, container_id: str, then: AgentInput, tries: int = _KILLS) -> None:
+        """End what the container left and remove its cgroups, then post ``then``."""
+        if self._cleared(container_id):
+            self._post(then)
+        elif tries:
+            asyncio.get_running_loop().call_later(_KILL_AGAIN, self._clear, container_id, then, tries - 1)
+        else:
+            log.error("container %s: some of its processes don't end; its cgroups stay", container_id)
+            self._post(then)
+
+    def _cleared(self, container_id: str) -> bool:
+        try:
+            return self.isolation.end(container_id) and self.isolation.remove(container_id)
+        except OSError as error:
+            log.error("container %s: can't take down its cgroups: %s", container_id, error)
+            return True
+
+    def _limitation(self, container_id: str) -> Limitation | None:
+        try:
+            return self.isolation.limitation(container_id)
+        except OSError as error:
+            log.error("container %s: can't tell whether it was ended for its memory: %s", container_id, error)
+            return None
+
+    def _memory_event(self, container_id: str) -> None:
+        """Something may have happened to its memory."""
+        if container_id not in self._looking:
+            self._look(container_id, _LOOKS)
+
+    def _look(self, container_id: str, tries: int) -> None:
+        """End the whole container if the kernel has ended one of its processes for the memory limit."""
+        self._looking.discard(container_id)
+        if container_id not in self._watches or not tries:
+            return
+        if self._limitation(container_id) is None:
+            self._looking.add(container_id)
+            asyncio.get_running_loop().call_later(_KILL_AGAIN, self._look, container_id, tries - 1)
+            return
+        log.info("container %s is at its memory limit and is ended", container_id)
+        try:
+            self.isolation.end(container_id)
+        except OSError as error:
+            log.error("container %s: can't be ended: %s", container_id, error)

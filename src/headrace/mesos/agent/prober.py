@@ -1,103 +1,128 @@
-"""Carries out health checks: a command in the task's sandbox, a GET, or a connection; all on this machine."""
+"""Carries out checks: a command in the container, a GET, or a connection; health checks and general ones."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from headrace.kernel.http import HttpClient, HttpClientError
-from headrace.mesos.agent.events import Probed, ProbeHealth
-from headrace.mesos.agent.launcher import command_line, container_environment
-from headrace.mesos.agent.layout import Layout
-from headrace.mesos.agent.users import UserProblem, as_user, check_user
-from headrace.mesos.messages.common import CommandInfo, HealthCheckHttp
+from headrace.mesos.agent.check_runner import CheckRunner
+from headrace.mesos.agent.checks import outcome_of
+from headrace.mesos.agent.events import Checked, ProbeCheck, Probed, ProbeHealth
+from headrace.mesos.messages.common import CheckInfo, CheckStatusInfo, CommandInfo
 
 log = logging.getLogger(__name__)
 
-_LOCAL = "127.0.0.1"
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~|"
 
 
-class Prober:
-    """Probes for any number of tasks at a time; ``Probed`` is posted for each."""
+class NowhereError(Exception):
+    """The container's ports can't be reached from here."""
 
-    def __init__(
-        self, layout: Layout, environment: Mapping[str, str], endpoint: str, http: HttpClient, post: Callable[..., None]
-    ) -> None:
-        self._layout = layout
-        self._environment = environment
-        self._endpoint = endpoint
+
+class Prober:
+    """Checks for any number of tasks at a time; ``Probed`` or ``Checked`` is posted for each.
+
+    ``runners``: who does it for the containers of a kind.
+    """
+
+    def __init__(self, runners: Mapping[str, CheckRunner], http: HttpClient, post: Callable[..., None]) -> None:
+        self._runners = runners
         self._http = http
         self._post = post
         self._probes: set[asyncio.Task[None]] = set()
 
     def probe(self, what: ProbeHealth) -> None:
-        """Start a probe."""
-        task = asyncio.get_running_loop().create_task(self._probe(what))
-        self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
+        """Start a health check."""
+        self._begin(self._probe(what))
+
+    def check(self, what: ProbeCheck) -> None:
+        """Start a general check."""
+        self._begin(self._check(what))
 
     async def stop(self) -> None:
-        """Break off all probes, with their processes."""
+        """Break off all checks, with their processes."""
         probes = list(self._probes)
         for task in probes:
             task.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+
     async def _probe(self, what: ProbeHealth) -> None:
         try:
             async with asyncio.timeout(what.timeout):
-                passed, why = await self._outcome(what)
+                passed, why = await self._health(what)
         except TimeoutError:
             passed, why = False, f"no answer within {what.timeout:g} s"
-        except (HttpClientError, OSError, UserProblem) as error:
-            passed, why = False, str(error)
         except Exception as error:  # whatever a check holds, it must have an outcome, or none would follow
-            log.exception("the health check of container %s failed because of a bug", what.spec.place.container_id)
-            passed, why = False, f"the check can't be carried out: {error}"
+            passed, why = False, _reason(error, what.spec.place.container_id)
         self._post(Probed(what.spec.place.container_id, passed, why))
 
-    async def _outcome(self, what: ProbeHealth) -> tuple[bool, str]:
+    async def _check(self, what: ProbeCheck) -> None:
+        try:
+            async with asyncio.timeout(what.timeout):
+                status = await self._general(what)
+        except Exception as error:
+            status = outcome_of(what.check)
+            log.info("a check of container %s has no outcome: %s", what.spec.place.container_id, error)
+        self._post(Checked(what.spec.place.container_id, status))
+
+    async def _health(self, what: ProbeHealth) -> tuple[bool, str]:
         check = what.check
-        if check.command is not None and check.type == "COMMAND":
-            return await self._command(what, check.command)
-        if check.http is not None and check.type == "HTTP":
-            return await self._get(check.http, what.timeout)
-        port = check.tcp.port if check.tcp is not None else 0
-        _, writer = await asyncio.open_connection(_LOCAL, port)
-        writer.close()
+        if check.type == "COMMAND" and check.command is not None:
+            code = await self._command(what, check.command)
+            return code == 0, f"the command exited with status {code}"
+        if check.type == "HTTP" and check.http is not None:
+            status = await self._get(what, check.http.scheme or "http", check.http.port, check.http.path)
+            statuses = check.http.statuses
+            return status in statuses if statuses else 200 <= status < 400, f"status {status}"
+        await self._connect(what, check.tcp.port if check.tcp is not None else 0)
         return True, ""
 
-    async def _get(self, check: HealthCheckHttp, timeout: float) -> tuple[bool, str]:
-        path = quote(check.path or "/", safe=_AS_IT_IS)
-        url = f"{check.scheme or 'http'}://{_LOCAL}:{check.port}{path if path.startswith('/') else '/' + path}"
-        answer = await self._http.request("GET", url, timeout=timeout)
-        passed = answer.status in check.statuses if check.statuses else 200 <= answer.status < 400
-        return passed, f"status {answer.status}"
-
-    async def _command(self, what: ProbeHealth, command: CommandInfo) -> tuple[bool, str]:
-        sandbox = self._layout.sandbox(what.spec.place)
-        environment = container_environment(self._environment, what.spec, sandbox, self._endpoint)
-        variables = command.environment.variables if command.environment else None
-        environment.update((variable.name, variable.value or "") for variable in variables or ())
-        user = check_user(command.user or (what.spec.command.user if what.spec.command else None))
-        process = await asyncio.create_subprocess_exec(
-            *as_user(user, command_line(command)),
-            cwd=sandbox,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    async def _general(self, what: ProbeCheck) -> CheckStatusInfo:
+        check: CheckInfo = what.check
+        if check.type == "COMMAND" and check.command is not None:
+            code = await self._command(what, check.command.command)
+            return outcome_of(check, exit_code=code)
+        if check.type == "HTTP" and check.http is not None:
+            status = await self._get(what, "http", check.http.port, check.http.path)
+            return outcome_of(check, status_code=status)
         try:
-            code = await process.wait()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, or all of it when time is up
-        return code == 0, f"the command exited with status {code}"
+            await self._connect(what, check.tcp.port if check.tcp is not None else 0)
+        except OSError:
+            return outcome_of(check, connected=False)
+        return outcome_of(check, connected=True)
+
+    async def _command(self, what: ProbeHealth | ProbeCheck, command: CommandInfo) -> int:
+        return await self._runners[what.spec.kind].run_check(what.spec, command, what.timeout)
+
+    async def _get(self, what: ProbeHealth | ProbeCheck, scheme: str, port: int, path: str | None) -> int:
+        full = quote(path or "/", safe=_AS_IT_IS)
+        url = f"{scheme}://{self._host(what)}:{port}{full if full.startswith('/') else '/' + full}"
+        answer = await self._http.request("GET", url, timeout=what.timeout)
+        return answer.status
+
+    async def _connect(self, what: ProbeHealth | ProbeCheck, port: int) -> None:
+        _, writer = await asyncio.open_connection(self._host(what), port)
+        writer.close()
+
+    def _host(self, what: ProbeHealth | ProbeCheck) -> str:
+        host = self._runners[what.spec.kind].address(what.spec.place.container_id)
+        if not host:
+            raise NowhereError("the container has no address that this machine can reach")
+        return host
+
+
+def _reason(error: Exception, container_id: str) -> str:
+    """What went wrong, as far as that can be a check's own fault; a bug is logged."""
+    if isinstance(error, OSError | HttpClientError) or error.__class__.__module__.startswith("headrace."):
+        return str(error)
+    log.exception("the health check of container %s failed because of a bug", container_id)
+    return f"the check can't be carried out: {error}"

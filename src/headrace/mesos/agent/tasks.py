@@ -1,98 +1,75 @@
-"""The life of one task: fetch → start → run → end, and being killed at any point of it.
+"""The life of a task in a container of its own: fetch → start → run → end, and being killed at any point of it.
 
-Each method takes one thing that happened and returns effects; the state is stored with each step, before
-anybody is told. Where Mesos has a command executor speak, the statuses say SOURCE_EXECUTOR too.
+Command tasks and the tasks of a default executor's groups. Each method takes one thing that happened and returns
+effects; the state is stored with each step, before anybody is told. Where Mesos has an executor speak, the statuses
+say SOURCE_EXECUTOR too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.checks import CheckWatch, first_status
+from headrace.mesos.agent.containers import DOCKER, ContainerSpec, Limitation
 from headrace.mesos.agent.events import CancelFetch, ContainerFound, Fetch, SignalContainer, StartContainer
 from headrace.mesos.agent.health import HealthWatch
 from headrace.mesos.agent.records import (
     ASKED,
+    COMMAND,
     ENDED,
     FETCHING,
     RUNNING,
     STARTING,
     TIME_LIMIT,
     UNHEALTHY,
-    HistoryLine,
     Killing,
     TaskRecord,
     TaskState,
-    put,
-    state_key,
 )
-from headrace.mesos.agent.updates import UpdateStream
+from headrace.mesos.agent.reporting import (
+    AGENT_SOURCE,
+    EXECUTOR_SOURCE,
+    EXECUTOR_TERMINATED,
+    KILLED_DURING_LAUNCH,
+    KILLED_EARLY,
+    LAUNCH_FAILED,
+    NANOSECONDS,
+    Context,
+    ReportedTask,
+    grace_of,
+    has_capability,
+    lost_state,
+)
 from headrace.mesos.messages.common import (
     AgentID,
+    CheckStatusInfo,
     ContainerID,
     ContainerStatus,
     ExecutorID,
     FrameworkInfo,
-    IPAddress,
     KillPolicy,
-    NetworkInfo,
-    TaskInfo,
+    TaskResourceLimitation,
     TaskStatus,
 )
 
-DEFAULT_GRACE = 3.0
-NANOSECONDS = 1_000_000_000
-
-AGENT_SOURCE = "SOURCE_AGENT"
-EXECUTOR_SOURCE = "SOURCE_EXECUTOR"
+HEALTH_TOLD = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
+CHECK_TOLD = "REASON_TASK_CHECK_STATUS_UPDATED"
+_OBSERVATIONS = (HEALTH_TOLD, CHECK_TOLD)
 
 
-class Context:
-    """What all tasks of an agent share: its address, where ids come from, whether the master listens."""
-
-    def __init__(self, ip: str, new_uuid: Callable[[], str]) -> None:
-        self.ip = ip
-        self.new_uuid = new_uuid
-        self.connected = False
-
-
-class Task:
-    """One run of one task. ``orphaned``: its framework is gone, so nobody hears of it any more."""
+class Task(ReportedTask):
+    """One run of one task."""
 
     def __init__(self, context: Context, framework: FrameworkInfo, record: TaskRecord, state: TaskState) -> None:
-        self._context = context
-        self.framework = framework
-        self.record = record
-        self.phase = state.phase
-        self.killing = state.killing
-        self.pid = state.pid
-        self.history = list(state.history)
-        self.orphaned = False
-        check = record.task.health_check
-        self.health = HealthWatch(check, self.spec()) if check is not None else None
-        self.updates = UpdateStream(record.framework_id, state.latest)
-        self.updates.pending.extend(state.pending)
-        self.updates.acknowledged = state.acknowledged
+        super().__init__(context, framework, record, state)
+        info = record.task
+        self.health = HealthWatch(info.health_check, self.spec()) if info.health_check is not None else None
+        self.check = CheckWatch(info.check, self.spec()) if info.check is not None else None
 
     @property
-    def info(self) -> TaskInfo:
-        return self.record.task
-
-    @property
-    def container_id(self) -> str:
-        return self.record.place.container_id
-
-    @property
-    def subject(self) -> str:
-        """Whose story this is."""
-        return f"{self.record.framework_id}/{self.info.task_id.value}"
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more is to be done: ended, and everybody knows who wants to."""
-        return self.phase == ENDED and (self.orphaned or self.updates.done)
+    def alone(self) -> bool:
+        """Whether it is a command task, not one of a group."""
+        return self.record.sort == COMMAND
 
     def spec(self) -> ContainerSpec:
         """The container that it runs in."""
@@ -123,34 +100,47 @@ class Task:
     def fetched(self, now: float) -> list[Effect]:
         """The sandbox is ready."""
         self.phase = STARTING
-        told = self._tell(now, "TASK_STARTING", source=EXECUTOR_SOURCE)
-        return [self._save(), *told, StartContainer(self.spec())]
+        return [self._save(), StartContainer(self.spec())]
 
-    def launch_failed(self, now: float, message: str) -> list[Effect]:
-        """It could not be fetched or started."""
+    def fetch_failed(self, now: float, message: str) -> list[Effect]:
+        """Something that it needs could not be fetched."""
+        return self.launch_failed(now, f"Failed to fetch all URIs for container '{self.container_id}': {message}")
+
+    def launch_failed(self, now: float, message: str, lost: bool = False) -> list[Effect]:
+        """It could not be fetched or started; ``lost``: there is not even a place for it."""
         if self.killing is not None:
             return self._end(now, "TASK_KILLED", "Killed before it was started", AGENT_SOURCE)
-        why = f"Failed to launch container: {message}"
-        return self._end(now, "TASK_FAILED", why, AGENT_SOURCE, "REASON_CONTAINER_LAUNCH_FAILED")
+        if lost and self.alone:
+            return self._end(now, lost_state(self.framework), message, AGENT_SOURCE, EXECUTOR_TERMINATED)
+        source = AGENT_SOURCE if self.alone else EXECUTOR_SOURCE
+        return self._end(now, "TASK_FAILED", f"Failed to launch container: {message}", source, LAUNCH_FAILED)
 
-    def refuse(self, now: float, message: str) -> list[Effect]:
+    def refuse(self, now: float, message: str, reason: str = "REASON_TASK_INVALID") -> list[Effect]:
         """It makes no sense."""
-        return self._end(now, "TASK_ERROR", message, AGENT_SOURCE, "REASON_TASK_INVALID")
+        return self._end(now, "TASK_ERROR", message, AGENT_SOURCE, reason)
 
-    def started(self, now: float, pid: int) -> list[Effect]:
+    def drop(self, now: float, message: str) -> list[Effect]:
+        """Its executor is no more."""
+        return self._end(now, lost_state(self.framework), message, AGENT_SOURCE, EXECUTOR_TERMINATED)
+
+    def started(self, now: float, pid: int, ip: str = "") -> list[Effect]:
         """Its process runs."""
         self.phase = RUNNING
-        self.pid = pid
-        told = self._tell(now, "TASK_RUNNING", source=EXECUTOR_SOURCE)
+        self.pid, self.ip = pid, ip
+        told = [*self._tell(now, "TASK_STARTING"), *self._tell(now, "TASK_RUNNING")]
         effects = [self._save(), *told, *self._clocks(now)]
         if self.killing is not None:
             effects += self._signal(now)
         return effects
 
-    def ended(self, now: float, end: Ended) -> list[Effect]:
+    def ended(self, now: float, end: Ended, limitation: Limitation | None = None) -> list[Effect]:
         """Its process has ended."""
         if self.phase == ENDED:
             return []
+        limitation = limitation or self.limitation
+        if self.killing is None and limitation is not None:
+            source = AGENT_SOURCE if self.alone else EXECUTOR_SOURCE
+            return self._end(now, "TASK_FAILED", limitation.message, source, limitation.reason, limitation)
         if self.killing is None:
             state = "TASK_FINISHED" if end.succeeded else "TASK_FAILED"
             return self._end(now, state, str(end), EXECUTOR_SOURCE)
@@ -162,16 +152,16 @@ class Task:
         """What a restarted agent sees of the process."""
         if fact.found is Found.RUNNING:
             if self.phase == STARTING:
-                return self.started(now, fact.pid)
+                return self.started(now, fact.pid, fact.ip)
             return [*self._clocks(now), *(self._signal(now) if self.killing else [])]
         if fact.found is Found.ENDED:
-            return self.ended(now, fact.end or Ended(137, 9))
+            return self.ended(now, fact.end or Ended(137, 9), fact.limitation)
         if self.killing is not None:
             return self.launch_failed(now, "")
         if self.phase == STARTING:  # the supervisor's lock proves that it never ran
             return [StartContainer(self.spec())]
         message = "The files of its run are gone, so how it ended can't be told"
-        return self._end(now, "TASK_FAILED", message, AGENT_SOURCE, "REASON_EXECUTOR_TERMINATED")
+        return self._end(now, "TASK_FAILED", message, AGENT_SOURCE, EXECUTOR_TERMINATED)
 
     def kill(self, now: float, policy: KillPolicy | None, cause: str = ASKED) -> list[Effect]:
         """Somebody wants it ended. A second kill can shorten the grace period, not lengthen it."""
@@ -183,19 +173,19 @@ class Task:
             return []
         self.killing = Killing(now + grace, before.cause if before else cause)
         if self.phase == FETCHING:
-            why = "REASON_TASK_KILLED_DURING_LAUNCH"
-            end = self._end(now, "TASK_KILLED", "Killed while its files were fetched", AGENT_SOURCE, why)
+            end = self._end(now, "TASK_KILLED", KILLED_EARLY, AGENT_SOURCE, KILLED_DURING_LAUNCH)
             return [CancelFetch(self.container_id), *end]
-        if self.phase == STARTING:
-            return [self._save()]
+        if self.phase == STARTING:  # a process starts at once, but an image may take its time
+            pulls = self.spec().kind == DOCKER
+            return [self._save(), *([self._signal_effect()] if pulls else ())]
         effects: list[Effect] = []
-        if before is None and cause == ASKED and self._wants_killing_state():
-            effects += self._tell(now, "TASK_KILLING", source=EXECUTOR_SOURCE)
+        if before is None and cause == ASKED and has_capability(self.framework, "TASK_KILLING_STATE"):
+            effects += self._tell(now, "TASK_KILLING")
         return [self._save(), *effects, *self._signal(now)]
 
     def grace_over(self) -> list[Effect]:
         """SIGTERM has not ended it in time."""
-        return [SignalContainer(self.container_id, force=True)] if self.phase == RUNNING else []
+        return [self._signal_effect(force=True)] if self.phase == RUNNING else []
 
     def time_over(self, now: float) -> list[Effect]:
         """It has run for as long as it was allowed to."""
@@ -205,61 +195,69 @@ class Task:
         """Time for a health check."""
         return [self.health.due()] if self.health is not None and self._steady else []
 
+    def check_due(self) -> list[Effect]:
+        """Time for a general check."""
+        return [self.check.due()] if self.check is not None and self._steady else []
+
     def probed(self, now: float, passed: bool) -> list[Effect]:
         """The outcome of a health check."""
         if self.health is None or not self._steady:
             return []
         tell, kill, again = self.health.judge(now, passed)
-        effects: list[Effect] = []
-        newest = self.updates.pending[-1] if len(self.updates.pending) > 1 else None
-        if tell and (newest is None or newest.healthy is not passed):  # one that waits may say the same
-            reason = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
-            told = self._tell(now, "TASK_RUNNING", source=EXECUTOR_SOURCE, reason=reason, healthy=passed)
-            effects = [self._save(), *told]
+        effects = self._observed(now, HEALTH_TOLD) if tell else []
         return [*effects, *self.kill(now, None, UNHEALTHY)] if kill else [*effects, again]
 
-    def abandon(self, now: float) -> list[Effect]:
-        """The framework is no more: end the task, tell nobody."""
-        self.orphaned = True
-        self.updates.pending.clear()
-        return [CancelTimer(self.updates.timer), self._save(), *self.kill(now, None)]
-
-    def acknowledge(self, now: float, uuid: str) -> list[Effect]:
-        """The framework has a status; the next one may go."""
-        if not self.updates.acknowledge(uuid):
+    def checked(self, now: float, status: CheckStatusInfo) -> list[Effect]:
+        """The outcome of a general check; told if it is another than before."""
+        if self.check is None or not self._steady:
             return []
-        following = self.updates.send(now) if self._context.connected else [CancelTimer(self.updates.timer)]
-        return [self._save(), *following]
+        tell, again = self.check.judge(now, status)
+        return [*(self._observed(now, CHECK_TOLD) if tell else []), again]
 
-    def resume(self, now: float) -> list[Effect]:
-        """The master is there again."""
-        return self.updates.resume(now) if self.updates.pending else []
+    def exceeded(self, limitation: Limitation) -> list[Effect]:
+        """It takes more than it may have: end it at once."""
+        if not self._steady or self.limitation is not None:
+            return []
+        self.limitation = limitation
+        return [self._save(), self._signal_effect(force=True)]
 
-    def retry(self, now: float) -> list[Effect]:
-        """An acknowledgement is overdue."""
-        return self.updates.retry(now) if self._context.connected else []
+    def abandon(self, now: float) -> list[Effect]:
+        """Its framework is no more: end it, tell nobody."""
+        return [*self._forsake(), *self.kill(now, None)]
 
     # helpers
 
-    def _end(self, now: float, state: str, message: str, source: str, reason: str | None = None) -> list[Effect]:
+    def _observed(self, now: float, reason: str) -> list[Effect]:
+        """Tell what was seen of a running task; it overtakes one that still waits, so there is never more than one."""
+        pending = self.updates.pending
+        if len(pending) > 1 and pending[-1].reason in _OBSERVATIONS:
+            pending.pop()
+        told = self._tell(now, "TASK_RUNNING", reason=reason)
+        return [self._save(), *told]
+
+    def _end(
+        self,
+        now: float,
+        state: str,
+        message: str,
+        source: str,
+        reason: str | None = None,
+        limitation: Limitation | None = None,
+    ) -> list[Effect]:
         self.phase = ENDED
-        healthy = False if self.killing is not None and self.killing.cause == UNHEALTHY else None
-        told = self._tell(now, state, message=message, source=source, reason=reason, healthy=healthy)
-        timers = [CancelTimer(f"{kind}/{self.container_id}") for kind in ("kill", "limit", "health")]
+        told = self._tell(now, state, message, source, reason, limitation)
+        timers = [CancelTimer(f"{kind}/{self.container_id}") for kind in ("kill", "limit", "health", "check")]
         return [self._save(), *told, *timers]
 
     def _tell(
         self,
         now: float,
         state: str,
-        *,
-        source: str,
         message: str | None = None,
+        source: str = EXECUTOR_SOURCE,
         reason: str | None = None,
-        healthy: bool | None = None,
+        limitation: Limitation | None = None,
     ) -> list[Effect]:
-        from_executor = source == EXECUTOR_SOURCE
-        network = [NetworkInfo([IPAddress(self._context.ip, "IPv4")])]
         status = TaskStatus(
             self.info.task_id,
             state,
@@ -267,27 +265,45 @@ class Task:
             source=source,
             reason=reason,
             agent_id=AgentID(self.record.place.agent_id),
-            executor_id=ExecutorID(self.info.task_id.value),
+            executor_id=ExecutorID(self.record.place.executor_id),
             timestamp=now,
             uuid=self._context.new_uuid(),
-            healthy=healthy,
-            container_status=ContainerStatus(ContainerID(self.container_id), network, self.pid or None)
-            if from_executor
-            else None,
+            healthy=self._health_in(reason),
+            check_status=self._check_in(source, reason),
+            container_status=self._container_status(state) if source == EXECUTOR_SOURCE else None,
+            limitation=TaskResourceLimitation(limitation.resources) if limitation is not None else None,
         )
-        if not self.history or self.history[-1].state != state:
-            self.history.append(HistoryLine(state, now))
-        if self.orphaned:
-            self.updates.latest = status
-            return []
-        at_once = self.updates.add(status) and self._context.connected
-        return self.updates.send(now) if at_once else []
+        return self._pass_on(now, status)
+
+    def _health_in(self, reason: str | None) -> bool | None:
+        if reason in _OBSERVATIONS:
+            return self.health.healthy if self.health is not None else None
+        unhealthy = self.phase == ENDED and self.killing is not None and self.killing.cause == UNHEALTHY
+        return False if unhealthy else None
+
+    def _check_in(self, source: str, reason: str | None) -> CheckStatusInfo | None:
+        if self.check is None or source != EXECUTOR_SOURCE:
+            return None
+        return self.check.status if reason in _OBSERVATIONS else first_status(self.check.check)
+
+    def _container_status(self, state: str) -> ContainerStatus:
+        place = self.record.place
+        if self.alone:
+            container = ContainerID(place.container_id)
+            return ContainerStatus(container, self._context.network(self.ip), self.pid or None)
+        container = ContainerID(place.container_id, ContainerID(place.parent_id))
+        if state not in ("TASK_RUNNING", "TASK_KILLING"):
+            return ContainerStatus(container)
+        return ContainerStatus(container, self._context.network(self.ip), self.pid or None)
 
     def _signal(self, now: float) -> list[Effect]:
         assert self.killing is not None  # noqa: S101 - callers have checked
         if self.killing.deadline <= now:
-            return [SignalContainer(self.container_id, force=True)]
-        return [SignalContainer(self.container_id), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
+            return [self._signal_effect(force=True)]
+        return [self._signal_effect(), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
+
+    def _signal_effect(self, force: bool = False) -> Effect:
+        return SignalContainer(self.container_id, force, self.spec().kind)
 
     @property
     def _steady(self) -> bool:
@@ -295,39 +311,15 @@ class Task:
 
     def _clocks(self, now: float) -> list[Effect]:
         """The timers of a task that runs: how long it may, and when its health is looked at."""
+        limit = self.info.max_completion_time
+        if limit is None and self.health is None and self.check is None:
+            return []
         since = next((line.timestamp for line in self.history if line.state == "TASK_RUNNING"), now)
         effects: list[Effect] = []
-        limit = self.info.max_completion_time
         if limit is not None:
             effects.append(SetTimer(f"limit/{self.container_id}", since + limit.nanoseconds / NANOSECONDS))
         if self.health is not None:
             effects.append(self.health.begin(now, since, self.updates.latest.healthy))
+        if self.check is not None:
+            effects.append(self.check.begin(now, since, self.updates.latest.check_status))
         return effects
-
-    def _wants_killing_state(self) -> bool:
-        return any(c.type == "TASK_KILLING_STATE" for c in self.framework.capabilities or ())
-
-    def _save(self) -> Effect:
-        """Store the state as it is now: to be called after the change."""
-        return put(state_key(self.record.framework_id, self.info.task_id.value), self.state())
-
-    def state(self) -> TaskState:
-        """What is stored of it."""
-        updates = self.updates
-        return TaskState(
-            self.phase,
-            updates.latest,
-            list(updates.pending),
-            updates.acknowledged,
-            self.killing,
-            self.pid,
-            self.history,
-        )
-
-
-def grace_of(*policies: KillPolicy | None) -> float:
-    """Seconds between SIGTERM and SIGKILL: the first policy that says it, else 3 s as Mesos."""
-    for policy in policies:
-        if policy is not None and policy.grace_period is not None:
-            return max(0.0, policy.grace_period.nanoseconds / NANOSECONDS)
-    return DEFAULT_GRACE

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.core import AgentCore, Framework
+from headrace.mesos.agent.executor_views import (
+    Directory,
+    amounts,
+    command_executor_name,
+    completed_executors_of,
+    executors_of,
+)
+from headrace.mesos.agent.executors import CustomExecutor
 from headrace.mesos.agent.fetcher import Fetcher
-from headrace.mesos.agent.records import ENDED, CompletedTask, HistoryLine
 from headrace.mesos.agent.tasks import Task
-from headrace.mesos.messages.common import FrameworkInfo, TaskInfo
-from headrace.mesos.resources import InvalidResourceError, Resources
+from headrace.mesos.messages.common import Resource
+from headrace.mesos.resources import EMPTY, Resources
 
-Directory = Callable[[Place], str]
 _SCALARS = ("cpus", "gpus", "mem", "disk")
 
 
@@ -22,24 +27,27 @@ def state(
     core: AgentCore, *, started: float, port: int, master: str, flags: dict[str, str], directory: Directory
 ) -> dict[str, Any]:
     """The body of /state."""
-    info = core.config.info
-    total = Resources.parse(info.resources)
-    live = [f for f in core.frameworks.values() if f.tasks]
-    past = [f for f in core.frameworks.values() if not f.tasks]
+    info, total, used = core.config.info, core.total, core.used()
+    live = [f for f in core.frameworks.values() if f.tasks or f.executors]
+    past = [f for f in core.frameworks.values() if not f.tasks and not f.executors]
+    reserved: dict[str, list[Resource]] = {}
+    for resource in total.where(lambda tag: bool(tag.reservations)).messages():
+        reserved.setdefault((resource.reservations or [])[-1].role or "*", []).append(resource)
+    free = total.where(lambda tag: not tag.reservations)
     return {
         "version": core.config.version,
         "start_time": started,
         "id": core.agent_id,
         "pid": f"slave(1)@{core.config.ip}:{port}",
         "hostname": info.hostname,
-        "capabilities": ["MULTI_ROLE", "HIERARCHICAL_ROLE"],
-        "resources": amounts(total),
-        "reserved_resources": {},
-        "unreserved_resources": amounts(total),
-        "reserved_resources_full": {},
-        "unreserved_resources_full": info.resources,
-        "reserved_resources_allocated": {},
-        "unreserved_resources_allocated": amounts(core.used()),
+        "capabilities": ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"],
+        "resources": amounts(total.without_tags()),
+        "reserved_resources": {role: amounts(held) for role, held in _by_role(total).items()},
+        "unreserved_resources": amounts(free.without_tags()),
+        "reserved_resources_full": reserved,
+        "unreserved_resources_full": free.messages(),
+        "reserved_resources_allocated": {role: amounts(held) for role, held in _by_role(used).items()},
+        "unreserved_resources_allocated": amounts(used.where(lambda tag: not tag.reservations).without_tags()),
         "resource_providers": [],
         "attributes": {
             a.name: a.scalar.value if a.scalar else a.text.value if a.text else None for a in info.attributes or ()
@@ -52,36 +60,42 @@ def state(
     }
 
 
-def amounts(resources: Resources) -> dict[str, Any]:
-    """Resources as /state writes them: scalars as numbers, ranges as text."""
-    out: dict[str, Any] = {name: resources.scalar(name) for name in {*_SCALARS, *resources.scalars}}
-    for name, spans in resources.ranges.items():
-        out[name] = "[" + ", ".join(f"{begin}-{end}" for begin, end in spans) + "]"
-    for name, items in resources.sets.items():
-        out[name] = "{" + ", ".join(sorted(items)) + "}"
+def containers(core: AgentCore, now: float) -> list[dict[str, Any]]:
+    """The body of /containers: those of command tasks and custom executors that run."""
+    out = []
+    for task in core.tasks:
+        if isinstance(task, Task) and task.alone and task.live and task.pid:
+            resources, name = task.info.resources, command_executor_name(task.info)
+            out.append(_container(task.record.place, name, resources, task.pid, now))
+    for framework in core.frameworks.values():
+        for executor in framework.executors.values():
+            if isinstance(executor, CustomExecutor) and executor.pid:
+                info = executor.record.executor
+                name = info.name or info.executor_id.value
+                out.append(_container(executor.record.place, name, info.resources, executor.pid, now))
     return out
 
 
-def containers(core: AgentCore, now: float) -> list[dict[str, Any]]:
-    """The body of /containers."""
-    return [
-        {
-            "container_id": task.container_id,
-            "executor_id": task.info.task_id.value,
-            "executor_name": _executor_name(task.info),
-            "framework_id": task.record.framework_id,
-            "source": task.info.task_id.value,
-            "statistics": _statistics(task, now),
-            "status": {"container_id": {"value": task.container_id}, "executor_pid": task.pid},
-        }
-        for task in core.tasks
-        if task.phase != ENDED and task.pid
-    ]
+def _container(place: Place, name: str, resources: list[Resource] | None, pid: int, now: float) -> dict[str, Any]:
+    held = Resources.parse(resources).without_tags()
+    return {
+        "container_id": place.container_id,
+        "executor_id": place.executor_id,
+        "executor_name": name,
+        "framework_id": place.framework_id,
+        "source": place.executor_id,
+        "statistics": {
+            "timestamp": now,
+            "cpus_limit": held.scalar("cpus"),
+            "mem_limit_bytes": held.scalar("mem") * 1024 * 1024,
+        },
+        "status": {"container_id": {"value": place.container_id}, "executor_pid": pid},
+    }
 
 
 def metrics(core: AgentCore, fetcher: Fetcher, *, started: float, now: float) -> dict[str, float]:
     """The body of /metrics/snapshot."""
-    total, used = Resources.parse(core.config.info.resources), core.used()
+    total, used = core.total.without_tags(), core.used().without_tags()
     out = {f"slave/tasks_{kind}": float(count) for kind, count in core.counters.items()}
     states = dict.fromkeys(("staging", "starting", "running", "killing"), 0)
     for task in core.tasks:
@@ -101,7 +115,8 @@ def metrics(core: AgentCore, fetcher: Fetcher, *, started: float, now: float) ->
     out |= {
         "slave/registered": float(core.connected),
         "slave/uptime_secs": now - started,
-        "slave/frameworks_active": float(sum(1 for f in core.frameworks.values() if f.tasks)),
+        "slave/frameworks_active": float(sum(1 for f in core.frameworks.values() if f.tasks or f.executors)),
+        "slave/executors_running": float(sum(len(f.executors) for f in core.frameworks.values())),
         "containerizer/fetcher/task_fetches_succeeded": float(fetcher.succeeded),
         "containerizer/fetcher/task_fetches_failed": float(fetcher.failed),
         "containerizer/fetcher/cache_size_total_bytes": float(fetcher.cache.index.capacity),
@@ -128,89 +143,16 @@ def _framework(core: AgentCore, framework: Framework, directory: Directory) -> d
         "checkpoint": bool(info.checkpoint),
         "hostname": info.hostname or "",
         "roles": info.roles or [info.role or "*"],
-        "executors": [_running(task, directory) for task in framework.tasks.values()],
-        "completed_executors": [_completed(task, info, directory) for task in core.completed.of(framework_id)],
+        "executors": executors_of(framework, directory),
+        "completed_executors": completed_executors_of(core.completed, framework_id, info, directory),
     }
 
 
-def _running(task: Task, directory: Directory) -> dict[str, Any]:
-    entry = _task(task.info, task.record.framework_id, task.record.place, task.updates.latest.state, task.history)
-    ended, queued = task.phase == ENDED, not task.history
-    lists = {
-        "tasks": [] if ended or queued else [entry],
-        "queued_tasks": [entry] if queued else [],
-        "completed_tasks": [entry] if ended else [],
-    }
-    return _executor(task.info, task.framework, task.record.place, directory) | lists
-
-
-def _completed(task: CompletedTask, framework: FrameworkInfo, directory: Directory) -> dict[str, Any]:
-    entry = _task(task.task, task.framework_id, task.place, task.state, task.history)
-    return _executor(task.task, framework, task.place, directory) | {
-        "tasks": [],
-        "queued_tasks": [],
-        "completed_tasks": [entry],
-    }
-
-
-def _executor(info: TaskInfo, framework: FrameworkInfo, place: Place, directory: Directory) -> dict[str, Any]:
-    return {
-        "id": place.executor_id,
-        "name": _executor_name(info),
-        "source": place.executor_id,
-        "container": place.container_id,
-        "directory": directory(place),
-        "resources": _task_amounts(info),
-        "role": _role(info, framework),
-    }
-
-
-def _task(info: TaskInfo, framework_id: str, place: Place, state: str, history: list[HistoryLine]) -> dict[str, Any]:
-    container = {"container_id": {"value": place.container_id}}
-    out: dict[str, Any] = {
-        "id": info.task_id.value,
-        "name": info.name,
-        "framework_id": framework_id,
-        "executor_id": "",
-        "slave_id": place.agent_id,
-        "state": state,
-        "resources": _task_amounts(info),
-        "statuses": [
-            {"state": line.state, "timestamp": line.timestamp, "container_status": container} for line in history
-        ],
-    }
-    if info.labels is not None:
-        out["labels"] = info.labels.labels
-    if info.discovery is not None:
-        out["discovery"] = info.discovery
+def _by_role(resources: Resources) -> dict[str, Resources]:
+    """What is reserved, for whom."""
+    out: dict[str, Resources] = {}
+    for tag, part in resources.parts.items():
+        if tag.reservations:
+            held = Resources(parts={tag: part}).without_tags()
+            out[tag.role] = out.get(tag.role, EMPTY) + held
     return out
-
-
-def _task_amounts(info: TaskInfo) -> dict[str, Any]:
-    try:
-        return amounts(Resources.parse(info.resources))
-    except InvalidResourceError:
-        return {}
-
-
-def _role(info: TaskInfo, framework: FrameworkInfo) -> str:
-    for resource in info.resources or ():
-        if resource.allocation_info is not None and resource.allocation_info.role:
-            return resource.allocation_info.role
-    return framework.role or "*"
-
-
-def _executor_name(info: TaskInfo) -> str:
-    command = (info.command.value if info.command else "") or ""
-    short = command if len(command) <= 15 else command[:12] + "..."
-    shell = f"sh -c '{short}'" if info.command is None or info.command.shell is not False else short
-    return f"Command Executor (Task: {info.task_id.value}) (Command: {shell})"
-
-
-def _statistics(task: Task, now: float) -> dict[str, float]:
-    resources = Resources.parse(task.info.resources)
-    return {
-        "timestamp": now,
-        "cpus_limit": resources.scalar("cpus"),
-        "mem_limit_bytes": resources.scalar("mem") * 1024 * 1024,
-    }

@@ -1,4 +1,4 @@
-"""The master's HTTP surface: the v1 scheduler API, the agent link and the v0 endpoints.
+"""The master's HTTP surface: the v1 scheduler API and the agent link; views and operators stand elsewhere.
 
 Answers and texts are Mesos's. Everything but calls is answered from the books as they are.
 """
@@ -6,7 +6,6 @@ Answers and texts are Mesos's. Everything but calls is answered from the books a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -23,21 +22,22 @@ from headrace.mesos.master.events import (
     FrameworkStreamClosed,
     FrameworkSubscribes,
     MasterEvent,
-    OperatorTearsDown,
 )
+from headrace.mesos.master.operator_api import TEXT, Handler, OperatorApi
 from headrace.mesos.master.streams import Streams
 from headrace.mesos.messages.agent_link import AgentCall, Register
 
-TEXT = "text/plain; charset=utf-8"
 STREAM_ID = "Mesos-Stream-Id"
 
-Handler = Callable[[Request], Response | Awaitable[Response]]
+_JSON_CALLS = frozenset(
+    {f"{before}/api/v1{what}" for before in ("", "/master") for what in ("", "/scheduler", "/agent")}
+)
 
 _decode_agent_calls = msgspec.json.Decoder(list[AgentCall] | AgentCall).decode
 
 
 class MasterApi:
-    """Routes requests; ``views`` are further GET endpoints by path, with and without the prefix ``/master``."""
+    """Routes requests, with and without the prefix ``/master``; ``views`` are further GET endpoints by path."""
 
     def __init__(
         self,
@@ -45,38 +45,51 @@ class MasterApi:
         streams: Streams,
         ids: IdSource,
         views: dict[str, Callable[[Request], Response]],
+        operators: OperatorApi,
+        *,
+        domain_required: bool = False,
     ) -> None:
         self._shell = shell
         self._streams = streams
         self._ids = ids
-        self._handlers: dict[str, tuple[tuple[str, ...], Handler]] = {}
-        self._add("/api/v1/scheduler", ("POST",), self._scheduler)
-        self._add("/api/v1/agent", ("POST",), self._agent)
-        self._add("/api/v1", ("POST",), self._operator)
-        self._add("/teardown", ("POST",), self._teardown)
+        self._operators = operators
+        self._domain_required = domain_required
+        self._handlers: dict[str, dict[str, Handler]] = {}
+        self._add("/api/v1/scheduler", {"POST": self._scheduler})
+        self._add("/api/v1/agent", {"POST": self._agent})
         for path, view in views.items():
-            self._add(path, ("GET", "HEAD"), view)
+            self._add(path, {"GET": view})
+        for path, handlers in operators.paths().items():
+            self._add(path, handlers)
 
-    def _add(self, path: str, methods: tuple[str, ...], handler: Handler) -> None:
-        self._handlers[path] = self._handlers["/master" + path] = (methods, handler)
+    def _add(self, path: str, handlers: dict[str, Handler]) -> None:
+        self._handlers[path] = self._handlers["/master" + path] = handlers
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request."""
-        found = self._handlers.get(request.path)
-        if found is None:
-            return _text(404, "404 Not Found.")
-        methods, handler = found
-        if request.method not in methods:
-            expected = ", ".join(f"'{method}'" for method in methods if method != "HEAD")
-            text = f"405 Method Not Allowed. Expecting one of {{ {expected} }}, but received '{request.method}'."
-            return Response(405, text.encode(), TEXT, {"Allow": methods[0]})
+        handlers = self._handlers.get(request.path)
+        if handlers is None:
+            return self._elsewhere(request)
+        method = "GET" if request.method == "HEAD" else request.method
+        handler = handlers.get(method)
+        if handler is None:
+            return _not_allowed(request.method, tuple(handlers))
+        if request.path in _JSON_CALLS and (wrong := _content_type(request)):
+            return wrong
         return handler(request)
+
+    def _elsewhere(self, request: Request) -> Response | Awaitable[Response]:
+        """Paths that end in a name."""
+        before, slash, role = request.path.removeprefix("/master").partition("/quota/")
+        if before or not slash or not role:
+            return _text(404, "404 Not Found.")
+        if request.method != "DELETE":
+            return _not_allowed(request.method, ("DELETE",))
+        return self._operators.remove_quota(role, request.path)
 
     # Frameworks
 
     def _scheduler(self, request: Request) -> Response | Awaitable[Response]:
-        if wrong := _content_type(request):
-            return wrong
         try:
             call = calls.read(request.body)
         except calls.CallError as error:
@@ -100,8 +113,6 @@ class MasterApi:
     # Agents
 
     def _agent(self, request: Request) -> Response:
-        if wrong := _content_type(request):
-            return Response(415, wrong.body, TEXT)
         try:
             decoded = _decode_agent_calls(request.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -118,23 +129,18 @@ class MasterApi:
         return Response(202)
 
     def _register(self, register: Register, ip: str) -> Response:
-        if wrong := reports.problem_of(register):
+        if wrong := reports.problem_of(register, domain_required=self._domain_required):
             return _text(400, f"This registration can't be taken: {wrong}")
         stream_id = self._ids()
         body = self._streams.open(stream_id, lambda: self._shell.post(AgentStreamClosed(stream_id)))
         self._shell.post(AgentRegisters(stream_id, register, ip))
         return Response(200, body, JSON, {STREAM_ID: stream_id})
 
-    # Operators
 
-    def _operator(self, request: Request) -> Response:
-        return _text(501, "The v1 operator API is not implemented by this master; use /master/state and its kin")
-
-    def _teardown(self, request: Request) -> Response | Awaitable[Response]:
-        ids = parse_qs(request.body.decode("utf-8", "replace")).get("frameworkId")
-        if not ids:
-            return _text(400, "Missing 'frameworkId' query parameter in the request body")
-        return self._ask(lambda number: OperatorTearsDown(number, ids[0]))
+def _not_allowed(method: str, methods: tuple[str, ...]) -> Response:
+    expected = ", ".join(f"'{one}'" for one in methods)
+    text = f"405 Method Not Allowed. Expecting one of {{ {expected} }}, but received '{method}'."
+    return Response(405, text.encode(), TEXT, {"Allow": ", ".join(methods)})
 
 
 def _text(status: int, text: str) -> Response:

@@ -13,20 +13,34 @@ import msgspec
 
 from headrace.kernel.core import Effect, Stories
 from headrace.mesos.master.allocator import Allocator
+from headrace.mesos.master.allocator.allocator import MIN_ALLOCATABLE
 from headrace.mesos.master.effects import OffersEvent, SendToAgent, SendToFramework
-from headrace.mesos.master.model import Absent, Agent, Framework, Offer
+from headrace.mesos.master.model import (
+    MAX_COMPLETED_TASKS,
+    Absent,
+    Agent,
+    Framework,
+    Machine,
+    MachineKey,
+    Offer,
+    Quota,
+    Removal,
+)
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.agent_link import AgentEvent
 from headrace.mesos.messages.common import MasterInfo
-
-MAX_COMPLETED_FRAMEWORKS = 50
+from headrace.mesos.messages.operator import Window
+from headrace.mesos.resources import Resources
 
 
 class Settings(msgspec.Struct, frozen=True):
     """How the master behaves; times in seconds.
 
     ``allocation_interval``: how long a declined resource is kept from the same framework at the least,
-    so that one that declines with ``refuse_seconds: 0`` can't keep the master busy.
+    so that one that declines with ``refuse_seconds: 0`` can't keep the master busy. ``removal_spacing``: the least
+    time between two agents that become unreachable. ``recovery_removal_limit``: the greatest share of the agents
+    of before a restart that may. ``registry_max_agent_age`` and ``_count``: how long and how many agents are
+    remembered that are unreachable or were removed.
     """
 
     heartbeat_interval: float = 15.0
@@ -36,6 +50,22 @@ class Settings(msgspec.Struct, frozen=True):
     allocation_interval: float = 0.5
     offer_timeout: float | None = None
     weights: dict[str, float] = {}
+    min_allocatable: tuple[Resources, ...] = MIN_ALLOCATABLE
+    max_completed_frameworks: int = 50
+    max_completed_tasks: int = MAX_COMPLETED_TASKS
+    max_unreachable_tasks: int = MAX_COMPLETED_TASKS
+    removal_spacing: float = 0.0
+    recovery_removal_limit: float = 1.0
+    registry_gc_interval: float = 900.0
+    registry_max_agent_age: float = 14 * 86400.0
+    registry_max_agent_count: int = 102_400
+    require_agent_domain: bool = False
+    filter_gpus: bool = True
+
+    @property
+    def absence_timeout(self) -> float:
+        """How long an agent whose stream has ended may be away."""
+        return min(self.agent_reregister_timeout, self.agent_ping_timeout * self.max_agent_ping_timeouts)
 
 
 class Books:
@@ -43,6 +73,7 @@ class Books:
 
     ``removed`` are agents that may not come back under their id. ``absent`` are those that may:
     unreachable ones and, after a restart of the master, the ``awaited``, which have not registered again yet.
+    ``machines`` are those in the maintenance ``schedule``.
     """
 
     def __init__(
@@ -53,16 +84,26 @@ class Books:
         self.started = 0.0
         self.frameworks: dict[str, Framework] = {}
         self.framework_streams: dict[str, Framework] = {}
-        self.completed: deque[Framework] = deque(maxlen=MAX_COMPLETED_FRAMEWORKS)
+        self.completed: deque[Framework] = deque(maxlen=settings.max_completed_frameworks)
         self.completed_ids: dict[str, None] = {}
         self.agents: dict[str, Agent] = {}
         self.agent_streams: dict[str, Agent] = {}
         self.agent_addresses: dict[tuple[str, int], Agent] = {}
         self.absent: dict[str, Absent] = {}
         self.awaited: set[str] = set()
-        self.removed: dict[str, None] = {}
+        self.removed: dict[str, Removal] = {}
         self.offers: dict[str, Offer] = {}
-        self.allocator = Allocator(shuffle=shuffle)
+        self.quotas: dict[str, Quota] = {}
+        self.weights: dict[str, float] = {}
+        self.machines: dict[MachineKey, Machine] = {}
+        self.schedule: tuple[Window, ...] = ()
+        domain = master.domain.fault_domain if master.domain is not None else None
+        self.allocator = Allocator(
+            shuffle=shuffle,
+            min_allocatable=settings.min_allocatable,
+            filter_gpus=settings.filter_gpus,
+            region=domain.region.name if domain is not None else None,
+        )
         self.stories = Stories()
         self.counters: Counter[str] = Counter()
         self.next_framework = 0
@@ -96,5 +137,7 @@ class Books:
             self.send(framework, event)
 
     def story(self, subject: str, now: float, what: str, why: str = "") -> None:
-        """Note a decision; subjects are ``framework/<id>``, ``agent/<id>`` and ``task/<framework>/<id>``."""
+        """Note a decision; subjects are ``framework/<id>``, ``agent/<id>``, ``role/<name>``,
+        ``task/<framework>/<id>`` and ``operation/<framework>/<id>``.
+        """
         self.stories.tell(subject, now, what, why)

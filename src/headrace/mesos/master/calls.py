@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
+from headrace.mesos.messages.common import FrameworkID
 from headrace.mesos.messages.scheduler import Accept, Call
 
 BODIES = {
@@ -40,16 +41,15 @@ OPERATIONS = {
     "UNRESERVE": "unreserve",
     "CREATE": "create",
     "DESTROY": "destroy",
-    "GROW_VOLUME": "",
-    "SHRINK_VOLUME": "",
-    "CREATE_DISK": "",
-    "DESTROY_DISK": "",
+    "GROW_VOLUME": "grow_volume",
+    "SHRINK_VOLUME": "shrink_volume",
+    "CREATE_DISK": "create_disk",
+    "DESTROY_DISK": "destroy_disk",
 }
-"""Operation types, and the field of the body where this master reads it."""
+"""Operation types, and the field of the body."""
 
-SUPPORTED_OPERATIONS = frozenset({"LAUNCH", "LAUNCH_GROUP"})
-
-_decode = msgspec.json.Decoder(Call).decode
+_CALL = msgspec.json.Decoder(Call)
+T = TypeVar("T")
 _BYTE = re.compile(r"\(byte (\d+)\)$")
 _NEAR = 200
 _MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
@@ -61,8 +61,15 @@ class CallError(Exception):
 
 def read(body: bytes) -> Call:
     """Decode and check one call. Raises CallError."""
+    call = decode(body, _CALL)
+    check(call)
+    return call
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """``body`` as what ``decoder`` reads. Raises CallError, in the words of Mesos's parsers."""
     try:
-        call = _decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise CallError(f"Failed to convert JSON into Call protobuf: {_explain(str(error))}") from None
     except msgspec.DecodeError as error:
@@ -71,8 +78,6 @@ def read(body: bytes) -> Call:
         raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
     except UnicodeDecodeError:
         raise CallError("Failed to parse body into JSON: it is not UTF-8") from None
-    check(call)
-    return call
 
 
 def check(call: Call) -> None:
@@ -88,34 +93,46 @@ def check(call: Call) -> None:
         return
     if call.framework_id is None:
         raise _invalid("Expecting 'framework_id' to be present")
-    if call.acknowledge is not None:
-        _check_uuid(call.acknowledge.uuid)
-    elif call.accept is not None:
-        _check_operations(call.accept)
-    elif call.update_framework is not None:
-        _same_id(call, "update_framework", call.update_framework.framework_info.id)
+    match call:
+        case Call(type="ACKNOWLEDGE", acknowledge=acknowledge) if acknowledge is not None:
+            _check_uuid(acknowledge.uuid)
+        case Call(type="ACCEPT", accept=accept) if accept is not None:
+            _check_operations(accept)
+        case Call(type="UPDATE_FRAMEWORK", update_framework=update) if update is not None:
+            _same_id(call, "update_framework", update.framework_info.id)
+        case Call(type="ACKNOWLEDGE_OPERATION_STATUS", acknowledge_operation_status=status) if status is not None:
+            _check_uuid(status.uuid)
+            if status.agent_id is None:
+                raise _invalid("Expecting 'agent_id' to be present")
+        case Call(type="MESSAGE", message=message) if message is not None:
+            _decoded("data", message.data)
 
 
 def _invalid(why: str) -> CallError:
     return CallError(f"Failed to validate scheduler::Call: {why}")
 
 
-def _same_id(call: Call, field: str, inner: Any) -> None:
-    if call.framework_id != inner:
+def _same_id(call: Call, field: str, inner: FrameworkID | None) -> None:
+    """An empty id is as good as none."""
+    outer = call.framework_id.value if call.framework_id is not None else ""
+    if outer != (inner.value if inner is not None else ""):
         raise _invalid(f"'framework_id' differs from '{field}.framework_info.id'")
 
 
 def _check_uuid(uuid: str) -> None:
+    if len(_decoded("uuid", uuid)) != 16:
+        raise _invalid("Not a valid UUID")
+
+
+def _decoded(field: str, text: str) -> bytes:
     try:
-        raw = binascii.a2b_base64(uuid, strict_mode=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
-        bad = next((c for c in uuid if not (c.isascii() and (c.isalnum() or c in "+/="))), None)
+        bad = next((c for c in text if not (c.isascii() and (c.isalnum() or c in "+/="))), None)
         why = f"Invalid character '{bad}'" if bad else "Invalid length"
         raise CallError(
-            f"Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'uuid': {why}"
+            f"Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field '{field}': {why}"
         ) from None
-    if len(raw) != 16:
-        raise _invalid("Not a valid UUID")
 
 
 def _check_operations(accept: Accept) -> None:
@@ -125,10 +142,7 @@ def _check_operations(accept: Accept) -> None:
         field = OPERATIONS.get(operation.type or "")
         if field is None:
             raise _invalid(f"Expecting '{where}.type' to be present")
-        if operation.type not in SUPPORTED_OPERATIONS:
-            raise _invalid(f"'{where}.type': this master does not support {operation.type}; use LAUNCH")
-        body = getattr(operation, field)
-        if body is None:
+        if getattr(operation, field) is None:
             raise _invalid(f"Expecting '{where}.{field}' to be present")
 
 

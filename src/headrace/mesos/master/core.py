@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from headrace.kernel.core import CancelTimer, Effect, Reply, SetTimer, TimerFired
-from headrace.mesos.master import agents, frameworks, offers, registry
+from headrace.mesos.master import agents, frameworks, inverse_offers, losses, offers, registry
+from headrace.mesos.master.accept import Acceptance
 from headrace.mesos.master.agents import Agents
 from headrace.mesos.master.books import Books, Settings
-from headrace.mesos.master.effects import ACCEPTED, OK, Answer
+from headrace.mesos.master.effects import ACCEPTED, Answer
 from headrace.mesos.master.events import (
     AgentCalled,
     AgentRegisters,
@@ -21,14 +22,25 @@ from headrace.mesos.master.events import (
     FrameworkStreamClosed,
     FrameworkSubscribes,
     MasterEvent,
+    OperatorCalled,
+    OperatorRemovesQuota,
     OperatorTearsDown,
     Started,
 )
+from headrace.mesos.master.executors import Executors
 from headrace.mesos.master.frameworks import Frameworks
+from headrace.mesos.master.inverse_offers import InverseOffersOut
+from headrace.mesos.master.launching import Launcher
+from headrace.mesos.master.losses import Losses
+from headrace.mesos.master.maintenance import Maintenance
 from headrace.mesos.master.model import Framework
 from headrace.mesos.master.offers import Offers
+from headrace.mesos.master.operations import Operations
+from headrace.mesos.master.operators import Operators
+from headrace.mesos.master.quota import Quotas
 from headrace.mesos.master.reconciliation import Reconciliation
 from headrace.mesos.master.tasks import Tasks
+from headrace.mesos.master.weights import Weights
 from headrace.mesos.messages.common import MasterInfo
 from headrace.mesos.messages.scheduler import Call, Roles
 
@@ -45,15 +57,43 @@ class MasterCore:
         self.books = Books(master, settings, shuffle)
         self._reconciliation = Reconciliation(self.books)
         self._tasks = Tasks(self.books, self._reconciliation)
-        self._offers = Offers(self.books, self._tasks)
-        self._frameworks = Frameworks(self.books, self._offers, self._tasks)
-        self._agents = Agents(self.books, self._frameworks, self._offers, self._tasks)
+        self._offers = Offers(self.books)
+        self._executors = Executors(self.books)
+        self._operations = Operations(self.books)
+        launcher = Launcher(self.books, self._tasks, self._executors)
+        self._acceptance = Acceptance(self.books, self._offers, launcher, self._operations)
+        self._frameworks = Frameworks(self.books, self._offers, self._tasks, self._executors, self._operations)
+        self._inverse = InverseOffersOut(self.books)
+        self._losses = Losses(self.books, self._offers, self._tasks, self._executors, self._operations, self._inverse)
+        self.maintenance = Maintenance(self.books, self._offers, self._inverse, self._losses)
+        self._agents = Agents(
+            self.books,
+            self._frameworks,
+            self._tasks,
+            self._executors,
+            self._operations,
+            self._losses,
+            self.maintenance,
+        )
+        self.quotas = Quotas(self.books, self._offers)
+        self.weights = Weights(self.books, self._offers)
+        self._operators = Operators(
+            self.books,
+            self._frameworks,
+            self._offers,
+            self._operations,
+            self._losses,
+            self.maintenance,
+            self.quotas,
+            self.weights,
+        )
         self._allocate_at: float | None = None
 
     def handle(self, event: MasterEvent, now: float) -> list[Effect]:
         """Take one event; return what to do. Resources that it freed are offered at once."""
         self._dispatch(event, now)
         self._offers.allocate(now)
+        self._inverse.settle(now)
         self._set_allocation_timer()
         return self.books.take_outbox()
 
@@ -72,9 +112,13 @@ class MasterCore:
             case AgentRegisters(stream, register, ip):
                 self._agents.register(stream, register, ip, now)
             case AgentStreamClosed(stream):
-                self._agents.stream_closed(stream, now)
+                self._losses.stream_closed(stream, now)
+            case OperatorCalled(request, order):
+                self.books.emit(Reply(request, self._operators.obey(order, now)))
             case OperatorTearsDown(request, framework_id):
-                self.books.emit(Reply(request, self._tear_down(framework_id, now)))
+                self.books.emit(Reply(request, self._operators.tear_down(framework_id, now)))
+            case OperatorRemovesQuota(request, role, path):
+                self.books.emit(Reply(request, self.quotas.remove(role, now, path)))
             case Started(content):
                 self._start(content, now)
 
@@ -98,7 +142,7 @@ class MasterCore:
     def _obey(self, framework: Framework, call: Call, now: float) -> Answer:
         match call:
             case Call(type="ACCEPT", accept=body) if body is not None:
-                self._offers.accept(framework, body, now)
+                self._acceptance.accept(framework, body, now)
             case Call(type="DECLINE", decline=body) if body is not None:
                 self._offers.decline(framework, body, now)
             case Call(type="ACKNOWLEDGE", acknowledge=body) if body is not None:
@@ -115,18 +159,28 @@ class MasterCore:
                 return self._frameworks.update(framework, body, now)
             case Call(type="TEARDOWN"):
                 self._frameworks.remove(framework, now, "torn down by its scheduler")
-            case Call(type=kind):
-                # REQUEST is a hint; MESSAGE and SHUTDOWN concern executors, inverse offers and operations what
-                # this master never hands out: there is nobody whom they could reach
-                self.books.story(f"framework/{framework.id}", now, f"{kind} has no effect")
+            case _:
+                self._obey_further(framework, call, now)
         return ACCEPTED
 
-    def _tear_down(self, framework_id: str, now: float) -> Answer:
-        framework = self.books.frameworks.get(framework_id)
-        if framework is None:
-            return Answer(400, "No framework found with specified ID")
-        self._frameworks.remove(framework, now, "torn down by an operator")
-        return OK
+    def _obey_further(self, framework: Framework, call: Call, now: float) -> None:
+        """Calls that concern executors, operations and maintenance."""
+        match call:
+            case Call(type="MESSAGE", message=body) if body is not None:
+                self._executors.message(framework, body)
+            case Call(type="SHUTDOWN", shutdown=body) if body is not None:
+                self._executors.shutdown(framework, body, now)
+            case Call(type="ACKNOWLEDGE_OPERATION_STATUS", acknowledge_operation_status=body) if body is not None:
+                self._operations.acknowledge(framework, body)
+            case Call(type="RECONCILE_OPERATIONS", reconcile_operations=body) if body is not None:
+                self._operations.reconcile(framework, body)
+            case Call(type="ACCEPT_INVERSE_OFFERS", accept_inverse_offers=body) if body is not None:
+                self._inverse.answer(framework, body, "ACCEPT", now)
+            case Call(type="DECLINE_INVERSE_OFFERS", decline_inverse_offers=body) if body is not None:
+                self._inverse.answer(framework, body, "DECLINE", now)
+            case Call(type=kind):
+                # a hint that Mesos's allocator does not heed either
+                self.books.story(f"framework/{framework.id}", now, f"{kind} has no effect")
 
     # Time and restart
 
@@ -139,10 +193,16 @@ class MasterCore:
                 self._frameworks.heartbeat(name, now)
             case frameworks.FAILOVER_TIMER:
                 self._frameworks.failover_timeout(name, now)
-            case agents.ABSENCE_TIMER:
-                self._agents.absence_timeout(name, now)
-            case agents.RECOVERY_TIMER:
-                self._agents.recovery_timeout(now)
+            case losses.ABSENCE_TIMER:
+                self._losses.absence_timeout(name, now)
+            case losses.RECOVERY_TIMER:
+                self._losses.recovery_timeout(now)
+            case losses.REMOVAL_TIMER:
+                self._losses.removal(now)
+            case losses.REGISTRY_TIMER:
+                self._losses.collect(now)
+            case inverse_offers.MAINTENANCE_TIMER:
+                self._inverse.look()
             case offers.OFFER_TIMER:
                 self._offers.expire(name, now)
             case _:
@@ -151,10 +211,13 @@ class MasterCore:
     def _start(self, content: Mapping[str, bytes], now: float) -> None:
         books = self.books
         books.started = now
-        for role, weight in books.settings.weights.items():
-            books.allocator.update_weight(role, weight)
         stored = registry.read(content)
-        books.removed = dict.fromkeys(stored.removed)
+        books.weights = {**books.settings.weights, **stored.weights}
+        self.weights.restore()
+        books.quotas = stored.quotas
+        self.quotas.restore()
+        books.schedule, books.machines = stored.schedule, stored.machines
+        books.removed = stored.removed
         books.absent = stored.agents
         books.awaited = {agent_id for agent_id, absent in stored.agents.items() if absent.since is None}
         for framework_id, ended in stored.completed.items():
@@ -165,7 +228,7 @@ class MasterCore:
         for living in stored.frameworks.values():
             framework = self._frameworks.recover(living.info, living.registered)
             self._frameworks.await_return(framework, now)
-        self._agents.await_return(now)
+        self._losses.await_return(now)
 
 
 def _stranger(framework: Framework, stream: str) -> Answer | None:

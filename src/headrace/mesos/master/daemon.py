@@ -17,6 +17,7 @@ from headrace.mesos.master.api import MasterApi
 from headrace.mesos.master.core import MasterCore
 from headrace.mesos.master.events import MasterEvent, Started
 from headrace.mesos.master.flags import Flags
+from headrace.mesos.master.operator_api import OperatorApi
 from headrace.mesos.master.streams import Streams
 from headrace.mesos.master.views import MESOS_VERSION, Views
 from headrace.mesos.messages.common import Address, Capability, MasterInfo
@@ -39,7 +40,15 @@ async def serve(flags: Flags, stop: asyncio.Event) -> None:
             shell: Shell[MasterEvent] = Shell(core, store, streams.perform, clock)
             shell.post(Started(store.load()))
             views = Views(core.books, flags.given, flags.cluster, clock)
-            server.handler = MasterApi(shell, streams, random_ids, views.paths())
+            operators = OperatorApi(shell.ask, core.maintenance, core.quotas, core.weights)
+            server.handler = MasterApi(
+                shell,
+                streams,
+                random_ids,
+                views.paths(),
+                operators,
+                domain_required=flags.settings.require_agent_domain,
+            )
             announce("master", f"http://{_url_host(flags.host)}:{server.port}")
             await _run_until(stop, shell)
         finally:
@@ -75,7 +84,9 @@ def _master_info(flags: Flags, port: int) -> MasterInfo:
         hostname,
         MESOS_VERSION,
         Address(hostname, ip, port),
-        [Capability("AGENT_UPDATE")],
+        # the last is QUOTA_V2, which Mesos's v1 API has no name for and shows like this
+        [Capability("AGENT_UPDATE"), Capability()],
+        flags.domain,
     )
 
 

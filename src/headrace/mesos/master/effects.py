@@ -48,6 +48,12 @@ class CloseAgent(Effect, frozen=True):
     stream: str
 
 
+class Warn(Effect, frozen=True):
+    """Tell whoever reads the log that something needs attention."""
+
+    text: str
+
+
 class Answer(msgspec.Struct, frozen=True):
     """The answer to a call: HTTP status and text."""
 

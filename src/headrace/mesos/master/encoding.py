@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from headrace.mesos.master.model import Agent, Framework, Offer
-from headrace.mesos.messages.common import URL, Address, AgentInfo, AllocationInfo, Identifier, Resource
-from headrace.mesos.resources import Resources
+from headrace.mesos.messages.common import URL, Address, AgentInfo, AllocationInfo, Identifier, Message
+from headrace.mesos.resources import Resources, old_form
 
 _MAX_KEPT = 4096
 
@@ -29,6 +29,10 @@ class OfferEncoder:
         role = offer.role if "MULTI_ROLE" in framework.capabilities else None
         refined = "RESERVATION_REFINEMENT" in framework.capabilities
         middle, tail = _static(agent)
+        if agent.executors:
+            tail += _executors(agent, framework)
+        if agent.unavailability is not None:
+            tail += b',"unavailability":' + _encode(agent.unavailability)
         return msgspec.Raw(
             b'{"id":{"value":"%b"},"framework_id":{"value":%b},%b"resources":%b%b%b}'
             % (
@@ -48,7 +52,7 @@ class OfferEncoder:
             if len(self._resources) >= _MAX_KEPT:
                 self._resources.clear()
             messages = resources.messages(role)
-            encoded = self._resources[key] = _encode(messages if refined else [_old_format(m) for m in messages])
+            encoded = self._resources[key] = _encode(messages if refined else [old_form(m) for m in messages])
         return encoded
 
     def _ending(self, role: str | None) -> bytes:
@@ -60,27 +64,27 @@ class OfferEncoder:
         return ending
 
 
-def _old_format(resource: Resource) -> Resource:
-    return msgspec.structs.replace(resource, role="*")
+def _executors(agent: Agent, framework: Framework) -> bytes:
+    """The framework's executors that live on the agent."""
+    ids = [Identifier(executor_id) for owner, executor_id in agent.executors if owner == framework.id]
+    return b',"executor_ids":' + _encode(ids) if ids else b""
 
 
 def _static(agent: Agent) -> tuple[bytes, bytes]:
-    """What comes before and after the resources."""
+    """What comes before and after the resources, as far as it stays."""
     middle = agent.encoded.get("offer")
     if middle is None:
-        head = {"agent_id": Identifier(agent.id), "hostname": agent.info.hostname, "url": url(agent.info, agent.ip)}
+        info = agent.info
+        head: dict[str, Message | str] = {
+            "agent_id": Identifier(agent.id),
+            "hostname": info.hostname,
+            "url": url(info, agent.ip),
+        }
+        if info.domain is not None:
+            head["domain"] = info.domain
         middle = agent.encoded["offer"] = _encode(head)[1:-1] + b","
-        agent.encoded["offer end"] = _ending_of(agent.info)
+        agent.encoded["offer end"] = b',"attributes":' + _encode(info.attributes) if info.attributes else b""
     return middle, agent.encoded["offer end"]
-
-
-def _ending_of(info: AgentInfo) -> bytes:
-    ending = b""
-    if info.attributes:
-        ending += b',"attributes":' + _encode(info.attributes)
-    if info.domain is not None:
-        ending += b',"domain":' + _encode(info.domain)
-    return ending
 
 
 def url(info: AgentInfo, ip: str) -> URL:

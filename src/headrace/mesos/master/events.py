@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from headrace.kernel.core import Event, TimerFired
+from headrace.mesos.messages import operator
 from headrace.mesos.messages.agent_link import AgentCall, Register
 from headrace.mesos.messages.scheduler import Call, Subscribe
 
@@ -69,6 +70,21 @@ class OperatorTearsDown(Event, frozen=True):
     framework_id: str
 
 
+class OperatorCalled(Event, frozen=True):
+    """An order of an operator, of sound shape. Answered by a Reply with an Answer."""
+
+    request: int
+    call: operator.Call
+
+
+class OperatorRemovesQuota(Event, frozen=True):
+    """The older way: DELETE of ``/quota/<role>``. Answered by a Reply with an Answer."""
+
+    request: int
+    role: str
+    path: str
+
+
 MasterEvent = (
     Started
     | FrameworkSubscribes
@@ -78,5 +94,7 @@ MasterEvent = (
     | AgentCalled
     | AgentStreamClosed
     | OperatorTearsDown
+    | OperatorCalled
+    | OperatorRemovesQuota
     | TimerFired
 )

@@ -6,9 +6,14 @@ from collections import Counter
 
 from headrace.mesos.master.books import Books
 from headrace.mesos.master.tasks import COUNTED
+from headrace.mesos.resources import MILLI, Resources
 
 _LIVE = ("staging", "starting", "running", "killing")
 _KINDS = ("cpus", "mem", "disk", "gpus")
+_AGENT_COUNTERS = (
+    *("slave_registrations", "slave_reregistrations", "slave_removals", "recovery_slave_removals"),
+    *("slave_unreachable_scheduled", "slave_unreachable_canceled", "slave_unreachable_completed"),
+)
 _CALLS = {
     "ACCEPT": "messages_launch_tasks",
     "DECLINE": "messages_decline_offers",
@@ -31,6 +36,7 @@ def snapshot(books: Books, now: float) -> dict[str, float]:
         **_frameworks(books),
         **_tasks(books),
         **_resources(books),
+        **_allocator(books),
     }
     for framework in books.frameworks.values():
         out[f"master/frameworks/{framework.info.name}/{framework.id}/subscribed"] = float(framework.connected)
@@ -50,8 +56,7 @@ def _agents(books: Books) -> dict[str, float]:
         "master/slaves_disconnected": float(len(books.agents) - connected),
         "master/slaves_inactive": float(len(books.agents) - connected),
         "master/slaves_unreachable": float(len(books.absent) - len(books.awaited)),
-        "master/slave_removals": float(books.counters["slave_removals"]),
-        "master/slave_unreachable_completed": float(books.counters["slave_unreachable_completed"]),
+        **{f"master/{name}": float(books.counters[name]) for name in _AGENT_COUNTERS},
     }
 
 
@@ -87,13 +92,35 @@ def _resources(books: Books) -> dict[str, float]:
     total: Counter[str] = Counter()
     used: Counter[str] = Counter()
     for agent in books.agents.values():
-        total.update(agent.total.scalars)
-        for task in agent.tasks.values():
-            if task.holds:
-                used.update(task.resources.scalars)
+        _count(total, agent.total)
+        if agent.tasks or agent.executors:
+            for held in agent.used().values():
+                _count(used, held)
     out: dict[str, float] = {}
-    for kind in _KINDS:
-        out[f"master/{kind}_total"] = total[kind] / 1000
-        out[f"master/{kind}_used"] = used[kind] / 1000
+    for kind in (*_KINDS, *(f"{kind}_revocable" for kind in _KINDS)):
+        out[f"master/{kind}_total"] = total[kind] / MILLI
+        out[f"master/{kind}_used"] = used[kind] / MILLI
         out[f"master/{kind}_percent"] = used[kind] / total[kind] if total[kind] else 0.0
+    return out
+
+
+def _count(counter: Counter[str], resources: Resources) -> None:
+    counter.update(resources.scalars)
+    for tag, part in resources.parts.items():
+        if tag.revocable:
+            counter.update({f"{name}_revocable": amount for name, amount in part.scalars.items()})
+        else:
+            counter.update({"disk": tag.shared_size} if tag.shared else part.scalars)
+
+
+def _allocator(books: Books) -> dict[str, float]:
+    allocator = books.allocator
+    total = allocator.total
+    out = {f"allocator/mesos/resources/{kind}/total": total.scalar(kind) for kind in _KINDS if total.scalar(kind)}
+    for role in allocator.roles():
+        out[f"allocator/mesos/roles/{role}/shares/dominant"] = allocator.share(role)
+    for role, quota in books.quotas.items():
+        for name, amounts in (("guarantee", quota.guarantees), ("limit", quota.limits)):
+            for kind, amount in amounts.items():
+                out[f"allocator/mesos/quota/roles/{role}/resources/{kind}/{name}"] = amount / MILLI
     return out

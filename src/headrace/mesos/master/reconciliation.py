@@ -38,6 +38,8 @@ class Reconciliation:
             state, why = "TASK_UNREACHABLE", "Reconciliation: Task is unreachable"
         elif self._may_come_back(known_agent):
             return
+        elif known_agent in self._books.removed and self._books.removed[known_agent].gone:
+            state, why = "TASK_GONE_BY_OPERATOR", "Reconciliation: Task is gone"
         elif known_agent in self._books.agents:
             state, why = "TASK_GONE", "Reconciliation: Task is unknown to the agent"
         else:
@@ -79,6 +81,7 @@ def latest(task: Task, message: str, reason: str, now: float) -> TaskStatus:
         "SOURCE_MASTER",
         reason,
         agent_id=Identifier(task.agent_id),
+        executor_id=task.told_executor,
         timestamp=now,
         healthy=last.healthy if last is not None else None,
         check_status=last.check_status if last is not None else None,

@@ -1,4 +1,4 @@
-"""What an agent says of itself and its tasks when it registers, checked at the door.
+"""What an agent says of itself and of what it runs when it registers, checked at the door.
 
 Pure. The books and the allocator take a report as it is, so one that contradicts itself must not reach
 them. A report that is refused here ends nothing: the agent logs why and tries again. (``Refused`` is
@@ -7,55 +7,111 @@ for an agent that was removed; it ends its tasks.)
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from headrace.mesos.master import validation
-from headrace.mesos.messages.agent_link import KnownTask, Register
-from headrace.mesos.messages.common import is_terminal
-from headrace.mesos.resources import EMPTY, InvalidResourceError, Resources
+from headrace.mesos.messages.agent_link import Register
+from headrace.mesos.messages.common import Resource, is_terminal
+from headrace.mesos.resources import EMPTY, PLAIN, InvalidResourceError, Resources, Tag
 
 
-def problem_of(report: Register) -> str | None:
+def problem_of(report: Register, *, domain_required: bool = False) -> str | None:
     """What is wrong with a registration; None if nothing is."""
     if report.agent_id is not None and (wrong := validation.identifier(report.agent_id.value)):
         return f"the agent id can't be used: {wrong}"
-    for resource in report.agent_info.resources or ():
-        if resource.role not in (None, "*") or resource.reservation or resource.reservations or resource.disk:
-            return f"resource '{resource.name}': reservations and disks are not supported by this master"
-    try:
-        Resources.parse(report.agent_info.resources)
-    except InvalidResourceError as error:
-        return str(error)
-    return _problem_of_tasks(report)
+    if domain_required and report.agent_info.domain is None:
+        return "the master was started with --require_agent_domain, and this agent names none; give it --domain"
+    return (
+        _problem_of_total("agent_info.resources", report.agent_info.resources or [], dynamic=False)
+        or _problem_of_total("total", report.total or [], dynamic=True)
+        or _problem_of_names(report)
+        or _problem_of_holders(report)
+    )
 
 
-def _problem_of_tasks(report: Register) -> str | None:
-    seen: set[tuple[str, str]] = set()
-    taken = EMPTY
-    for known in report.tasks:
-        name = f"task {known.task.task_id.value} of framework {known.framework_id.value}"
-        key = (known.framework_id.value, known.task.task_id.value)
-        if report.agent_id is None or known.task.agent_id != report.agent_id:
-            return f"{name} belongs to agent {known.task.agent_id.value}, which is not the one that reports it"
-        if wrong := validation.identifier(known.task.task_id.value):
-            return f"the id of {name} can't be used: {wrong}"
-        if key in seen:
-            return f"{name} is reported twice"
-        seen.add(key)
+def _problem_of_total(where: str, given: Sequence[Resource], *, dynamic: bool) -> str | None:
+    """Whether an agent can have these resources; ``dynamic``: with what operations have made of them."""
+    volumes: set[tuple[str, str]] = set()
+    for resource in given:
+        if resource.allocation_info is not None:
+            return f"{where}: resource '{resource.name}' says whom it is allocated to, but it is the agent's own"
         try:
-            held = _held(known)
+            one = Resources.parse([resource])
         except InvalidResourceError as error:
-            return f"{name}: {error}"
-        if _overlap(taken, held):
-            return f"{name} holds ports or items that another of its tasks holds: {held}"
-        taken = taken + held
+            return f"{where}: {error}"
+        for tag in one.parts:
+            if wrong := _problem_of_tag(tag, volumes, dynamic=dynamic):
+                return f"{where}: resource '{resource.name}' {wrong}"
     return None
 
 
-def _held(known: KnownTask) -> Resources:
-    """What the task takes of the agent. Raises InvalidResourceError."""
-    resources = Resources.parse(known.task.resources)
-    return EMPTY if is_terminal(known.status.state) else resources
+def _problem_of_tag(tag: Tag, volumes: set[tuple[str, str]], *, dynamic: bool) -> str | None:
+    for reservation in tag.reservations:
+        if wrong := validation.role(reservation.role):
+            return f"is reserved for a role that can't be: {wrong}"
+    if not dynamic and (tag.volume is not None or any(one.dynamic for one in tag.reservations)):
+        return "is a volume or dynamically reserved; only 'total' can have that"
+    if tag.volume is not None:
+        if (tag.role, tag.volume) in volumes:
+            return f"is the volume {tag.volume} of role {tag.role}, which is named twice"
+        volumes.add((tag.role, tag.volume))
+    return None
+
+
+def _problem_of_names(report: Register) -> str | None:
+    tasks: set[tuple[str, str]] = set()
+    for known in report.tasks:
+        key = (known.framework_id.value, known.task.task_id.value)
+        name = f"task {key[1]} of framework {key[0]}"
+        if report.agent_id is None or known.task.agent_id != report.agent_id:
+            return f"{name} belongs to agent {known.task.agent_id.value}, which is not the one that reports it"
+        if wrong := validation.identifier(key[1]):
+            return f"the id of {name} can't be used: {wrong}"
+        if key in tasks:
+            return f"{name} is reported twice"
+        tasks.add(key)
+    executors: set[tuple[str, str]] = set()
+    for one in report.executors:
+        key = (one.framework_id.value, one.executor.executor_id.value)
+        name = f"executor {key[1]} of framework {key[0]}"
+        if wrong := validation.identifier(key[1]):
+            return f"the id of {name} can't be used: {wrong}"
+        if key in executors:
+            return f"{name} is reported twice"
+        executors.add(key)
+    return None
+
+
+def _problem_of_holders(report: Register) -> str | None:
+    """Amounts may be more than the agent has by now, but nothing that is one can be held by two."""
+    taken = EMPTY
+    for name, given, lives in _holders(report):
+        try:
+            held = Resources.parse(given)
+        except InvalidResourceError as error:
+            return f"{name}: {error}"
+        if lives and _overlap(taken, held):
+            return f"{name} holds ports, items or volumes that another one on its agent holds: {held}"
+        taken = taken + held if lives else taken
+    return None
+
+
+def _holders(report: Register) -> Iterator[tuple[str, Sequence[Resource] | None, bool]]:
+    for known in report.tasks:
+        name = f"task {known.task.task_id.value} of framework {known.framework_id.value}"
+        yield name, known.task.resources, not is_terminal(known.status.state)
+    for one in report.executors:
+        name = f"executor {one.executor.executor_id.value} of framework {one.framework_id.value}"
+        yield name, one.executor.resources, True
 
 
 def _overlap(one: Resources, other: Resources) -> bool:
-    shared = Resources(ranges=one.ranges, sets=one.sets)
-    return shared - other != shared
+    """Whether two hold the same port or item, or the same volume that is not shared."""
+    for tag, part in ((PLAIN, other.plain), *other.parts.items()):
+        mine = one.parts.get(tag, EMPTY) if tag != PLAIN else one.plain
+        if tag.whole and not tag.shared and mine:
+            return True
+        single = Resources(ranges=part.ranges, sets=part.sets)
+        if single and single - Resources(ranges=mine.ranges, sets=mine.sets) != single:
+            return True
+    return False

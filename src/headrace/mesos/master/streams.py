@@ -7,6 +7,7 @@ one write.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -14,9 +15,11 @@ import msgspec
 from headrace.kernel import recordio
 from headrace.kernel.core import Effect
 from headrace.kernel.http.messages import EventStream
-from headrace.mesos.master.effects import CloseAgent, CloseFramework, SendToAgent, SendToFramework
+from headrace.mesos.master.effects import CloseAgent, CloseFramework, SendToAgent, SendToFramework, Warn
 
 _encode = msgspec.json.Encoder().encode
+
+log = logging.getLogger(__name__)
 
 
 class Streams:
@@ -50,6 +53,8 @@ class Streams:
                 self._send(stream_id, _encode(message))
             case CloseFramework(stream_id) | CloseAgent(stream_id):
                 self._close(stream_id)
+            case Warn(text):
+                log.warning("%s", text)
             case _:
                 raise TypeError(f"the master has no way to carry out {effect!r}")
 

@@ -7,7 +7,7 @@ books until the framework has acknowledged that.
 from __future__ import annotations
 
 from headrace.mesos.master.books import Books
-from headrace.mesos.master.model import MAX_COMPLETED_TASKS, Agent, Framework, Task
+from headrace.mesos.master.model import Agent, Framework, Task
 from headrace.mesos.master.reconciliation import Reconciliation
 from headrace.mesos.messages.agent_link import AcknowledgeUpdate, KillTask, ShutdownFramework, StatusUpdate
 from headrace.mesos.messages.common import Identifier, TaskStatus, TimeInfo, is_terminal
@@ -73,6 +73,7 @@ class Tasks:
             "SOURCE_MASTER",
             "REASON_AGENT_REMOVED",
             agent_id=Identifier(task.agent_id),
+            executor_id=task.told_executor,
             timestamp=now,
             unreachable_time=TimeInfo(round(since * 1e9)),
         )
@@ -81,7 +82,7 @@ class Tasks:
         framework.tasks.pop(task.id, None)
         task.unacknowledged = None
         framework.unreachable[task.id] = task
-        if len(framework.unreachable) > MAX_COMPLETED_TASKS:
+        if len(framework.unreachable) > self._books.settings.max_unreachable_tasks:
             del framework.unreachable[next(iter(framework.unreachable))]
 
     # From the agent

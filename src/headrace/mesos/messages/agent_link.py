@@ -129,9 +129,13 @@ class Registered(Message, frozen=True, tag="REGISTERED"):
 
 
 class Refused(Message, frozen=True, tag="REFUSED"):
-    """The master won't have this agent under this id (it was removed): end its tasks, come as a new one."""
+    """The master won't have this agent under this id (it was removed): end its tasks, come as a new one.
+
+    ``leave``: don't come again; an operator has said that this agent is gone.
+    """
 
     message: str
+    leave: bool = False
 
 
 class RunTasks(Message, frozen=True, tag="RUN_TASKS"):

@@ -324,6 +324,7 @@ class LinuxInfo(Message, frozen=True):
     seccomp: dict[str, Any] | None = None
     ipc_mode: str | None = None
     shm_size: int | None = None
+    share_cgroups: bool | None = None
 
 
 class ContainerInfo(Message, frozen=True):

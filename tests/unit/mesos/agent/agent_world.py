@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from headrace.kernel.core import CancelTimer, Delete, Effect, Put, SetTimer, TimerFired
+import msgspec
+
+from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
 from headrace.kernel.ids import numbered_ids
 from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.containers import ContainerSpec
 from headrace.mesos.agent.core import AgentConfig, AgentCore
 from headrace.mesos.agent.events import (
     AgentInput,
+    Answer,
     Begin,
     CancelFetch,
+    CloseStream,
     ContainerEnded,
     ContainerFound,
     ContainerStarted,
+    ExecutorCalls,
     Exit,
     Fetch,
     FetchDone,
+    KeepVolumes,
     LinkLost,
+    MakeVolume,
+    ProbeCheck,
     ProbeHealth,
     Reconnect,
     RemoveSandbox,
+    RemoveVolume,
     Send,
     SignalContainer,
     StartContainer,
+    Tell,
+    UpdateContainer,
 )
-from headrace.mesos.agent.records import ENDED, FETCHING, load
+from headrace.mesos.agent.records import ENDED, load
+from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     AcknowledgeUpdate,
     AgentCall,
     KillTask,
     Registered,
+    RunGroup,
     RunTasks,
     StatusUpdate,
 )
@@ -41,14 +55,18 @@ from headrace.mesos.messages.common import (
     AgentInfo,
     CommandInfo,
     CommandUri,
+    ExecutorInfo,
     FrameworkID,
     FrameworkInfo,
+    Identifier,
     Resource,
     Scalar,
     TaskID,
     TaskInfo,
+    TaskStatus,
     is_terminal,
 )
+from headrace.mesos.resources import Resources
 
 INFO = AgentInfo("host", 5051, [Resource("cpus", "SCALAR", scalar=Scalar(8))])
 
@@ -63,16 +81,36 @@ def task(task_id: str, *, uris: bool = False, **more: Any) -> TaskInfo:
     return TaskInfo(task_id, TaskID(task_id), AgentID("S0"), **{"resources": resources, "command": command, **more})
 
 
+def custom(executor_id: str = "e", *, uris: bool = False, **more: Any) -> ExecutorInfo:
+    """A custom executor."""
+    command = CommandInfo("run-it", uris=[CommandUri("/file")] if uris else None)
+    resources = [Resource("cpus", "SCALAR", scalar=Scalar(0.5))]
+    return ExecutorInfo(Identifier(executor_id), "CUSTOM", command=command, resources=resources, **more)
+
+
+def default(executor_id: str = "d", **more: Any) -> ExecutorInfo:
+    """A default executor."""
+    resources = [Resource("cpus", "SCALAR", scalar=Scalar(0.25))]
+    return ExecutorInfo(Identifier(executor_id), "DEFAULT", resources=resources, **more)
+
+
+def delivered(task_id: str, executor_id: str = "e", **more: Any) -> TaskInfo:
+    """A task for a custom executor."""
+    resources = [Resource("cpus", "SCALAR", scalar=Scalar(0.1))]
+    return TaskInfo(task_id, TaskID(task_id), AgentID("S0"), resources, executor=custom(executor_id, **more))
+
+
 class World:
     """One agent and what it has done; ``crash`` starts its core anew from the store."""
 
-    def __init__(self, *, gc_delay: float = 1000.0) -> None:
+    def __init__(self, *, gc_delay: float = 1000.0, resources: list[Resource] | None = None) -> None:
         self.now = 100.0
         self.store: dict[str, bytes] = {}
         self.calls: list[AgentCall] = []
         self.timers: dict[str, float] = {}
         self.fetching: set[str] = set()
         self.starting: list[str] = []
+        self.specs: dict[str, ContainerSpec] = {}
         self.running: set[str] = set()
         self.ended: dict[str, Ended] = {}
         self.ever_started: set[str] = set()
@@ -80,8 +118,19 @@ class World:
         self.removed: list[str] = []
         self.reconnects = 0
         self.exited = False
+        self.told: dict[int, list[api.Event]] = {}
+        self.closed: list[int] = []
+        self.answers: dict[int, Answer] = {}
+        self.volumes: set[tuple[str, str]] = set()
+        self.dies_next = False
+        """Whether the agent is killed when it has stored what follows from the next event, and done nothing yet."""
+        self.on_tell: Callable[[int, api.Event], None] = lambda stream, event: None
+        self.listening: dict[str, int] = {}
+        """Streams that are open, by executor."""
+        self._requests = self._streams = 0
         self._told: dict[str, dict[str, str]] = {}
-        self._config = AgentConfig(INFO, "0", "127.0.0.1", gc_delay)
+        info = msgspec.structs.replace(INFO, resources=resources or INFO.resources)
+        self._config = AgentConfig(info, "0", "127.0.0.1", gc_delay)
         self._ids, self._uuids = numbered_ids("c"), numbered_ids("u")
         self.core = self._new_core()
 
@@ -94,7 +143,12 @@ class World:
         out: list[Effect] = []
         for event in events:
             effects = self.core.handle(event, self.now)
-            self._carry_out(effects)
+            self._commit(effects)
+            if self.dies_next:
+                self.crash()
+                return out
+            for effect in effects:
+                self._act(effect)
             out += effects
         self.validate()
         return out
@@ -128,6 +182,43 @@ class World:
         self.ended[container_id] = end
         return self.handle(ContainerEnded(container_id, end))
 
+    def run_group(self, executor: ExecutorInfo, *tasks: TaskInfo, of: FrameworkInfo | None = None) -> list[Effect]:
+        return self.handle(RunGroup(of or framework(), executor, list(tasks)))
+
+    def call(self, kind: str, executor_id: str = "e", stream: int = 0, **body: Any) -> Answer:
+        """What an executor says over its API."""
+        call = api.Call(kind, Identifier(executor_id), FrameworkID("fw"), **body)
+        self._requests += 1
+        self.handle(ExecutorCalls(self._requests, call, stream))
+        return self.answers.get(self._requests, Answer(503))
+
+    def subscribe(
+        self,
+        executor_id: str = "e",
+        *,
+        known: Sequence[TaskInfo] = (),
+        said: Sequence[api.Update] = (),
+        patient: bool = False,
+    ) -> int:
+        """An executor subscribes; returns its stream. ``patient``: the agent may die over it."""
+        self._streams += 1
+        stream = self.listening[executor_id] = self._streams
+        answer = self.call("SUBSCRIBE", executor_id, stream, subscribe=api.Subscribe(list(known), list(said)))
+        assert answer.status == 200 or patient, answer
+        return stream
+
+    def says(self, task_id: str, state: str, uuid: str = "", executor_id: str = "e", **more: Any) -> Answer:
+        """An executor tells the state of a task."""
+        return self.call("UPDATE", executor_id, update=self.update(task_id, state, uuid, **more))
+
+    def update(self, task_id: str, state: str, uuid: str = "", **more: Any) -> api.Update:
+        uuid = uuid or self._uuids()
+        return api.Update(TaskStatus(TaskID(task_id), state, source="SOURCE_EXECUTOR", uuid=uuid, **more))
+
+    def events(self, stream: int) -> list[str]:
+        """What kinds of events went to an executor."""
+        return [event.type for event in self.told.get(stream, [])]
+
     def acknowledge(self, update: StatusUpdate) -> list[Effect]:
         assert update.status.uuid
         return self.handle(AcknowledgeUpdate(update.framework_id, update.status.task_id, update.status.uuid))
@@ -142,12 +233,14 @@ class World:
 
     def crash(self) -> None:
         """The agent is killed and comes again; processes that were not spawned yet never are."""
+        self.dies_next = False
         self.core.handle(LinkLost("crash"), self.now)
+        self.listening.clear()
         self.timers.clear()
         self.fetching.clear()
         self.starting.clear()
         self.core = self._new_core()
-        facts = [self._fact(t.container_id) for t in self.core.tasks if t.phase not in (FETCHING, ENDED)]
+        facts = [self._fact(left.container_id) for kind in self.core.left().values() for left in kind]
         self.handle(Begin(), *facts)
 
     def _fact(self, container_id: str) -> ContainerFound:
@@ -181,24 +274,27 @@ class World:
     def validate(self) -> None:
         """What must hold after each event."""
         saved = load(self.store)
-        assert {r.place.container_id: s for r, s in saved.tasks} == {
-            t.container_id: t.state() for t in self.core.tasks
+        assert {(r.framework_id, r.task.task_id.value): s for r, s in saved.tasks} == {
+            (t.record.framework_id, t.info.task_id.value): t.state() for t in self.core.tasks
         }, "the store lags behind"
+        executors = [e for f in self.core.frameworks.values() for e in f.executors.values()]
+        assert {r.place.container_id: s for r, s in saved.executors} == {
+            e.container_id: e.state() for e in executors
+        }, "the store lags behind"
+        used = [r for t, state in saved.tasks if state.phase != ENDED for r in t.task.resources or ()]
+        used += [r for one, _ in saved.executors for r in one.executor.resources or ()]
+        assert self.core.used() == Resources.parse(used)
+        assert self.core.total.without_tags() == Resources.parse(self._config.info.resources)
         for held in self.core.tasks:
             assert not held.finished
             assert len(held.updates.pending) <= 4
-        assert len({t.container_id for t in self.core.tasks}) == sum(
-            len(f.tasks) for f in self.core.frameworks.values()
-        )
 
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
+    def _commit(self, effects: Sequence[Effect]) -> None:
         for effect in effects:  # writes first, as the shell does
             if isinstance(effect, Put):
                 self.store[effect.key] = effect.value
             elif isinstance(effect, Delete):
                 self.store.pop(effect.key, None)
-        for effect in effects:
-            self._act(effect)
 
     def _tell(self, task_id: str, uuid: str, state: str) -> None:
         told = self._told.setdefault(task_id, {})
@@ -226,14 +322,32 @@ class World:
                 place = spec.place
                 assert place.container_id not in self.ever_started, "started twice"
                 self.starting.append(place.container_id)
+                self.specs[place.container_id] = spec
             case SignalContainer(container_id, force, _):
                 self.signals.append((container_id, force))
-            case ProbeHealth(spec):
+            case ProbeHealth(spec) | ProbeCheck(spec):
                 place = spec.place
                 assert place.container_id in self.running or place.container_id in self.ended
+            case Tell(stream, event):
+                self.told.setdefault(stream, []).append(event)
+                self.on_tell(stream, event)
+            case CloseStream(stream):
+                self.closed.append(stream)
+                self.listening = {who: other for who, other in self.listening.items() if other != stream}
+            case Reply(to, answer):
+                self.answers[to] = answer
+            case KeepVolumes(volumes):
+                self.volumes = {(v.role, v.volume_id) for v in volumes}
+            case MakeVolume(role, volume_id):
+                assert (role, volume_id) not in self.volumes
+                self.volumes.add((role, volume_id))
+            case RemoveVolume(role, volume_id):
+                self.volumes.remove((role, volume_id))
             case RemoveSandbox(place):
                 assert place.container_id not in self.running
                 self.removed.append(place.container_id)
+            case UpdateContainer(spec):
+                assert spec.place.container_id in self.running
             case Reconnect():
                 self.reconnects += 1
             case Exit():

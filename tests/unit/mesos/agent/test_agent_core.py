@@ -65,7 +65,11 @@ def test_a_task_is_stored_before_it_is_started(world: World) -> None:
     world.run(task("t"))
     assert {"tasks/fw/t", "states/fw/t", "frameworks/fw"} <= set(world.store)
     assert world.starting == ["c-1"]
+    assert world.states("t") == []
+    world.start("c-1")
     assert world.states("t") == ["TASK_STARTING"]
+    assert world.updates[0].status.container_status
+    assert world.updates[0].status.container_status.executor_pid == 42
 
 
 def test_the_next_update_waits_for_the_acknowledgement_and_the_latest_state_is_told(world: World) -> None:
@@ -85,7 +89,7 @@ def test_the_next_update_waits_for_the_acknowledgement_and_the_latest_state_is_t
 
 
 def test_updates_are_sent_again_after_10_s_20_s_and_so_on_up_to_10_min(world: World) -> None:
-    world.run(task("t"))
+    running(world)
     waits = []
     for _ in range(9):
         sent = world.now
@@ -200,10 +204,20 @@ def test_launch_failures_say_why(world: World) -> None:
     world.handle(FetchFailed("c-1", "no such file"), StartFailed("c-2", "no such user"))
     first = next(u.status for u in world.updates if u.status.task_id.value == "f")
     assert first.state == "TASK_FAILED"
-    assert first.message == "Failed to launch container: no such file"
+    assert first.message == "Failed to launch container: Failed to fetch all URIs for container 'c-1': no such file"
     assert first.reason == "REASON_CONTAINER_LAUNCH_FAILED"
     world.acknowledge_all()
-    assert world.states("s") == ["TASK_STARTING", "TASK_FAILED"]
+    assert world.states("s") == ["TASK_FAILED"]
+
+
+@pytest.mark.parametrize(("aware", "state"), [(False, "TASK_LOST"), (True, "TASK_DROPPED")])
+def test_a_task_without_even_a_sandbox_is_lost(world: World, aware: bool, state: str) -> None:
+    capabilities = [Capability("PARTITION_AWARE")] if aware else None
+    world.run(task("t"), of=framework(capabilities=capabilities))
+    world.handle(StartFailed("c-1", "No such user 'nobody-here'", lost=True))
+    status = world.updates[-1].status
+    assert (status.state, status.source, status.reason) == (state, "SOURCE_AGENT", "REASON_EXECUTOR_TERMINATED")
+    assert status.message == "No such user 'nobody-here'"
 
 
 def environment(name: str, value: str | None = "", kind: str | None = None) -> CommandInfo:
@@ -279,7 +293,7 @@ def test_recovery_at_each_step(world: World) -> None:
     latest = {t.info.task_id.value: t.updates.latest.state for t in world.core.tasks}
     assert latest == {
         "fetching": "TASK_STAGING",
-        "not spawned": "TASK_STARTING",
+        "not spawned": "TASK_STAGING",
         "spawned": "TASK_RUNNING",
         "ran": "TASK_RUNNING",
         "ended": "TASK_FAILED",
@@ -409,9 +423,8 @@ def test_only_the_last_of_many_completed_tasks_are_shown(world: World) -> None:
 def test_every_decision_can_be_told(world: World) -> None:
     running(world)
     world.kill("t")
-    assert [line.what for line in world.core.stories.of("fw/t")][:4] == [
+    assert [line.what for line in world.core.stories.of("fw/t")][:3] == [
         "accepted",
-        "TASK_STARTING",
         "TASK_RUNNING",
         "kill asked for",
     ]

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.mesos.agent.archives import ArchiveError, is_archive, unpack
-from headrace.mesos.agent.fetcher import shown
 from headrace.mesos.agent.fetcher_cache import SEALED, CacheIndex, FetcherCache, cache_key, split_digest
 from headrace.mesos.agent.files import _text
+from headrace.mesos.agent.progress import Progress
+from headrace.mesos.agent.sources import shown
 
 DIGEST = "ab" * 32
 
@@ -101,6 +102,50 @@ def test_a_smaller_cache_throws_away_at_start(tmp_path: Path) -> None:
         cache.seal(f"url-{n}", fetched, float(n))
     FetcherCache(tmp_path, 60)
     assert sorted(os.listdir(tmp_path)) == ["url-1", "url-2"]
+
+
+def test_room_is_made_before_a_download_and_given_back(tmp_path: Path) -> None:
+    cache = FetcherCache(tmp_path, 100)
+    first = cache.temporary("url-first", 1)
+    first.write_bytes(b"x" * 60)
+    assert cache.seal("url-first", first, 1.0)
+    coming = cache.temporary("url-coming", 2)
+    assert not cache.reserve(coming, 101)
+    assert "url-first" in cache.index
+    assert cache.reserve(coming, 70)
+    assert "url-first" not in cache.index
+    other = cache.temporary("url-other", 3)
+    assert not cache.reserve(other, 40)  # what is on its way does not go
+    coming.write_bytes(b"x" * 50)
+    assert cache.seal("url-coming", coming, 2.0)
+    assert (cache.index.used, os.listdir(tmp_path)) == (50, ["url-coming"])
+    assert cache.reserve(other, 50)
+    other.write_bytes(b"half")
+    cache.give_up(other)
+    assert (cache.index.used, os.listdir(tmp_path)) == (50, ["url-coming"])
+    cache.index.validate()
+
+
+def test_strangers_in_the_cache_directory_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    (tmp_path / "tmp-1-url-x.d").mkdir()
+    FetcherCache(tmp_path, 100)
+    assert os.listdir(tmp_path) == ["precious"]
+
+
+def test_progress_is_told_now_and_then(tmp_path: Path) -> None:
+    times = iter((0.0, 1.0, 3.5, 4.0, 7.0, 8.0))
+    progress = Progress(tmp_path, "http://h/x", lambda: next(times))
+    progress.size(10 << 20)
+    for mib in (1, 4, 5, 7):
+        progress.at(mib << 20)
+    progress.ended("Fetched", 10 << 20)
+    assert (tmp_path / "stderr").read_text().splitlines() == [
+        "Fetching URI 'http://h/x'",
+        "Fetching URI 'http://h/x': 4.0 MiB of 10 MiB (40 %), 1.1 MiB/s",
+        "Fetching URI 'http://h/x': 7.0 MiB of 10 MiB (70 %), 1.0 MiB/s",
+        "Fetched URI 'http://h/x' in 8.00 s, 10 MiB (10485760 bytes)",
+    ]
 
 
 def tar_with(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,7 @@ from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
 from headrace.mesos.agent.containers import Place
 from headrace.mesos.agent.files import Files
 from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.log_rotation import rotate
 
 Get = Callable[..., Response]
 
@@ -36,9 +38,9 @@ def get(layout: Layout) -> Get:
     router = Router()
     Files(layout, lambda: "S1").routes(router, "")
 
-    def get(what: str, path: object, more: str = "") -> Response:
+    def get(what: str, path: object, more: str = "", **headers: str) -> Response:
         query = f"path={quote(os.fsencode(str(path)))}{more}"
-        answer = router(Request("GET", f"/files/{what}", query, {}, b""))
+        answer = router(Request("GET", f"/files/{what}", query, headers, b""))
         assert isinstance(answer, Response)
         return answer
 
@@ -106,3 +108,82 @@ def test_virtual_paths_mean_the_present_agent(get: Get, layout: Layout, sandbox:
         (layout.create(Place(agent, "fw", "t", "c")) / "stdout").write_text("another")
     answer = get("read", "/frameworks/fw/executors/t/runs/latest/stdout", "&offset=0")
     assert b"hello" in bytes(answer.body)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "body", "span"),
+    [
+        ("bytes=0-1", 206, b"he", "bytes 0-1/5"),
+        ("bytes=3-", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=3-99", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=-2", 206, b"lo", "bytes 3-4/5"),
+        ("bytes=-99", 206, b"hello", "bytes 0-4/5"),
+        ("bytes=5-", 416, b"", "bytes */5"),
+        ("bytes=-0", 416, b"", "bytes */5"),
+        ("bytes=4-3", 416, b"", "bytes */5"),
+    ],
+)
+def test_ranges_of_a_file(get: Get, sandbox: Path, wanted: str, status: int, body: bytes, span: str) -> None:
+    answer = get("download", sandbox / "stdout", range=wanted)
+    assert (answer.status, answer.body, answer.headers["Content-Range"]) == (status, body, span)
+    assert answer.headers["Headrace-Rotated"] == "0"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=-", "lines=1-2", "bytes=0-1,3-4", "bytes=" + "9" * 5000 + "-"])
+def test_ranges_that_are_none_mean_the_whole_file(get: Get, sandbox: Path, wanted: str) -> None:
+    answer = get("download", sandbox / "stdout", range=wanted)
+    assert answer.status == 200
+    assert answer.body == FileBody(sandbox / "stdout", 0, 5)
+
+
+def test_bytes_that_are_no_text_come_as_they_are(get: Get, sandbox: Path) -> None:
+    (sandbox / "raw").write_bytes(b"\xff\xfe\x00a")
+    (sandbox / "raw").chmod(0o644)
+    assert get("download", sandbox / "raw", range="bytes=1-2").body == b"\xfe\x00"
+
+
+def test_a_rotated_log_says_how_much_is_gone(get: Get, sandbox: Path) -> None:
+    (sandbox / "stdout").write_bytes(b"a" * 65536 + b"rest")
+    assert rotate(sandbox, "stdout", 65536, 9) == 65536
+    answer = get("read", sandbox / "stdout", "&offset=0")
+    assert (answer.body, answer.headers["Headrace-Rotated"]) == (b'{"data":"rest","offset":0}', "65536")
+    part = get("download", sandbox / "stdout", range="bytes=1-")
+    assert (part.body, part.headers["Headrace-Rotated"]) == (b"est", "65536")
+
+
+def test_a_hole_at_the_front_is_skipped() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        layout = Layout(Path(directory))
+        sandbox = layout.create(Place("S1", "fw", "t", "c"))
+        (sandbox / "stdout").write_bytes(b"a" * 65536 + b"rest")
+        (sandbox / "stdout").chmod(0o644)
+        assert rotate(sandbox, "stdout", 65536, 9) == 65536
+        files = Files(layout, lambda: "S1")
+        query = f"path={sandbox}/stdout"
+        read = files.read(Request("GET", "/files/read", f"{query}&offset=0", {}, b""))
+        assert read.body == b'{"data":"rest","offset":65536}'
+        part = files.download(Request("GET", "/files/download", query, {"range": "bytes=5-"}, b""))
+        assert (part.body, part.headers["Content-Range"]) == (b"rest", "bytes 65536-65539/65540")
+
+
+def test_nested_sandboxes_have_paths_of_their_own(get: Get, layout: Layout) -> None:
+    layout.create(Place("S1", "fw", "ex", "parent"))
+    nested = layout.create(Place("S1", "fw", "ex", "child", "parent"), "task-1")
+    (nested / "stdout").write_text("nested")
+    (nested / "stdout").chmod(0o644)
+    for path in (
+        nested,
+        "/frameworks/fw/executors/ex/runs/latest/tasks/task-1",
+        "/frameworks/fw/executors/ex/tasks/task-1",
+    ):
+        assert b"nested" in bytes(get("read", f"{path}/stdout", "&offset=0").body)  # type: ignore[arg-type]
+        assert refusal(get, "read", f"{path}/../../../../../../../../../../secret") in (400, 404)
+    (nested / "out").symlink_to(layout.data)
+    (layout.data / "agent.db").write_text("secret")
+    assert refusal(get, "read", nested / "out" / "agent.db") == 404
+
+
+def test_which_virtual_path_is_which_directory(get: Get, layout: Layout, sandbox: Path) -> None:
+    layout.create(Place("S0", "fw", "t", "older"))
+    answer = get("debug", "/")
+    assert bytes(answer.body).decode() == f'{{"/frameworks/fw/executors/t/runs/latest":"{sandbox}"}}'  # type: ignore[arg-type]

@@ -54,6 +54,45 @@ def test_remove_takes_what_is_empty_then_and_no_more(tmp_path: Path) -> None:
     assert (outside / "file").exists()
 
 
+def test_the_tasks_of_a_group_lie_in_their_executors_sandbox(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    parent, child = place("ex"), Place("S0", "fw", "t", "child", "ex")
+    assert layout.create(child, "task-1") == layout.sandbox(parent) / "containers" / "child"
+    assert not (layout.executor_runs(parent) / "latest").is_symlink()
+    layout.create(parent)
+    other = Place("S0", "fw", "t", "other", "ex")
+    layout.create(other, "task-1")  # the task's second run
+    link = layout.sandbox(parent) / "tasks" / "task-1"
+    assert link.resolve() == layout.sandbox(other)
+    layout.run_dir("child").mkdir(parents=True)
+    layout.remove(child)
+    assert os.listdir(layout.sandbox(parent) / "containers") == ["other"]
+    assert link.is_symlink()
+    assert layout.run_dirs() == []
+    layout.remove(other)
+    assert not link.is_symlink()
+    assert [one.container_id for one in layout.places()] == ["ex"]
+    layout.remove(parent)
+    assert not (tmp_path / "slaves" / "S0").exists()
+
+
+def test_a_volume_of_a_nested_role_is_no_deeper(tmp_path: Path) -> None:
+    assert Layout(tmp_path).volume("a/b", "v") == tmp_path / "volumes/roles/a b/v"
+
+
+def test_links_of_an_executor_lead_nobody_out(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "data")
+    parent, child = place("ex"), Place("S0", "fw", "t", "child", "ex")
+    outside = tmp_path / "outside"
+    (outside / "child").mkdir(parents=True)
+    (layout.create(parent) / "containers").symlink_to(outside)
+    layout.remove(child)
+    assert (outside / "child").is_dir()
+    with pytest.raises(OSError, match="is not the agent's own any more"):
+        layout.create(child, "task-1")
+    assert not (outside / "tasks").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "url"),
     [
@@ -90,12 +129,44 @@ def test_mesos_names_of_flags_are_understood(tmp_path: Path) -> None:
     assert "s3cret" not in str(given.shown())
 
 
+def test_flags_about_sandboxes(tmp_path: Path) -> None:
+    given = flags.parse(
+        [
+            "--master=h:1",
+            f"--data={tmp_path}",
+            "--fetcher_cache_size=1.5GB",
+            "--fetcher-cache-dir=/cache",
+            "--gc_disk_headroom=0.25",
+            "--enforce_container_disk_quota",
+            "--max_stdout_size=10MB",
+            "--default_role=a/b",
+        ]
+    )
+    shown = given.shown()
+    assert (shown["fetcher_cache_size"], shown["fetcher_cache_dir"]) == ("1536MB", "/cache")
+    assert (shown["gc_disk_headroom"], shown["disk_watch_interval"]) == ("0.25", "60secs")
+    assert (shown["enforce_container_disk_quota"], shown["container_disk_watch_interval"]) == ("true", "15secs")
+    assert (given.sandboxes.max_stdout_size, given.sandboxes.max_stderr_size) == (10 << 20, 0)
+    assert given.default_role == "a/b"
+    plain = flags.parse(["--master=h:1", f"--data={tmp_path}"])
+    assert plain.shown()["fetcher_cache_dir"] == str(tmp_path / "fetch-cache")
+
+
 @pytest.mark.parametrize(
     ("flag", "part"),
     [
         ("--gc-delay=soon", "'soon' is no duration"),
         ("--gc-delay=3parsecs", "'3parsecs' is no duration"),
         ("--executor-environment-variables=[]", "not a JSON object"),
+        ("--executor-environment-variables=file:///no/such", "can't read /no/such"),
+        ("--fetcher_cache_size=2", "--fetcher_cache_size: '2' is no size"),
+        ("--fetcher_cache_size=2GiB", "give a number with B, KB, MB, GB, TB"),
+        ("--fetcher_stall_timeout=0secs", "--fetcher_stall_timeout: it must be more than nothing"),
+        ("--gc_disk_headroom=2", "--gc_disk_headroom: '2' is no share"),
+        ("--max_stdout_size=1KB", "give 64KB or more, or 0B for never"),
+        ("--rotated_files=0", "no number of files from 1 to 999"),
+        ("--enforce_container_disk_quota=maybe", "'maybe' is not true or false"),
+        ("--default_role=a b", "--default_role: 'a b' can't be a role's name"),
         ('--executor-environment-variables={"A": 1}', "not a JSON object"),
     ],
 )

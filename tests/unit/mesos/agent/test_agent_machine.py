@@ -1,46 +1,204 @@
-"""Whatever happens, in whatever order, crashes included: nothing runs twice, nothing is lost, each task ends once."""
+"""Whatever happens, in whatever order, killed at any point: nothing runs twice, nothing is lost, each task ends once.
+
+Command tasks, groups, custom executors with their calls, operations; a crash before or after any event is stored.
+After each event the store says the same as the core, and what is in use is what lives (``World.validate``).
+``HEADRACE_MACHINE_STEPS`` says how many steps to take (the default is for every day): for example
+``HEADRACE_MACHINE_STEPS=100000 pytest tests/unit/mesos/agent/test_agent_machine.py``.
+"""
 
 from __future__ import annotations
 
-from hypothesis import settings
+import os
+
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.events import FetchFailed, LinkLost, StartFailed
-from headrace.mesos.messages.agent_link import Refused, ShutdownFramework
-from headrace.mesos.messages.common import Capability, FrameworkID, is_terminal
-from tests.unit.mesos.agent.agent_world import World, framework, task
+from headrace.mesos.agent.events import ExecutorStreamClosed, FetchFailed, LinkLost, StartFailed
+from headrace.mesos.messages import executor as api
+from headrace.mesos.messages.agent_link import (
+    AcknowledgeOperation,
+    ApplyOperation,
+    OperationUpdate,
+    Refused,
+    ShutdownExecutor,
+    ShutdownFramework,
+)
+from headrace.mesos.messages.common import (
+    Capability,
+    FrameworkID,
+    Identifier,
+    ReservationInfo,
+    Resource,
+    Scalar,
+    TaskInfo,
+    is_terminal,
+)
+from headrace.mesos.messages.scheduler import Operation, Reserve, Unreserve
+from headrace.mesos.resources import Resources
+from tests.unit.mesos.agent.agent_world import World, custom, default, delivered, framework, task
 
+STEPS_AT_A_TIME = 50
+STEPS = int(os.environ.get("HEADRACE_MACHINE_STEPS", "2000"))
+
+FW = FrameworkID("fw")
 ENDS = st.sampled_from([Ended(0), Ended(1), Ended(137, 9), Ended(143, 15)])
 ANY = st.integers(0, 10_000)
+RESERVED = Resource("cpus", "SCALAR", scalar=Scalar(1), reservations=[ReservationInfo("DYNAMIC", "ours")])
+
+
+class Process:
+    """A custom executor as it should be: it remembers what has not been acknowledged, and never gets a task twice."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskInfo] = {}
+        self.fresh: set[str] = set()
+        self.said: dict[str, list[str]] = {}
+        self.unacknowledged: list[api.Update] = []
+
+    def hears(self, event: api.Event) -> None:
+        group = event.launch_group.task_group.tasks or [] if event.launch_group else []
+        for one in [event.launch.task, *group] if event.launch else group:
+            assert one.task_id.value not in self.tasks, "delivered twice"
+            self.tasks[one.task_id.value] = one
+            self.fresh.add(one.task_id.value)
+        if event.acknowledged:
+            self.unacknowledged = [u for u in self.unacknowledged if u.status.uuid != event.acknowledged.uuid]
+            self.fresh.discard(event.acknowledged.task_id.value)
+
+    def ended(self, task_id: str) -> bool:
+        return any(is_terminal(state) for state in self.said.get(task_id, ()))
 
 
 class AgentMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
+        self.world.on_tell = self.tells
         self.world.register()
         self.names = 0
+        self.operations = 0
         self.forgotten = False
+        self.processes: dict[str, Process] = {}
+
+    def name(self) -> str:
+        self.names += 1
+        return f"t{self.names}"
+
+    def tells(self, stream: int, event: api.Event) -> None:
+        who = next((who for who, open_ in self.world.listening.items() if open_ == stream), None)
+        if who is not None and (process := self.process(who)) is not None:
+            process.hears(event)
+
+    def process(self, executor_id: str) -> Process | None:
+        """The process of the executor that the agent knows by this id."""
+        container = self.container(executor_id)
+        return self.processes.setdefault(container, Process()) if container else None
+
+    def container(self, executor_id: str) -> str | None:
+        """Where the newest executor of this id runs, if it does."""
+        found = [c for c in self.world.running if c in self.customs() and self.customs()[c] == executor_id]
+        return max(found, key=lambda c: int(c[2:]), default=None)
+
+    def customs(self) -> dict[str, str]:
+        return {c: spec.place.executor_id for c, spec in self.world.specs.items() if not spec.task_id}
+
+    def live(self) -> bool:
+        return self.world.core.connected and self.names < 16
+
+    # the master
 
     @rule(uris=st.booleans(), knows_killing=st.booleans())
-    @precondition(lambda self: self.world.core.connected and self.names < 12)
+    @precondition(live)
     def run(self, uris: bool, knows_killing: bool) -> None:
-        self.names += 1
         capabilities = [Capability("TASK_KILLING_STATE")] if knows_killing else None
-        self.world.run(task(f"t{self.names}", uris=uris), of=framework(capabilities=capabilities))
+        self.world.run(task(self.name(), uris=uris), of=framework(capabilities=capabilities))
+
+    @rule(count=st.integers(1, 3), uris=st.booleans(), executor=st.sampled_from(["d1", "d2"]))
+    @precondition(live)
+    def run_group(self, count: int, uris: bool, executor: str) -> None:
+        self.world.run_group(default(executor), *(task(self.name(), uris=uris and not i) for i in range(count)))
+
+    @rule(count=st.integers(1, 3), group=st.booleans(), uris=st.booleans(), executor=st.sampled_from(["e1", "e2"]))
+    @precondition(live)
+    def run_custom(self, count: int, group: bool, uris: bool, executor: str) -> None:
+        names = [self.name() for _ in range(count)]
+        if group:
+            self.world.run_group(custom(executor, uris=uris), *(task(name) for name in names))
+        else:
+            self.world.run(*(delivered(name, executor, uris=uris) for name in names))
 
     @rule(n=ANY)
     @precondition(lambda self: self.world.core.connected)
     def run_again(self, n: int) -> None:
-        if held := self.world.core.tasks:
+        held = [t for t in self.world.core.tasks if t.record.sort == "COMMAND"]
+        if held:
             self.world.run(held[n % len(held)].info)
 
     @rule(n=ANY)
     @precondition(lambda self: self.world.core.connected and self.names)
     def kill(self, n: int) -> None:
         self.world.kill(f"t{1 + n % self.names}")
+
+    @rule(executor=st.sampled_from(["d1", "d2", "e1", "e2"]))
+    @precondition(lambda self: self.world.core.connected)
+    def shut_executor_down(self, executor: str) -> None:
+        self.world.handle(ShutdownExecutor(FW, Identifier(executor)))
+
+    @rule(n=ANY)
+    @precondition(lambda self: self.world.core.connected and self.world.unacknowledged())
+    def acknowledge(self, n: int) -> None:
+        pending = self.world.unacknowledged()
+        self.world.acknowledge(pending[n % len(pending)])
+
+    @rule(back=st.booleans(), named=st.booleans())
+    @precondition(lambda self: self.world.core.connected)
+    def operate(self, back: bool, named: bool) -> None:
+        self.operations += 1
+        name = Identifier(f"o{self.operations}") if named else None
+        what = (
+            Operation("UNRESERVE", name, unreserve=Unreserve([RESERVED]))
+            if back
+            else Operation("RESERVE", name, reserve=Reserve([RESERVED]))
+        )
+        held = self.world.core.total.contains(Resources.parse([RESERVED]))
+        self.world.handle(ApplyOperation(what, FW))
+        if back and held and not self.world.core.total.contains(Resources.parse([RESERVED, RESERVED])):
+            assert self.world.core.total.plain.scalar("cpus") >= 1
+
+    @rule(n=ANY)
+    @precondition(lambda self: self.world.core.connected)
+    def acknowledge_operation(self, n: int) -> None:
+        told = [call for call in self.world.calls if isinstance(call, OperationUpdate)]
+        if told:
+            status = told[n % len(told)].status
+            assert status.uuid
+            assert status.operation_id
+            self.world.handle(AcknowledgeOperation(status.operation_id, status.uuid.value, FW))
+
+    @rule()
+    def link_is_lost(self) -> None:
+        self.world.handle(LinkLost("test"))
+
+    @rule()
+    @precondition(lambda self: self.world.core.registration() is not None)
+    def registers(self) -> None:
+        self.world.register()
+
+    @rule()
+    @precondition(lambda self: self.world.core.connected)
+    def framework_ends(self) -> None:
+        self.world.handle(ShutdownFramework(FW))
+        self.forgotten = True
+
+    @rule()
+    @precondition(lambda self: self.world.core.connected)
+    def refused(self) -> None:
+        self.world.handle(Refused("test"))
+        self.forgotten = True
+
+    # containers
 
     @rule(n=ANY, fails=st.booleans())
     @precondition(lambda self: self.world.fetching)
@@ -52,7 +210,7 @@ class AgentMachine(RuleBasedStateMachine):
         else:
             self.world.fetched(container)
 
-    @rule(n=ANY, outcome=st.sampled_from(["starts", "fails", "spawns"]))
+    @rule(n=ANY, outcome=st.sampled_from(["starts", "starts", "starts", "fails", "spawns"]))
     @precondition(lambda self: self.world.starting)
     def start(self, n: int, outcome: str) -> None:
         container = self.world.starting[n % len(self.world.starting)]
@@ -76,11 +234,39 @@ class AgentMachine(RuleBasedStateMachine):
         else:
             self.world.end(container, end)
 
-    @rule(n=ANY)
-    @precondition(lambda self: self.world.core.connected and self.world.unacknowledged())
-    def acknowledge(self, n: int) -> None:
-        pending = self.world.unacknowledged()
-        self.world.acknowledge(pending[n % len(pending)])
+    # executors
+
+    @rule(executor=st.sampled_from(["e1", "e2"]))
+    def subscribes(self, executor: str) -> None:
+        process = self.process(executor)
+        if process is None or self.world.core._books.executor("fw", executor) is None:
+            return
+        stream = self.world._streams + 1
+        known = [process.tasks[name] for name in sorted(process.fresh)]
+        self.world.subscribe(executor, known=known, said=list(process.unacknowledged), patient=True)
+        if self.world.listening.get(executor) == stream and "SHUTDOWN" in self.world.events(stream):
+            del self.world.listening[executor]
+
+    @rule(n=ANY, executor=st.sampled_from(["e1", "e2"]), state=st.sampled_from(["TASK_RUNNING", "TASK_FINISHED"]))
+    @precondition(lambda self: self.world.listening)
+    def says(self, n: int, executor: str, state: str) -> None:
+        process = self.process(executor)
+        names = [name for name in process.tasks if not process.ended(name)] if process else []
+        if process is None or not names or executor not in self.world.listening:
+            return
+        name = names[n % len(names)]
+        update = self.world.update(name, state)
+        process.said.setdefault(name, []).append(state)
+        process.unacknowledged.append(update)
+        self.world.call("UPDATE", executor, update=update)
+
+    @rule(executor=st.sampled_from(["e1", "e2"]))
+    @precondition(lambda self: self.world.listening)
+    def disconnects(self, executor: str) -> None:
+        if executor in self.world.listening:
+            self.world.handle(ExecutorStreamClosed("fw", executor, self.world.listening.pop(executor)))
+
+    # time, and death
 
     @rule(n=ANY)
     @precondition(lambda self: self.world.timers)
@@ -89,33 +275,17 @@ class AgentMachine(RuleBasedStateMachine):
         self.world.fire(keys[n % len(keys)])
 
     @rule()
-    def link_is_lost(self) -> None:
-        self.world.handle(LinkLost("test"))
-
-    @rule()
-    @precondition(lambda self: self.world.core.registration() is not None)
-    def registers(self) -> None:
-        self.world.register()
-
-    @rule()
     def crash(self) -> None:
         self.world.crash()
 
     @rule()
-    @precondition(lambda self: self.world.core.connected)
-    def framework_ends(self) -> None:
-        self.world.handle(ShutdownFramework(FrameworkID("fw")))
-        self.forgotten = True
-
-    @rule()
-    @precondition(lambda self: self.world.core.connected)
-    def refused(self) -> None:
-        self.world.handle(Refused("test"))
-        self.forgotten = True
+    def dies_when_it_has_stored_the_next(self) -> None:
+        self.world.dies_next = True
 
     def teardown(self) -> None:
         """Let everything come to its end; then each task has had exactly one end, and the books are empty."""
         world = self.world
+        world.dies_next = False
         while world.fetching or world.starting or world.running:
             for container in list(world.fetching):
                 world.fetched(container)
@@ -125,12 +295,28 @@ class AgentMachine(RuleBasedStateMachine):
                 world.end(container, Ended(0))
         world.register()
         world.acknowledge_all()
+        for key in [key for key in world.timers if key.startswith("executor/")]:
+            world.fire(key)
         assert world.core.tasks == []
-        assert not any(key.startswith(("tasks/", "states/")) for key in world.store)
+        assert not any(key.startswith(("tasks/", "states/", "executor")) for key in world.store)
+        assert world.core.used() == Resources()
         if not self.forgotten:
             for number in range(1, self.names + 1):
                 assert is_terminal(world.states(f"t{number}")[-1])
+        self.check_what_executors_said()
+
+    def check_what_executors_said(self) -> None:
+        """The framework has heard it in the order in which it was said, all of it unless the executor ended first."""
+        for process in self.processes.values():
+            for name, said in process.said.items():
+                told = [state for state in self.world.states(name) if state in ("TASK_RUNNING", "TASK_FINISHED")]
+                assert told == said[: len(told)]
 
 
 TestAgentMachine = AgentMachine.TestCase
-TestAgentMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAgentMachine.settings = settings(
+    max_examples=max(1, STEPS // STEPS_AT_A_TIME),
+    stateful_step_count=STEPS_AT_A_TIME,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -11,11 +11,13 @@ import pytest
 
 from headrace.kernel.http import HttpClient
 from headrace.mesos.agent import link as link_module
-from headrace.mesos.agent.containers import ContainerSpec, Place
+from headrace.mesos.agent.check_runner import ProcessChecks
+from headrace.mesos.agent.containers import POSIX, ContainerSpec, Place
 from headrace.mesos.agent.events import LinkLost, Probed, ProbeHealth
 from headrace.mesos.agent.fetcher import Fetcher
 from headrace.mesos.agent.fetcher_cache import FetcherCache
 from headrace.mesos.agent.health import problem_of_check
+from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.prober import Prober
@@ -49,7 +51,8 @@ def test_a_check_that_can_never_be_carried_out_is_refused(check: HealthCheck) ->
 async def test_every_probe_has_just_one_outcome(tmp_path: Path, check: HealthCheck) -> None:
     layout, place, posted = Layout(tmp_path), Place("S", "f", "t", "c"), list[Any]()
     layout.create(place)
-    prober = Prober(layout, {"PATH": "/bin"}, "h:1", HttpClient(), posted.append)
+    checks = ProcessChecks(layout, {"PATH": "/bin"}, "h:1", Isolation(Active(), layout))
+    prober = Prober({POSIX: checks}, HttpClient(), posted.append)
     prober.probe(ProbeHealth(ContainerSpec(place, "t"), check, 5.0))
     async with asyncio.timeout(5):
         while not posted:

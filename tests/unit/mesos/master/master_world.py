@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
+from headrace.mesos import operations
 from headrace.mesos.master import calls
 from headrace.mesos.master.books import Settings
 from headrace.mesos.master.core import MasterCore
@@ -20,6 +21,7 @@ from headrace.mesos.master.effects import (
     OffersEvent,
     SendToAgent,
     SendToFramework,
+    Warn,
 )
 from headrace.mesos.master.events import (
     AgentCalled,
@@ -29,15 +31,24 @@ from headrace.mesos.master.events import (
     FrameworkStreamClosed,
     FrameworkSubscribes,
     MasterEvent,
+    OperatorCalled,
     Started,
 )
+from headrace.mesos.messages import operator
 from headrace.mesos.messages.agent_link import (
+    AcknowledgeOperation,
     AgentEvent,
+    ApplyOperation,
+    ExecutorExited,
+    KnownExecutor,
+    KnownOperation,
     KnownTask,
+    OperationUpdate,
     Ping,
     Pong,
     Register,
     Registered,
+    RunGroup,
     RunTasks,
     StatusUpdate,
 )
@@ -47,10 +58,15 @@ from headrace.mesos.messages.common import (
     AgentInfo,
     Capability,
     CommandInfo,
+    ExecutorID,
+    ExecutorInfo,
     FrameworkID,
     FrameworkInfo,
+    InverseOffer,
     MasterInfo,
     Offer,
+    OperationStatus,
+    OperationUuid,
     TaskID,
     TaskInfo,
     TaskStatus,
@@ -100,28 +116,83 @@ class FakeAgent:
         self.stream: str | None = None
         self.events: list[AgentEvent] = []
         self.tasks: dict[str, tuple[FrameworkInfo, TaskInfo, TaskStatus]] = {}
+        self.executors: dict[tuple[str, str], tuple[FrameworkInfo, ExecutorInfo]] = {}
+        self.executor_of: dict[str, ExecutorID] = {}
+        self.operations: dict[tuple[str, str], KnownOperation] = {}
+        self.total: Resources | None = None  # as operations have left it
         self.answers_pings = True
+        self.answers_operations = True
 
     def register(self, ip: str = "10.0.0.1") -> None:
         self.stream = self.world.new_stream()
         self.world.agents[self.stream] = self
         known = [
-            KnownTask(framework.id or FrameworkID(""), info, status) for framework, info, status in self.tasks.values()
+            KnownTask(_id(framework), info, status, executor_id=self.executor_of.get(info.task_id.value))
+            for framework, info, status in self.tasks.values()
         ]
         infos = {framework.id: framework for framework, _, _ in self.tasks.values()}
-        register = Register(self.info, "0.1", AgentID(self.id) if self.id else None, list(infos.values()), known)
+        infos.update({framework.id: framework for framework, _ in self.executors.values()})
+        register = Register(
+            self.info,
+            "0.1",
+            AgentID(self.id) if self.id else None,
+            list(infos.values()),
+            known,
+            [KnownExecutor(_id(framework), executor) for framework, executor in self.executors.values()],
+            list(self.operations.values()),
+            self.total.messages() if self.total is not None else None,
+        )
         self.world.feed(AgentRegisters(self.stream, register, ip))
 
     def hear(self, event: AgentEvent) -> None:
         self.events.append(event)
-        if isinstance(event, RunTasks):
+        if isinstance(event, RunTasks | RunGroup):
             for info in event.tasks:
                 staging = TaskStatus(info.task_id, "TASK_STAGING")
                 self.tasks[info.task_id.value] = (event.framework, info, staging)
+                executor = event.executor if isinstance(event, RunGroup) else info.executor
+                if executor is not None:
+                    self.executor_of[info.task_id.value] = executor.executor_id
+                    key = (_id(event.framework).value, executor.executor_id.value)
+                    self.executors[key] = (event.framework, executor)
+        elif isinstance(event, ApplyOperation):
+            self._apply(event)
+        elif isinstance(event, AcknowledgeOperation) and event.framework_id is not None:
+            self.operations.pop((event.framework_id.value, event.operation_id.value), None)
         elif isinstance(event, Registered):
             self.id = event.agent_id.value
         elif isinstance(event, Ping) and self.answers_pings and self.stream is not None:
             self.world.later.append(AgentCalled(self.stream, [Pong()]))
+
+    def _apply(self, event: ApplyOperation) -> None:
+        total = Resources.parse(self.info.resources) if self.total is None else self.total
+        self.total = operations.apply(event.operation, total)
+        if event.operation.id is None or event.framework_id is None:
+            return
+        uuid = OperationUuid(self.world.new_uuid())
+        status = OperationStatus("OPERATION_FINISHED", event.operation.id, uuid=uuid)
+        key = (event.framework_id.value, event.operation.id.value)
+        self.operations[key] = KnownOperation(event.operation, status, event.framework_id)
+        if self.answers_operations and self.stream is not None:
+            self.world.later.append(AgentCalled(self.stream, [OperationUpdate(status, event.framework_id)]))
+
+    def forget_everything(self) -> None:
+        """As a new agent, without its past."""
+        self.id, self.total = None, None
+        self.tasks.clear()
+        self.executors.clear()
+        self.operations.clear()
+
+    def forget_framework(self, framework_id: str) -> None:
+        """The framework is no more: end what it runs."""
+        self.tasks = {t: task for t, task in self.tasks.items() if _id(task[0]).value != framework_id}
+        self.executors = {key: executor for key, executor in self.executors.items() if key[0] != framework_id}
+        self.operations = {key: known for key, known in self.operations.items() if key[0] != framework_id}
+
+    def executor_exits(self, framework_id: str, executor_id: str, status: int = 0) -> None:
+        """The executor ends, and its tasks with it; of these the agent speaks afterwards."""
+        del self.executors[framework_id, executor_id]
+        self.call(ExecutorExited(FrameworkID(framework_id), ExecutorID(executor_id), status))
 
     def status(self, task_id: str, state: str, **more: Any) -> TaskStatus:
         return TaskStatus(
@@ -136,6 +207,7 @@ class FakeAgent:
     def update(self, task_id: str, state: str, **more: Any) -> TaskStatus:
         framework, info, _ = self.tasks[task_id]
         status = self.status(task_id, state, **more)
+        self.world.said.setdefault((_id(framework).value, task_id), []).append(status.uuid or "")
         self.tasks[task_id] = (framework, info, status)
         if self.stream is not None:
             self.world.feed(AgentCalled(self.stream, [StatusUpdate(framework.id or FrameworkID(""), status, state)]))
@@ -165,12 +237,14 @@ class FakeFramework:
         self.stream: str | None = None
         self.events: list[Event] = []
         self.offers: dict[str, Offer] = {}
+        self.inverse_offers: dict[str, InverseOffer] = {}
 
-    def subscribe(self, suppressed: Iterable[str] = ()) -> None:
+    def subscribe(self, suppressed: Iterable[str] = (), constraints: dict[str, Any] | None = None) -> None:
         self.stream = self.world.new_stream()
         self.world.frameworks[self.stream] = self
         info = msgspec.structs.replace(self.info, id=FrameworkID(self.id)) if self.id else self.info
-        self.world.feed(FrameworkSubscribes(self.stream, Subscribe(info, suppressed_roles=list(suppressed))))
+        subscribe = Subscribe(info, suppressed_roles=list(suppressed), offer_constraints=constraints)
+        self.world.feed(FrameworkSubscribes(self.stream, subscribe))
 
     def hear(self, event: Event) -> None:
         self.events.append(event)
@@ -180,6 +254,23 @@ class FakeFramework:
             self.offers[offer.id.value] = offer
         if event.rescind is not None:
             self.offers.pop(event.rescind.offer_id.value, None)
+        if event.update is not None:
+            self._hear_status(event.update.status)
+        if event.update_operation_status is not None and (uuid := event.update_operation_status.status.uuid):
+            self.world.heard[uuid.value] = None
+        for wish in event.inverse_offers.inverse_offers if event.inverse_offers is not None else ():
+            self.inverse_offers[wish.id.value] = wish
+        if event.rescind_inverse_offer is not None:
+            self.inverse_offers.pop(event.rescind_inverse_offer.inverse_offer_id.value, None)
+
+    def _hear_status(self, status: TaskStatus) -> None:
+        """Of one task, those from its agent come in the order in which the agent spoke; repeats aside."""
+        if status.uuid is None or status.uuid in self.world.heard:
+            return
+        said = self.world.said.get((self.id, status.task_id.value), [])
+        later = said[said.index(status.uuid) + 1 :] if status.uuid in said else []
+        assert not any(uuid in self.world.heard for uuid in later), f"{status.task_id.value}: {status.state} is late"
+        self.world.heard[status.uuid] = None
 
     def call(self, kind: str, **body: Any) -> Answer:
         """A call from JSON-like data, as a client would send it."""
@@ -200,6 +291,27 @@ class FakeFramework:
                 "filters": {"refuse_seconds": refuse},
             },
         )
+
+    def operate(self, *operations: dict[str, Any], offers: Iterable[str] | None = None, refuse: float = 0.0) -> Answer:
+        """Accept an offer for these operations."""
+        ids = list(offers if offers is not None else list(self.offers)[:1])
+        for offer_id in ids:
+            self.offers.pop(offer_id, None)
+        body = {"offer_ids": [{"value": i} for i in ids], "operations": list(operations)}
+        return self.call("ACCEPT", accept={**body, "filters": {"refuse_seconds": refuse}})
+
+    def executor(self, executor_id: str, **more: Any) -> dict[str, Any]:
+        resources = more.pop("resources", {"cpus": 0.1, "mem": 32, "disk": 32})
+        return {
+            "type": "DEFAULT",
+            "executor_id": {"value": executor_id},
+            "framework_id": {"value": self.id},
+            "resources": msgspec.to_builtins(Resources.of(**resources).messages()),
+            **more,
+        }
+
+    def group(self, executor: dict[str, Any], *tasks: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": list(tasks)}}}
 
     def task(self, task_id: str, agent: FakeAgent, **more: Any) -> dict[str, Any]:
         resources = more.pop("resources", {"cpus": 1, "mem": 32})
@@ -229,6 +341,17 @@ class FakeFramework:
             },
         )
 
+    def acknowledge_operation(self, status: OperationStatus) -> Answer:
+        assert status.agent_id is not None
+        assert status.uuid is not None
+        assert status.operation_id is not None
+        body = {
+            "agent_id": {"value": status.agent_id.value},
+            "uuid": status.uuid.value,
+            "operation_id": {"value": status.operation_id.value},
+        }
+        return self.call("ACKNOWLEDGE_OPERATION_STATUS", acknowledge_operation_status=body)
+
     def disconnect(self) -> None:
         stream, self.stream = self.stream, None
         self.offers.clear()
@@ -239,6 +362,11 @@ class FakeFramework:
     @property
     def statuses(self) -> list[TaskStatus]:
         return [event.update.status for event in self.events if event.update is not None]
+
+    @property
+    def operation_statuses(self) -> list[OperationStatus]:
+        events = [event.update_operation_status for event in self.events]
+        return [event.status for event in events if event is not None]
 
     @property
     def kinds(self) -> list[str]:
@@ -265,6 +393,9 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.closed: list[str] = []
         self.later: list[MasterEvent] = []
+        self.warnings: list[str] = []
+        self.said: dict[tuple[str, str], list[str]] = {}  # uuids of statuses by framework and task, as agents said them
+        self.heard: dict[str, None] = {}  # uuids that came to a framework
         self._numbers = itertools.count(1)
         self._start(name)
 
@@ -331,6 +462,8 @@ class World:
                 self.frameworks[stream].hear(_decoded(event))
             case SendToAgent(stream, message) if stream in self.agents:
                 self.agents[stream].hear(message)
+            case Warn(text):
+                self.warnings.append(text)
             case CloseFramework(stream):
                 self.closed.append(stream)
                 if party := self.frameworks.pop(stream, None):
@@ -345,6 +478,12 @@ class World:
         self.feed(FrameworkCalled(number, stream, call))
         return self.answers.pop(number)
 
+    def order(self, kind: str, **body: Any) -> Answer:
+        """An order of an operator, from JSON-like data."""
+        number = next(self._numbers)
+        self.feed(OperatorCalled(number, msgspec.convert({"type": kind, **body}, operator.Call)))
+        return self.answers.pop(number)
+
     def advance(self, seconds: float) -> None:
         """Let time pass; timers fire in order."""
         end = self.now + seconds
@@ -354,6 +493,10 @@ class World:
             self.now = max(self.now, at)
             self.feed(TimerFired(key))
         self.now = end
+
+
+def _id(framework: FrameworkInfo) -> FrameworkID:
+    return framework.id or FrameworkID("")
 
 
 def _decoded(event: Event | OffersEvent) -> Event:
@@ -372,11 +515,17 @@ def validate(core: MasterCore) -> None:
             assert task.holds != is_terminal(task.state)
             if task.holds:
                 held = _disjoint_sum(held, task.resources)
+        for executor in agent.executors.values():
+            assert executor.agent_id == agent.id
+            assert books.frameworks[executor.framework_id].executors[agent.id, executor.id] is executor
+            held = _disjoint_sum(held, executor.resources)
         for offer in agent.offers.values():
             assert books.offers[offer.id] is offer
             held = _disjoint_sum(held, offer.resources)
+        for tracked in agent.operations.values():
+            assert books.frameworks[tracked.framework_id].operations[tracked.id] is tracked
         assert agent.connected or not agent.offers
-        assert agent.total.contains(held), f"{agent.id}: {held} of {agent.total}"
+        assert agent.total.contains(_each_volume_once(held)), f"{agent.id}: {held} of {agent.total}"
         owned = agent.used()
         for offer in agent.offers.values():
             owner = (offer.framework_id, offer.role)
@@ -389,11 +538,21 @@ def validate(core: MasterCore) -> None:
             assert offer.role in framework.roles
         for task in framework.tasks.values():
             assert books.agents[task.agent_id].tasks[task.key] is task
+        for executor in framework.executors.values():
+            assert books.agents[executor.agent_id].executors[executor.key] is executor
+        for tracked in framework.operations.values():
+            assert books.agents[tracked.agent_id].operations[tracked.key] is tracked
         assert not framework.tasks.keys() & framework.unreachable.keys()
     assert sum(len(f.offers) for f in books.frameworks.values()) == len(books.offers)
     assert books.awaited <= books.absent.keys()
     assert not books.agents.keys() & books.absent.keys()
     assert not books.agents.keys() & books.removed.keys()
+
+
+def _each_volume_once(resources: Resources) -> Resources:
+    """Shared volumes may be held more than once."""
+    parts = {tag: Resources({"disk": 1000}) if tag.shared else part for tag, part in resources.parts.items()}
+    return Resources(resources.scalars, resources.ranges, resources.sets, parts)
 
 
 def _disjoint_sum(one: Resources, other: Resources) -> Resources:

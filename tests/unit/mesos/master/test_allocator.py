@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 
 from headrace.mesos.master.allocator import Allocation, Allocator, Filter
+from headrace.mesos.master.allocator.cycle import Cycle
 from headrace.mesos.master.allocator.model import Agent, Client
 from headrace.mesos.resources import EMPTY, Resources
 
@@ -199,13 +200,13 @@ class TestOffers:
         decline(allocator, allocator.allocate(0), HOUR)
         assert allocator.allocate(0) == []
         looked_at: list[str] = []
-        taker = Allocator._taker
+        taker = Cycle._taker
 
-        def watched(self: Allocator, agent: Agent, now: float) -> Client | None:
+        def watched(self: Cycle, agent: Agent, now: float, changed: bool) -> Client | None:
             looked_at.append(agent.id)
-            return taker(self, agent, now)
+            return taker(self, agent, now, changed)
 
-        monkeypatch.setattr(Allocator, "_taker", watched)
+        monkeypatch.setattr(Cycle, "_taker", watched)
         assert allocator.allocate(1) == []
         assert looked_at == []
         allocator.deactivate_agent("s2")
@@ -343,7 +344,7 @@ class TestRefusals:
             decline(allocator, allocator.allocate(number), number + HOUR)
             assert allocator.allocate(number) == []
             allocator.revive("f", [])
-        assert len(allocator._wakes) < 100
+        assert len(allocator._cycle.wakes._times) < 100
 
 
 class TestWhoIsOffered:

@@ -175,6 +175,8 @@ def test_a_task_that_came_back_beside_its_successor_is_killed_quietly(world: Wor
     agent, framework = with_task(world)
     agent.disconnect()
     world.advance(80)
+    world.restart()  # a master that remembered the lost task would refuse its id
+    framework.subscribe()
     other = world.agent(port=5052)
     framework.accept(framework.task("t1", other))
     framework.take()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from headrace.mesos.master import calls
 from headrace.mesos.master.books import Settings
 from headrace.mesos.master.events import OperatorTearsDown
 from headrace.mesos.messages.agent_link import ShutdownFramework
+from headrace.mesos.messages.common import FrameworkID
 from tests.unit.mesos.master.master_world import FakeFramework, World, framework_info
 
 
@@ -96,9 +101,44 @@ def test_calls_are_refused_as_by_mesos(world: World) -> None:
     assert (answer.status, answer.text) == (403, "Framework is not subscribed")
 
 
-@pytest.mark.parametrize("kind", ["MESSAGE", "REQUEST", "ACCEPT_INVERSE_OFFERS", "RECONCILE_OPERATIONS"])
-def test_calls_that_concern_nobody_are_accepted(world: World, kind: str) -> None:
-    assert world.framework().call(kind, **{kind.lower(): {}}).status == 202
+MISSING = {"agent_id": {"value": "x"}, "executor_id": {"value": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("MESSAGE", {**MISSING, "data": "aGk="}),
+        ("SHUTDOWN", MISSING),
+        ("REQUEST", {"requests": [{"resources": []}]}),
+        ("ACCEPT_INVERSE_OFFERS", {"inverse_offer_ids": [{"value": "x"}]}),
+        ("DECLINE_INVERSE_OFFERS", {}),
+        ("RECONCILE_OPERATIONS", {}),
+        ("ACKNOWLEDGE_OPERATION_STATUS", {**MISSING, "operation_id": {"value": "o"}, "uuid": "A" * 22 + "=="}),
+    ],
+)
+def test_calls_that_concern_nobody_are_accepted(world: World, kind: str, body: dict[str, Any]) -> None:
+    framework = world.framework()
+    framework.take()
+    assert framework.call(kind, **{kind.lower(): body}).status == 202
+    assert not framework.events
+
+
+def test_an_empty_id_is_as_good_as_none(world: World) -> None:
+    framework = FakeFramework(world, framework_info(id=FrameworkID("")))
+    framework.subscribe()
+    assert framework.id == "m-0000"
+    body = msgspec.json.encode({"type": "SUBSCRIBE", "subscribe": {"framework_info": framework.info}})
+    assert calls.read(body).type == "SUBSCRIBE"
+
+
+def test_a_foreign_role_takes_the_effect_of_revive_and_suppress(world: World) -> None:
+    world.agent()
+    framework = world.framework(roles=["test", "more"])
+    framework.call("SUPPRESS", suppress={"roles": ["test", "foreign"]})
+    assert world.books.frameworks[framework.id].suppressed == frozenset()
+    framework.call("SUPPRESS", suppress={"roles": ["test", "more"]})
+    framework.call("REVIVE", revive={"roles": ["test", "foreign"]})
+    assert world.books.frameworks[framework.id].suppressed == {"test", "more"}
 
 
 # Failover and absence
@@ -375,9 +415,27 @@ def test_weights_make_shares(world: World) -> None:
     assert [len(framework.offers) for framework in frameworks] == [6, 2]
 
 
-def test_offer_filters_are_refused_rather_than_ignored() -> None:
-    framework = World().framework(offer_filters={"test": {"min_allocatable_resources": {}}})
+@pytest.mark.parametrize(
+    ("quantities", "text"),
+    [
+        ({}, "Resource quantities must contain at least one quantity"),
+        ({"cpus": {"value": -2}}, "Invalid resource quantity for 'cpus': Negative values not supported"),
+    ],
+)
+def test_bad_offer_filters_are_refused(quantities: dict[str, Any], text: str) -> None:
+    filters = {"test": {"min_allocatable_resources": {"quantities": [{"quantities": quantities}]}}}
+    framework = World().framework(offer_filters=filters)
     assert framework.stream is None
     error = framework.events[-1].error
     assert error is not None
-    assert "offer_filters" in error.message
+    assert error.message == text
+
+
+def test_a_framework_says_how_small_an_offer_may_be() -> None:
+    world = World()
+    filters = {"test": {"min_allocatable_resources": {"quantities": [{"quantities": {"cpus": {"value": 9}}}]}}}
+    framework = world.framework(offer_filters=filters)
+    world.agent(cpus=8, mem=1024)
+    assert not framework.offers
+    world.agent(port=5052, cpus=9, mem=1024)
+    assert len(framework.offers) == 1

@@ -10,7 +10,7 @@ import pytest
 from headrace.mesos.master import calls, validation
 from headrace.mesos.messages.agent_link import RunTasks
 from headrace.mesos.messages.common import Capability, FrameworkInfo
-from tests.unit.mesos.master.master_world import FakeFramework, World, framework_info
+from tests.unit.mesos.master.master_world import FakeFramework, World
 
 MULTI = [Capability("MULTI_ROLE")]
 
@@ -70,9 +70,18 @@ MULTI = [Capability("MULTI_ROLE")]
             "Failed to validate scheduler::Call: Expecting 'accept.operations[0].type' to be present",
         ),
         (
-            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"RESERVE","reserve":{}}]}}',
-            "Failed to validate scheduler::Call: 'accept.operations[0].type': "
-            "this master does not support RESERVE; use LAUNCH",
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"GROW_VOLUME"}]}}',
+            "Failed to validate scheduler::Call: Expecting 'accept.operations[0].grow_volume' to be present",
+        ),
+        (
+            b'{"type":"ACKNOWLEDGE_OPERATION_STATUS","framework_id":{"value":"f"},"acknowledge_operation_status":'
+            b'{"operation_id":{"value":"o"},"uuid":"AAAAAAAAAAAAAAAAAAAAAA=="}}',
+            "Failed to validate scheduler::Call: Expecting 'agent_id' to be present",
+        ),
+        (
+            b'{"type":"MESSAGE","framework_id":{"value":"f"},"message":{"agent_id":{"value":"a"},'
+            b'"executor_id":{"value":"e"},"data":"a"}}',
+            "Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'data': Invalid length",
         ),
         (
             b'{"type":"KILL","framework_id":{"value":"f"},"kill":{"task_id":{"value":7}}}',
@@ -126,7 +135,7 @@ def test_every_unset_field_may_be_null() -> None:
     ],
 )
 def test_frameworks(info: FrameworkInfo, text: str | None) -> None:
-    assert validation.framework(info, (), None) == text
+    assert validation.framework(info, ()) == text
 
 
 @pytest.mark.parametrize("role", ["", "/a", "a/", ".", "a/..", "-a", "a\tb", "a/*"])
@@ -159,17 +168,97 @@ BAD_TASKS: list[tuple[dict[str, Any], str]] = [
         "Task uses invalid health check: Expecting 'http' to be set for HTTP health check",
     ),
     (
+        {"health_check": {"http": {"port": 1, "path": "x"}}},
+        "Task uses invalid health check: The path 'x' of HTTP health check must start with '/'",
+    ),
+    ({"health_check": {}}, "Task uses invalid health check: HealthCheck must specify 'type'"),
+    (
+        {"health_check": {"type": "COMMAND", "command": {"shell": False}}},
+        "Task uses invalid health check: Command health check must contain 'executable path'",
+    ),
+    (
+        {"health_check": {"type": "TCP", "tcp": {"port": 1}, "interval_seconds": -1}},
+        "Task uses invalid health check: Expecting 'interval_seconds' to be non-negative",
+    ),
+    ({"check": {}}, "Task uses invalid check: CheckInfo must specify 'type'"),
+    ({"check": {"type": "TCP"}}, "Task uses invalid check: Expecting 'tcp' to be set for TCP check"),
+    (
+        {"check": {"type": "COMMAND", "command": {"command": {}}}},
+        "Task uses invalid check: Command check must contain 'shell command'",
+    ),
+    (
+        {"check": {"type": "HTTP", "http": {"port": 1, "path": "x"}}},
+        "Task uses invalid check: The path 'x' of HTTP check must start with '/'",
+    ),
+    (
+        {"command": {"value": "true", "environment": {"variables": [{"name": "X"}]}}},
+        "Task's `CommandInfo` is invalid: Environment variable 'X' of type 'VALUE' must have a value set",
+    ),
+    (
+        {"command": {"value": "true", "environment": {"variables": [{"name": "X", "type": "SECRET", "value": "v"}]}}},
+        "Task's `CommandInfo` is invalid: Environment variable 'X' of type 'SECRET' must have a secret set",
+    ),
+    (
+        {"container": {"type": "MESOS", "volumes": [{"container_path": "x", "mode": "RW"}]}},
+        "Task's `ContainerInfo` is invalid: Invalid volume: "
+        "Only one of them should be set: 'host_path', 'image' and 'source'",
+    ),
+    (
+        {"container": {"type": "MESOS", "volumes": [{"container_path": "x", "source": {"type": "SANDBOX_PATH"}}]}},
+        "Task's `ContainerInfo` is invalid: Invalid volume: 'source.sandbox_path' is not set for SANDBOX_PATH volume",
+    ),
+    (
+        {"container": {"type": "DOCKER"}},
+        "Task's `ContainerInfo` is invalid: DockerInfo 'docker' is not set for DOCKER typed ContainerInfo",
+    ),
+    (
+        {"container": {"type": "DOCKER", "docker": {"image": "i", "parameters": [{"key": "name", "value": "x"}]}}},
+        "Task's `ContainerInfo` is invalid: Parameter in DockerInfo must not be 'name'",
+    ),
+    ({"limits": {"disk": {"value": 1}}}, "Only cpus and mem may be included in a task's resource limits"),
+    ({"limits": {"cpus": {"value": 0.5}}}, "The cpu limit must be greater than or equal to the cpu request"),
+    ({"limits": {"mem": {"value": 31}}}, "The memory limit must be greater than or equal to the memory request"),
+    ({"limits": {"cpus": {"value": "NaN"}}}, "The cpu limit 'NaN' is not a number"),
+    (
+        {"resources": {"mem": 32}, "limits": {"cpus": {"value": 1}}},
+        "When a CPU limit is specified, a CPU request must also be specified",
+    ),
+    (
+        {"resources": {"cpus": 1, "gpus": 0.5}},
+        "Task uses invalid resources: Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer",
+    ),
+    (
+        {"container": {"type": "MESOS", "linux_info": {"share_cgroups": False}}},
+        "Only tasks in a task group may have 'share_cgroups' set to 'false'",
+    ),
+    (
         {"command": None, "executor": {"executor_id": {"value": "e"}, "framework_id": {"value": "zzz"}}},
         "ExecutorInfo has an invalid FrameworkID (Actual: zzz vs Expected: m-0000)",
     ),
+    ({"command": None, "executor": {"executor_id": {"value": "e"}}}, "'ExecutorInfo.command' must be set"),
     (
-        {"command": None, "executor": {"executor_id": {"value": "e"}}},
-        "Custom executors are not supported by this master; give a command",
+        {"command": None, "executor": {"executor_id": {"value": "e"}, "type": "DEFAULT"}},
+        "'ExecutorInfo.type' must be 'CUSTOM'",
+    ),
+    (
+        {"command": None, "executor": {"executor_id": {"value": "e/f"}, "command": {"value": "x"}}},
+        "'e/f' contains invalid characters",
+    ),
+    (
+        {
+            "command": None,
+            "executor": {
+                "executor_id": {"value": "e"},
+                "command": {"value": "x"},
+                "shutdown_grace_period": {"nanoseconds": -1},
+            },
+        },
+        "ExecutorInfo's 'shutdown_grace_period' must be non-negative",
     ),
 ]
 
 
-@pytest.mark.parametrize(("change", "text"), BAD_TASKS, ids=[text[:30] for _, text in BAD_TASKS])
+@pytest.mark.parametrize(("change", "text"), BAD_TASKS, ids=range(len(BAD_TASKS)))
 def test_bad_tasks_are_errors_and_their_offer_comes_back(change: dict[str, Any], text: str) -> None:
     world = World()
     agent, framework = world.agent(), world.framework()
@@ -199,7 +288,68 @@ def raw_resource(name: str, value: float, **more: Any) -> dict[str, Any]:
         ),
         (
             [raw_resource("cpus", 1, reservations=[{"type": "STATIC", "role": "test"}])],
-            "Resource 'cpus:1' is invalid: Reservations are not supported by this master",
+            "Total resources cpus(allocated: test)(reservations: [(STATIC,test)]):1 required by task and its executor "
+            "is more than available cpus(allocated: test):8; mem(allocated: test):8192",
+        ),
+        (
+            [raw_resource("cpus", 1, reservations=[{"role": "test"}])],
+            "Resource 'cpus(reservations: [(DYNAMIC,test)]):1' is invalid: "
+            "Invalid reservation: 'Resource.ReservationInfo.type' field must be set.",
+        ),
+        (
+            [raw_resource("cpus", 1, reservations=[{"type": "STATIC", "role": "*"}])],
+            "Resource 'cpus(reservations: [(STATIC,*)]):1' is invalid: "
+            'Invalid reservation: role "*" cannot be reserved',
+        ),
+        (
+            [raw_resource("cpus", 1, reservations=[{"type": "DYNAMIC", "role": r} for r in ("a", "b")])],
+            "Resource 'cpus(reservations: [(DYNAMIC,a),(DYNAMIC,b)]):1' is invalid: "
+            "Invalid refined reservation: role 'b' is not a refinement of 'a'",
+        ),
+        (
+            [raw_resource("cpus", 1, reservation={"principal": "p"})],
+            "Resource 'cpus:1' is invalid: Invalid reservation: role \"*\" cannot be dynamically reserved",
+        ),
+        (
+            [raw_resource("cpus", 1, disk={})],
+            "Resource 'cpus:1' is invalid: DiskInfo should not be set for cpus resource",
+        ),
+        (
+            [raw_resource("disk", 1, disk={})],
+            "Task uses invalid resources: Invalid DiskInfo: DiskInfo is set but empty",
+        ),
+        (
+            [raw_resource("disk", 1, shared={})],
+            "Resource 'disk<SHARED>:1' is invalid: Only persistent volumes can be shared",
+        ),
+        (
+            [raw_resource("disk", 1, disk={"persistence": {"id": "v"}, "volume": {"container_path": "x"}})],
+            "Task uses invalid resources: Invalid DiskInfo: "
+            "Persistent volumes cannot be created from unreserved resources",
+        ),
+        (
+            [raw_resource("cpus", 1), raw_resource("cpus", 1, revocable={})],
+            "Task mixes revocable and non-revocable resources: "
+            "Cannot use both revocable and non-revocable 'cpus' at the same time",
+        ),
+        (
+            [raw_resource("cpus", 1, allocation_info={"role": r}) for r in ("test", "b")],
+            "Invalid task resources: The resources have multiple allocation roles ('b' and 'test') "
+            "but only one allocation role is allowed",
+        ),
+        (
+            [{"name": "x", "type": "SET", "set": {"item": ["a", "a"]}}],
+            "Resource 'x:{a, a}' is invalid: Invalid set resource: duplicated elements",
+        ),
+        (
+            [
+                {
+                    "name": "ports",
+                    "type": "RANGES",
+                    "ranges": {"range": [{"begin": 1, "end": 4}, {"begin": 4, "end": 5}]},
+                }
+            ],
+            "Resource 'ports:[1-4, 4-5]' is invalid: Invalid ranges resource: overlapping ranges",
         ),
         (
             [{"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 5, "end": 4}]}}],
@@ -300,31 +450,46 @@ def test_the_offer_of_another_framework_can_not_be_used() -> None:
     assert offer in world.books.offers
 
 
-def test_launch_group_is_refused_with_a_reason() -> None:
+def test_one_bad_resource_ends_all_tasks_of_its_launch() -> None:
     world = World()
     agent, framework = world.agent(), world.framework()
-    group = {"executor": {"executor_id": {"value": "e"}}, "task_group": {"tasks": [framework.task("t1", agent)]}}
-    accept = {
-        "offer_ids": [{"value": offer} for offer in framework.offers],
-        "operations": [{"type": "LAUNCH_GROUP", "launch_group": group}],
-    }
-    assert framework.call("ACCEPT", accept=accept).status == 202
-    (status,) = framework.statuses
-    assert (status.state, status.reason) == ("TASK_ERROR", "REASON_TASK_GROUP_INVALID")
+    bad = framework.task("t2", agent) | {"resources": [raw_resource("cpus", -1)]}
+    framework.accept(framework.task("t1", agent), bad)
+    text = "Resource 'cpus:-1' is invalid: Invalid scalar resource: value <= 0"
+    assert [(s.task_id.value, s.message) for s in framework.statuses] == [("t1", text), ("t2", text)]
+    assert not agent.heard(RunTasks)
 
 
-def test_an_operation_that_is_not_supported_changes_nothing() -> None:
+def test_a_limit_may_be_infinite() -> None:
     world = World()
-    world.agent()
-    framework = world.framework()
-    before = dict(world.books.offers)
-    with pytest.raises(calls.CallError, match="does not support CREATE"):
-        framework.call(
-            "ACCEPT",
-            accept={"offer_ids": [{"value": o} for o in before], "operations": [{"type": "CREATE", "create": {}}]},
-        )
-    assert world.books.offers == before
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent, limits={"cpus": {"value": 2}, "mem": {"value": "Infinity"}}))
+    assert len(agent.heard(RunTasks)) == 1
 
 
-def test_offer_constraints_are_refused_rather_than_ignored() -> None:
-    assert "offer_constraints" in (validation.framework(framework_info(), (), {"role_constraints": {}}) or "")
+def test_a_health_check_without_a_type_has_that_of_its_body() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent, health_check={"command": {"value": "true"}}))
+    check = agent.heard(RunTasks)[0].tasks[0].health_check
+    assert check.type == "COMMAND"
+
+
+def test_the_id_of_an_unreachable_task_can_not_be_used_again() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    framework.accept(framework.task("t1", agent))
+    agent.disconnect()
+    world.advance(80)
+    other = world.agent(port=5052)
+    framework.take()
+    framework.accept(framework.task("t1", other))
+    assert framework.statuses[0].message == "Task reuses the ID of an unreachable task: t1"
+
+
+def test_a_launch_can_not_have_an_id() -> None:
+    world = World()
+    agent, framework = world.agent(), world.framework()
+    launch = {"type": "LAUNCH", "id": {"value": "x"}, "launch": {"task_infos": [framework.task("t1", agent)]}}
+    framework.operate(launch)
+    assert framework.statuses[0].message == "The `id` field cannot be set on LAUNCH operations"

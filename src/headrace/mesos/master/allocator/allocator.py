@@ -1,37 +1,30 @@
 """The allocator: which free resources of which agent are to be offered to whom.
 
-The rules are those of Mesos's hierarchical DRF allocator. The role with the lowest weighted
-dominant share is next, and in it the framework with the lowest dominant share, unless it is
-inactive, has suppressed the role, or has refused these very resources of the agent (or more)
-and the refusal has not ended. It gets everything that is free on the agent. What is offered
-counts as held until it is recovered.
+The rules are those of Mesos's hierarchical DRF allocator. Roles form a tree; at each level the one
+with the lowest weighted dominant share is next, and in a role the framework with the lowest
+dominant share, unless it is inactive, has suppressed the role, or has refused these very resources
+of the agent (or more) and the refusal has not ended. It gets everything that is free on the agent
+and that it may have: by reservation and capability (``grants``), by quota (``quota``), by its own
+constraints. What it may not have stays free for others. What is offered counts as held until it is recovered.
 
-It is incremental. *Offerable* agents have something free that is worth an offer; *dirty* ones
-of them have changed since they were last looked at. After ``allocate`` every offerable agent is
-refused by everybody who could have it, and sleeps until it changes, the first refusal ends, or
-a *newcomer* turns up, a client who could not or would not have it before. A cycle thus costs
-what has changed, and the steady state nothing.
-
-Pure: no clock, no randomness, no I/O. Seams for what is to come: a role is a member of a ranking
-and so can rank child roles; quota limits whom ``_fair_order`` yields; reservations, what is granted.
+It is incremental (``cycle``): a cycle costs what has changed, and the steady state nothing.
+Pure: no clock, no randomness, no I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from heapq import heapify, heappop, heappush
-from math import inf
+from collections.abc import Callable, Collection, Mapping
 
-from headrace.mesos.master.allocator.explain import allocatable, explain
-from headrace.mesos.master.allocator.fairness import KINDS, Amounts, amounts
+from headrace.mesos.master.allocator.cycle import Cycle
+from headrace.mesos.master.allocator.explain import explain
+from headrace.mesos.master.allocator.fairness import KINDS, Amounts
 from headrace.mesos.master.allocator.invariants import validate, validate_work
 from headrace.mesos.master.allocator.ledger import Ledger
-from headrace.mesos.master.allocator.model import Agent, Allocation, Client, Filter, Framework
+from headrace.mesos.master.allocator.model import Agent, Allocation, Client, Constraint, Filter, Framework, Least
+from headrace.mesos.master.allocator.quota import Quota, consumption, thousandths
 from headrace.mesos.resources import EMPTY, Resources
 
-MIN_ALLOCATABLE = (Resources.of(cpus=0.01), Resources.of(mem=32))
-FEW = 4
-"""So many newcomers are tried one by one; for more, every agent is looked at as a whole."""
+MIN_ALLOCATABLE: Least = (Resources.of(cpus=0.01), Resources.of(mem=32))
 
 
 class Allocator:
@@ -41,19 +34,18 @@ class Allocator:
         self,
         *,
         shuffle: Callable[[list[str]], None] | None = None,
-        min_allocatable: tuple[Resources, ...] = MIN_ALLOCATABLE,
+        min_allocatable: Least = MIN_ALLOCATABLE,
+        filter_gpus: bool = True,
+        region: str | None = None,
     ) -> None:
         """``shuffle`` puts agent ids in a new order, in place; without it agents keep theirs.
 
-        Only resources that contain one of ``min_allocatable`` are offered; if it is empty, all are.
+        Only resources that contain the amounts of one of ``min_allocatable`` are offered; if it is empty, all are.
+        ``filter_gpus``: agents that have GPUs are for frameworks with GPU_RESOURCES only. ``region`` is the master's.
         """
-        self._shuffle = shuffle
-        self._least = min_allocatable
-        self._ledger = Ledger()
-        self._offerable: dict[str, Agent] = {}
-        self._dirty: dict[str, Agent] = {}
-        self._newcomers: dict[Client, None] = {}
-        self._wakes: list[tuple[float, str]] = []
+        self._region = region
+        self._ledger = Ledger(filter_gpus=filter_gpus)
+        self._cycle = Cycle(self._ledger, min_allocatable, shuffle)
 
     # Frameworks
 
@@ -64,9 +56,14 @@ class Allocator:
         *,
         suppressed: Collection[str] = (),
         used: Mapping[str, Mapping[str, Resources]] | None = None,
+        capabilities: Collection[str] = (),
+        min_allocatable: Mapping[str, Least] | None = None,
+        constraints: Mapping[str, Constraint] | None = None,
     ) -> None:
         """A framework has subscribed; it is active.
 
+        ``capabilities``: as in FrameworkInfo. ``min_allocatable`` by role: instead of the allocator's; () for
+        anything. ``constraints`` by role: given an agent's id, whether it may be offered; asked once for each agent.
         ``used`` (agent id, then role) is what it holds. It replaces what the agent reported of it;
         agents that are not known are passed over: they will report when they are added.
         """
@@ -78,18 +75,44 @@ class Allocator:
             if agent := ledger.agents.get(agent_id):
                 for role, resources in by_role.items():
                     ledger.hold(agent, ledger.client(framework_id, role), resources)
-                self._touch(agent)
-        self.update_framework(framework_id, roles, suppressed)
+                self._cycle.touch(agent)
+        self.update_framework(
+            framework_id,
+            roles,
+            suppressed,
+            capabilities=capabilities,
+            min_allocatable=min_allocatable,
+            constraints=constraints,
+        )
 
-    def update_framework(self, framework_id: str, roles: Collection[str], suppressed: Collection[str]) -> None:
-        """The framework is now subscribed to ``roles`` and wants no offers for ``suppressed``. Refusals stay."""
+    def update_framework(
+        self,
+        framework_id: str,
+        roles: Collection[str],
+        suppressed: Collection[str],
+        *,
+        capabilities: Collection[str] | None = None,
+        min_allocatable: Mapping[str, Least] | None = None,
+        constraints: Mapping[str, Constraint] | None = None,
+    ) -> None:
+        """The framework is now subscribed to ``roles`` and wants no offers for ``suppressed``. Refusals stay.
+
+        What is None stays as it was; an empty mapping takes all off.
+        """
         framework = self._ledger.framework(framework_id)
+        if capabilities is not None:
+            framework.capabilities = frozenset(capabilities)
+        if min_allocatable is not None:
+            framework.least = min_allocatable
+        if constraints is not None:
+            framework.constraints = constraints
         for role in [role for role in framework.clients if role not in roles]:
             self._unsubscribe(framework.clients.pop(role))
         for role in roles:
             client = framework.clients[role] = self._ledger.client(framework_id, role)
             client.subscribed = True
             client.suppressed = role in suppressed
+            self._describe(client, framework.capabilities, framework.least.get(role), framework.constraints.get(role))
             self._review(client)
 
     def remove_framework(self, framework_id: str) -> None:
@@ -119,7 +142,7 @@ class Allocator:
             client.suppressed = False
             self._review(client)
             if client.eligible and client.filtered:
-                self._newcomers[client] = None
+                self._cycle.newcomers[client] = None
             client.forget_refusals()
 
     def suppress(self, framework_id: str, roles: Collection[str]) -> None:
@@ -128,50 +151,110 @@ class Allocator:
             client.suppressed = True
             self._review(client)
 
+    def _describe(
+        self, client: Client, capabilities: frozenset[str], least: Least | None, constraint: Constraint | None
+    ) -> None:
+        """If the framework says anything new of itself, it might now have what it could not have before."""
+        if client.describe(capabilities, least, constraint):
+            (self._ledger.constrained.add if constraint else self._ledger.constrained.discard)(client)
+            self._cycle.set_lax(client, least is not None)
+            if client.eligible:
+                self._cycle.newcomers[client] = None
+
+    def _review(self, client: Client) -> None:
+        """May ``client`` be offered anything? If that is new, everything offerable is worth a look."""
+        active = client.subscribed and self._ledger.frameworks[client.framework_id].active
+        eligible = active and not client.suppressed
+        if eligible and not client.eligible:
+            self._cycle.newcomers[client] = None
+        elif not eligible:
+            self._cycle.newcomers.pop(client, None)
+        self._ledger.tree.set_eligible(client, eligible)
+
+    def _unsubscribe(self, client: Client) -> None:
+        client.subscribed = False
+        client.forget_refusals()
+        self._describe(client, frozenset(), None, None)
+        self._review(client)
+        self._ledger.forget_if_done(client)
+
+    # Roles
+
     def update_weight(self, role: str, weight: float) -> None:
-        """A role with weight 2 gets twice the share of one with 1, which is what every role starts with."""
-        self._ledger.set_weight(role, weight)
+        """A role with weight 2 gets twice the share of a sibling with 1, which is what every role starts with."""
+        self._ledger.tree.set_weight(role, weight)
+
+    def update_quota(self, role: str, guarantees: Mapping[str, float], limits: Mapping[str, float]) -> None:
+        """What a top-level role (with the roles below it) is to get at least, and may have at most, by resource name.
+
+        What is not named has no guarantee or no limit; both empty: the role has no quota. Offers stay:
+        see ``over_limit``. Raises ValueError for a role that is not top-level and for amounts that are none.
+        """
+        if "/" in role:
+            raise ValueError(f"role '{role}' can't have a quota: it is not a top-level role")
+        quota = Quota(thousandths(role, "guarantee", guarantees), thousandths(role, "limit", limits))
+        self._ledger.set_quota(role, quota if guarantees or limits else None)
+        self._cycle.look_at_all()
+
+    def over_limit(self, role: str) -> Resources:
+        """By how much a role exceeds its limits (falsy: it doesn't): so much is to be rescinded of its offers."""
+        return self._ledger.quotas.excess(role)
+
+    def quota_consumption(self) -> dict[str, Resources]:
+        """What counts against quota, for every role, subroles included: reservations, and what is held unreserved."""
+        return consumption(self._ledger.agents.values())
 
     # Agents
 
-    def add_agent(self, agent_id: str, total: Resources, used: Mapping[tuple[str, str], Resources]) -> None:
-        """An agent has registered; it is active.
+    def add_agent(
+        self,
+        agent_id: str,
+        total: Resources,
+        used: Mapping[tuple[str, str], Resources],
+        *,
+        region: str | None = None,
+    ) -> None:
+        """An agent has registered; it is active. One of another ``region`` is for REGION_AWARE frameworks only.
 
         ``used`` by (framework id, role) is what runs there; the frameworks need not be known yet.
         """
         ledger = self._ledger
         if agent_id in ledger.agents:
             raise ValueError(f"agent {agent_id} is already known to the allocator")
-        agent = ledger.agents[agent_id] = Agent(agent_id, total)
-        ledger.cluster.grow(amounts(total))
+        remote = region is not None and self._region is not None and region != self._region
+        agent = Agent(agent_id, total, remote=remote)
+        ledger.add_agent(agent)
         for (framework_id, role), resources in used.items():
             ledger.hold(agent, ledger.client(framework_id, role), resources)
-        self._touch(agent)
+        ledger.count_free(agent)
+        self._cycle.touch(agent)
+
+    def update_agent(self, agent_id: str, total: Resources) -> None:
+        """What the agent has in all is another: an operator's operation, or oversubscription. Holders keep theirs."""
+        agent = self._ledger.agent(agent_id)
+        self._ledger.set_total(agent, total)
+        self._cycle.touch(agent)
 
     def remove_agent(self, agent_id: str) -> None:
         """The agent is gone, and with it all that was held of it: recovering that has no effect."""
-        ledger = self._ledger
-        agent = ledger.agent(agent_id)
-        for client in list(agent.refused):
-            agent.forget_refusals(client)
-        for client in list(agent.held):
-            ledger.hold(agent, client, EMPTY)
-        self._withdraw(agent)
-        del ledger.agents[agent_id]
-        ledger.cluster.grow(amounts(agent.total), -1)
+        agent = self._ledger.agent(agent_id)
+        self._cycle.withdraw(agent)
+        self._ledger.remove_agent(agent)
 
     def activate_agent(self, agent_id: str) -> None:
         """The agent is connected: what is free there may be offered."""
         agent = self._ledger.agent(agent_id)
         if not agent.active:
             agent.active = True
-            self._touch(agent)
+            self._ledger.count_free(agent)
+            self._cycle.touch(agent)
 
     def deactivate_agent(self, agent_id: str) -> None:
         """The agent is disconnected: nothing of it is offered. What is held of it stays held."""
         agent = self._ledger.agent(agent_id)
         agent.active = False
-        self._withdraw(agent)
+        self._ledger.count_free(agent)
+        self._cycle.withdraw(agent)
 
     def recover(
         self,
@@ -191,129 +274,36 @@ class Allocator:
         agent = ledger.agents.get(agent_id)
         if agent is None:
             return
-        client = ledger.clients.get((framework_id, role))
-        held = agent.held.get(client) if client else None
-        if client is None or held is None or not (held is resources or held.contains(resources)):
-            raise ValueError(
-                f"framework {framework_id} can't give back {resources} of agent {agent_id} for role '{role}': "
-                f"it holds {held or 'nothing'}"
-            )
+        client = ledger.holder(agent, framework_id, role, resources)
         ledger.give_back(agent, client, resources)
         if refuse_until is not None and client.subscribed and ledger.frameworks[framework_id].active:
             agent.refuse(client, resources, refuse_until)
         ledger.forget_if_done(client)
-        self._touch(agent)
+        self._cycle.touch(agent)
+
+    def update_allocation(
+        self, agent_id: str, framework_id: str, role: str, before: Resources, after: Resources
+    ) -> None:
+        """A part of what a client holds is converted (RESERVE, CREATE, GROW_VOLUME, …), and the agent's total with it.
+
+        Raises ValueError if the client doesn't hold ``before``, or the agent is not known.
+        """
+        ledger = self._ledger
+        agent = ledger.agent(agent_id)
+        client = ledger.holder(agent, framework_id, role, before)
+        ledger.convert(agent, client, before, after)
+        ledger.forget_if_done(client)
+        self._cycle.touch(agent)
 
     # Decisions
 
     def allocate(self, now: float) -> list[Allocation]:
         """What is to be offered now. Looks only at agents that have a reason to be looked at."""
-        ledger, offerable, newcomers = self._ledger, self._offerable, self._newcomers
-        ledger.settle()
-        self._wake(now)
-        if len(newcomers) > FEW:
-            self._dirty = offerable.copy()
-        order = list(offerable if newcomers else self._dirty) if ledger.ranking.order else []
-        if self._shuffle:
-            self._shuffle(order)
-        allocations = []
-        for agent_id in order:
-            agent = offerable[agent_id]
-            client = self._taker(agent, now)
-            if client is not None:
-                allocations.append(Allocation(client.framework_id, client.role.name, agent_id, agent.free))
-                if agent.refused:
-                    agent.forget_refusals(client, now)
-                ledger.grant(agent, client)
-                agent.wake = inf
-                del offerable[agent_id]
-        self._dirty.clear()
-        newcomers.clear()
-        return allocations
+        return self._cycle.allocate(now)
 
     def next_expiry(self) -> float | None:
         """The earliest end of a refusal that could lead to an allocation: call ``allocate`` then."""
-        while self._wakes:
-            at, agent_id = self._wakes[0]
-            agent = self._offerable.get(agent_id)
-            if agent is not None and agent.wake == at:
-                return at
-            heappop(self._wakes)
-        return None
-
-    def _taker(self, agent: Agent, now: float) -> Client | None:
-        """Who gets what is free on ``agent``; None, and it sleeps, if nobody wants it."""
-        changed = agent.id in self._dirty
-        if changed and not agent.refused:
-            return self._ledger.ranking.order[0][3].clients.order[0][3]
-        wake = inf
-        for client in self._fair_order() if changed else self._fair_newcomers():
-            until = agent.refused_until(client, now)
-            if not until:
-                return client
-            if until < wake:
-                wake = until
-        self._sleep(agent, wake)
-        return None
-
-    def _fair_order(self) -> Iterator[Client]:
-        return (key[3] for role in self._ledger.ranking.order for key in role[3].clients.order)
-
-    def _fair_newcomers(self) -> Iterable[Client]:
-        if len(self._newcomers) == 1:
-            return self._newcomers
-        cluster = self._ledger.cluster
-        return sorted(self._newcomers, key=lambda client: (client.role.turn(cluster), client.turn(cluster)))
-
-    # Where there is something to do
-
-    def _touch(self, agent: Agent) -> None:
-        """Something about ``agent`` has changed: if it has anything to offer, it is to be looked at."""
-        if agent.active and allocatable(agent.free, self._least):
-            agent.wake = inf
-            self._offerable[agent.id] = self._dirty[agent.id] = agent
-        else:
-            self._withdraw(agent)
-
-    def _withdraw(self, agent: Agent) -> None:
-        """``agent`` has nothing to offer."""
-        agent.wake = inf
-        self._offerable.pop(agent.id, None)
-        self._dirty.pop(agent.id, None)
-
-    def _sleep(self, agent: Agent, until: float) -> None:
-        """Nobody wants ``agent`` before ``until``."""
-        if until < agent.wake:
-            agent.wake = until
-            heappush(self._wakes, (until, agent.id))
-            if len(self._wakes) > 2 * len(self._offerable) + 64:
-                self._wakes = [(other.wake, other.id) for other in self._offerable.values() if other.wake < inf]
-                heapify(self._wakes)
-
-    def _wake(self, now: float) -> None:
-        """Agents of which a refusal has ended are to be looked at again."""
-        while self._wakes and self._wakes[0][0] <= now:
-            at, agent_id = heappop(self._wakes)
-            agent = self._offerable.get(agent_id)
-            if agent is not None and agent.wake == at:
-                agent.wake = inf
-                self._dirty[agent_id] = agent
-
-    def _review(self, client: Client) -> None:
-        """May ``client`` be offered anything? If that is new, everything offerable is worth a look."""
-        active = client.subscribed and self._ledger.frameworks[client.framework_id].active
-        eligible = active and not client.suppressed
-        if eligible and not client.eligible:
-            self._newcomers[client] = None
-        elif not eligible:
-            self._newcomers.pop(client, None)
-        self._ledger.set_eligible(client, eligible)
-
-    def _unsubscribe(self, client: Client) -> None:
-        client.subscribed = False
-        client.forget_refusals()
-        self._review(client)
-        self._ledger.forget_if_done(client)
+        return self._cycle.next_expiry()
 
     # Views
 
@@ -324,19 +314,19 @@ class Allocator:
 
     def roles(self) -> list[str]:
         """Every role that a framework is subscribed to or holds something in."""
-        return list(self._ledger.roles)
+        return [name for name, role in self._ledger.tree.roles.items() if role.clients]
 
     def weight(self, role: str) -> float:
         """The weight of ``role``; 1 unless it was given another."""
-        return self._ledger.weights.get(role, 1.0)
+        return self._ledger.tree.weights.get(role, 1.0)
 
     def share(self, role: str, framework_id: str | None = None) -> float:
-        """The weighted dominant share of a role, or that of one framework in it; 0 for who is not known."""
+        """The weighted dominant share of a role with those below it, or of a framework in it; 0 for an unknown one."""
         member = self._ledger.member(role, framework_id)
         return member.share(self._ledger.cluster) if member else 0.0
 
     def allocated(self, role: str, framework_id: str | None = None) -> Resources:
-        """What a role, or one framework in it, holds of the kinds that count for fairness, offers included."""
+        """What a role with those below it, or one framework in it, holds of the kinds that count for fairness."""
         member = self._ledger.member(role, framework_id)
         return _resources(member.holds) if member else EMPTY
 
@@ -346,7 +336,7 @@ class Allocator:
         return {(client.framework_id, client.role.name): resources for client, resources in held.items()}
 
     def available(self, agent_id: str) -> Resources:
-        """What nobody holds of an agent."""
+        """What nobody holds of an agent, and its shared volumes."""
         return self._ledger.agent(agent_id).free
 
     def filters(self, agent_id: str) -> list[Filter]:
@@ -355,12 +345,12 @@ class Allocator:
 
     def explain(self, framework_id: str, role: str, agent_id: str) -> str:
         """Why the agent is not offered to the framework in that role, in words."""
-        return explain(self._ledger, self._least, framework_id, role, agent_id)
+        return explain(self._ledger, self._cycle.least, framework_id, role, agent_id)
 
     def validate(self) -> None:
         """Assert every invariant; for tests."""
         validate(self._ledger)
-        validate_work(self._ledger, self._least, self._offerable, self._dirty, self._newcomers, self._wakes)
+        validate_work(self._ledger, self._cycle)
 
 
 def _resources(held: Amounts) -> Resources:

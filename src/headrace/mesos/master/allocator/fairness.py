@@ -28,9 +28,17 @@ NOTHING: Amounts = (0, 0, 0, 0)
 
 
 def amounts(resources: Resources) -> Amounts:
-    """What counts for fairness; ports and other kinds don't."""
+    """What counts for fairness; ports and other kinds don't. A shared volume counts once."""
+    if resources.parts:
+        quantity = resources.quantity
+        return quantity("cpus"), quantity("mem"), quantity("disk"), quantity("gpus")
     get = resources.scalars.get
     return get("cpus", 0), get("mem", 0), get("disk", 0), get("gpus", 0)
+
+
+def more(before: Amounts, after: Amounts) -> Amounts:
+    """By how much ``after`` is more; negative where it is less."""
+    return after[0] - before[0], after[1] - before[1], after[2] - before[2], after[3] - before[3]
 
 
 class Cluster:

@@ -30,61 +30,12 @@ from headrace.mesos.messages.common import (
     Set,
     Volume,
 )
+from headrace.mesos.resources.spans import Spans, merge, without
+from headrace.mesos.resources.tags import MILLI, PLAIN, Tag, tag_of
+from headrace.mesos.resources.text import describe
 
-MILLI = 1000
+_ANYBODY = (None, "*", "")
 _ORDER = {"ports": 0, "cpus": 1, "gpus": 2, "mem": 3, "disk": 4}
-
-Spans = tuple[tuple[int, int], ...]
-
-
-class Reservation(msgspec.Struct, frozen=True, order=True):
-    """For whom something is reserved. ``labels`` are (key, value or None) pairs."""
-
-    role: str
-    dynamic: bool = False
-    principal: str | None = None
-    labels: tuple[tuple[str, str | None], ...] = ()
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """What is special about resources that are not just anybody's.
-
-    ``reservations``: outermost first, so the last says whose it is. ``volume``: the id of a persistent
-    volume, ``owner`` the principal that made it, ``mount`` its Volume as JSON; ``source``: the disk that it is on,
-    as JSON. ``copies``: for a shared volume its size in thousandths; its amount then counts users, not size.
-    """
-
-    reservations: tuple[Reservation, ...] = ()
-    volume: str | None = None
-    owner: str | None = None
-    mount: bytes = b""
-    source: bytes = b""
-    revocable: bool = False
-    shared_size: int = 0
-    provider: str | None = None
-
-    @property
-    def role(self) -> str:
-        """Whose it is; ``*`` if it is anybody's."""
-        return self.reservations[-1].role if self.reservations else "*"
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether its innermost reservation can be taken off."""
-        return bool(self.reservations) and self.reservations[-1].dynamic
-
-    @property
-    def whole(self) -> bool:
-        """Whether it can't be split: it is a volume."""
-        return self.volume is not None
-
-    @property
-    def shared(self) -> bool:
-        """Whether several may use it at a time."""
-        return self.shared_size > 0
-
-
-PLAIN = Tag()
 
 
 class InvalidResourceError(ValueError):
@@ -121,10 +72,17 @@ class Resources:
     @classmethod
     def parse(cls, messages: Iterable[Resource] | None) -> Resources:
         """From the API's form, old or new. Raises InvalidResourceError."""
+        scalars: dict[str, int] = {}
         total = EMPTY
         for message in messages or ():
-            total = total + _parse_one(message)
-        return total
+            if message.scalar is not None and is_plain(message):
+                name, value = message.name, message.scalar.value
+                if not name or not 0 <= value < 1e15:
+                    _amount(message)
+                scalars[name] = scalars.get(name, 0) + round(value * MILLI)
+            else:
+                total = total + _parse_one(message)
+        return total + cls(scalars) if total else cls(scalars)
 
     def messages(self, role: str | None = None) -> list[Resource]:
         """In the API's form, in Mesos's order; ``role`` is whom they are allocated to, if to anybody."""
@@ -210,7 +168,7 @@ class Resources:
         return Resources(scalars, ranges, sets, parts)
 
     def __sub__(self, other: Resources) -> Resources:
-        """What is left; what is not there can't be taken: amounts stop at zero."""
+        """What is left; what is not there can't be taken: amounts stop at zero, a volume goes as a whole or stays."""
         scalars = dict(self.scalars)
         for name, value in other.scalars.items():
             scalars[name] = max(0, scalars.get(name, 0) - value)
@@ -224,7 +182,9 @@ class Resources:
             return Resources(scalars, ranges, sets, self.parts)
         parts = dict(self.parts)
         for tag, part in other.parts.items():
-            parts[tag] = parts.get(tag, EMPTY) - part
+            own = parts.get(tag, EMPTY)
+            if tag.shared or not tag.whole or own == part:
+                parts[tag] = own - part
         return Resources(scalars, ranges, sets, parts)
 
     def contains(self, other: Resources) -> bool:
@@ -275,60 +235,6 @@ class Resources:
 EMPTY = Resources()
 
 
-def describe(resources: Iterable[Resource], role: str | None = None) -> str:
-    """As Mesos writes resources in messages: ``cpus(allocated: test):1; ports(allocated: test):[31000-31001]``.
-
-    ``role``: whom those are allocated to that do not say it themselves.
-    """
-    return "; ".join(_described(resource, role) for resource in resources)
-
-
-def _described(resource: Resource, role: str | None) -> str:
-    name = resource.name
-    allocation = resource.allocation_info
-    if owner := allocation.role if allocation is not None else role:
-        name += f"(allocated: {owner})"
-    if reservations := _reservations(resource):
-        inner = ",".join(f"({_describe_reservation(one)})" for one in reservations)
-        name += f"(reservations: [{inner}])"
-    if resource.disk is not None:
-        name += _describe_disk(resource.disk)
-    if resource.revocable is not None:
-        name += "{REV}"
-    if resource.shared is not None:
-        name += "<SHARED>"
-    if resource.scalar is not None:
-        return f"{name}:{round(resource.scalar.value * MILLI) / MILLI:.15g}"
-    if resource.ranges is not None:
-        return f"{name}:[{', '.join(f'{s.begin}-{s.end}' for s in resource.ranges.range or ())}]"
-    if resource.set is not None:
-        return f"{name}:{{{', '.join(resource.set.item or ())}}}"
-    return name
-
-
-def _describe_reservation(one: Reservation) -> str:
-    labels = [f"{key}: {value}" if value is not None else key for key, value in one.labels]
-    words = [
-        "DYNAMIC" if one.dynamic else "STATIC",
-        one.role,
-        one.principal,
-        f"{{{', '.join(labels)}}}" if labels else None,
-    ]
-    return ",".join(word for word in words if word)
-
-
-def _describe_disk(disk: DiskInfo) -> str:
-    persistence, volume = disk.persistence, disk.volume
-    if persistence is None:
-        return f"[{(disk.source or {}).get('type', 'PATH')}]" if disk.source else ""
-    words = [persistence.id]
-    if volume is not None:
-        host = f"{volume.host_path}:" if volume.host_path else ""
-        mode = f":{volume.mode.lower()}" if volume.mode else ""
-        words.append(f"{host}{volume.container_path}{mode}")
-    return f"[{':'.join(words)}]"
-
-
 def _tagged(part: Resources, tag: Tag, allocation: AllocationInfo | None) -> list[Resource]:
     """A part in the API's form."""
     reservations = [
@@ -365,80 +271,17 @@ def _disk(tag: Tag) -> DiskInfo | None:
     )
 
 
-def _reservations(message: Resource) -> tuple[Reservation, ...]:
-    """Of the new form, or of the old one (``role`` and ``reservation``)."""
-    if message.reservations:
-        return tuple(_reservation(one) for one in message.reservations)
-    old = message.reservation
-    if message.role in (None, "", "*"):
-        return (_reservation(old),) if old is not None and old.role else ()
-    if old is None:
-        return (Reservation(message.role or ""),)
-    return (_reservation(msgspec.structs.replace(old, type="DYNAMIC", role=message.role)),)
-
-
-def _reservation(one: ReservationInfo) -> Reservation:
-    labels = tuple((label.key, label.value) for label in (one.labels.labels or ())) if one.labels is not None else ()
-    return Reservation(one.role or "*", one.type != "STATIC", one.principal, labels)
-
-
-def tag_of(message: Resource) -> Tag:
-    """What is special about a resource; PLAIN if nothing is."""
-    disk = message.disk
-    persistence = disk.persistence if disk is not None else None
-    shared = message.shared is not None and message.scalar is not None
-    return Tag(
-        _reservations(message),
-        persistence.id if persistence is not None else None,
-        persistence.principal if persistence is not None else None,
-        msgspec.json.encode(disk.volume) if disk is not None and disk.volume is not None else b"",
-        msgspec.json.encode(disk.source, order="sorted") if disk is not None and disk.source else b"",
-        message.revocable is not None,
-        round(message.scalar.value * MILLI) if shared and message.scalar is not None else 0,
-        message.provider_id.value if message.provider_id is not None else None,
+def is_plain(message: Resource) -> bool:
+    """Whether there is nothing to a resource but its name and its amount."""
+    return (
+        message.reservations is None
+        and message.disk is None
+        and message.role in _ANYBODY
+        and message.reservation is None
+        and message.revocable is None
+        and message.shared is None
+        and message.provider_id is None
     )
-
-
-def old_form(message: Resource) -> Resource:
-    """For frameworks without RESERVATION_REFINEMENT: ``role`` and ``reservation`` instead of ``reservations``.
-
-    Raises ValueError for a refined reservation, which the old form can't express.
-    """
-    given = message.reservations or []
-    if len(given) > 1:
-        raise ValueError(f"{describe([message])} has a refined reservation")
-    if not given:
-        return msgspec.structs.replace(message, role="*")
-    one = given[0]
-    old = None if one.type == "STATIC" else ReservationInfo(principal=one.principal, labels=one.labels)
-    return msgspec.structs.replace(message, role=one.role, reservation=old, reservations=None)
-
-
-def merge(spans: Iterable[tuple[int, int]]) -> Spans:
-    """Sorted, disjoint, adjacent ones joined."""
-    out: list[tuple[int, int]] = []
-    for begin, end in sorted(spans):
-        if out and begin <= out[-1][1] + 1:
-            out[-1] = (out[-1][0], max(out[-1][1], end))
-        else:
-            out.append((begin, end))
-    return tuple(out)
-
-
-def without(spans: Spans, taken: Spans) -> Spans:
-    """``spans`` less ``taken``; both sorted and disjoint."""
-    out: list[tuple[int, int]] = []
-    for begin, end in spans:
-        at = begin
-        for cut_begin, cut_end in taken:
-            if cut_end < at or cut_begin > end:
-                continue
-            if cut_begin > at:
-                out.append((at, cut_begin - 1))
-            at = cut_end + 1
-        if at <= end:
-            out.append((at, end))
-    return tuple(out)
 
 
 def _parse_one(message: Resource) -> Resources:

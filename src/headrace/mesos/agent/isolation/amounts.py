@@ -1,0 +1,55 @@
+"""How much a container holds and may use, as the kernel wants to be told it. The figures are Mesos's."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.messages.common import Limit
+
+MIB = 1024 * 1024
+SHARES_PER_CPU = 1024
+FEWEST_SHARES = 2
+CFS_PERIOD = 100_000
+SHORTEST_QUOTA = 1_000
+"""Microseconds."""
+LEAST_MEMORY = 32 * MIB
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """``quota`` in microseconds for each period, ``memory`` and ``memory_request`` in bytes; None: no bound."""
+
+    shares: int | None = None
+    quota: int | None = None
+    memory_request: int | None = None
+    memory: int | None = None
+
+    @property
+    def weight(self) -> int | None:
+        """The shares as cgroup v2 has them, 1 to 10,000; by the usual conversion."""
+        return None if self.shares is None else min(10_000, 1 + (self.shares - 2) * 9_999 // 262_142)
+
+
+def amounts_of(spec: ContainerSpec, enable_cfs: bool) -> Amounts:
+    """What ``spec`` asks for. A limit counts where there is one, else what it holds."""
+    cpus, mem = _held(spec, "cpus"), _held(spec, "mem")
+    shares = None if cpus is None else max(FEWEST_SHARES, int(cpus * SHARES_PER_CPU))
+    bound = _bound(spec.limits.get("cpus"), cpus if enable_cfs else None)
+    quota = None if bound is None else max(SHORTEST_QUOTA, int(bound * CFS_PERIOD))
+    request = None if mem is None else max(LEAST_MEMORY, int(mem * MIB))
+    most = _bound(spec.limits.get("mem"), mem)
+    return Amounts(shares, quota, request, None if most is None else max(LEAST_MEMORY, int(most * MIB)))
+
+
+def _held(spec: ContainerSpec, name: str) -> float | None:
+    values = [r.scalar.value for r in spec.resources if r.name == name and r.scalar is not None]
+    return sum(values) if values else None
+
+
+def _bound(limit: Limit | None, otherwise: float | None) -> float | None:
+    if limit is None:
+        return otherwise
+    value = float(limit.value)
+    return value if math.isfinite(value) else None

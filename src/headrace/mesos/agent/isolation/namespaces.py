@@ -1,0 +1,94 @@
+"""Namespaces of a container's own: process ids, mounts. Made by util-linux's ``unshare``, joined by ``nsenter``.
+
+In a namespace of process ids process 1 is a small shell: a command that is process 1 itself would ignore SIGTERM. It
+runs the command, takes in orphans, says how the command ended, and with it all that is left ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace.mesos.agent.isolation.volumes import Mount
+
+UNSHARE, NSENTER, MOUNT = "/usr/bin/unshare", "/usr/bin/nsenter", "/usr/bin/mount"
+
+_FLAGS = ["--mount", "--propagation", "slave"]
+_PID_FLAGS = ["--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+
+# $0 is mount; for each volume rw or ro, its source and its target; then -- and what the next part needs.
+# No variable is touched before the command has been forked: it would be the command's too.
+_MOUNTS = """
+while [ "$1" != -- ]; do
+  "$0" --rbind -- "$2" "$3" || exit 125
+  [ "$1" = rw ] || "$0" -o remount,bind,ro -- "$3" || exit 125
+  shift 3
+done
+shift
+"""
+
+_EXEC = """
+exec "$@"
+"""
+
+# $1 the run directory, then the command. As in the supervisor, `wait` returns early on a signal that is trapped.
+_FIRST_PROCESS = """
+{ unset PWD OLDPWD; shift; exec "$@"; } &
+child=$!
+trap : TERM INT HUP
+exec 5>&- 8>&-
+wait $child; status=$?
+while [ $status -gt 128 ]; do
+  kill -0 $child 2>/dev/null; alive=$?
+  wait $child 2>/dev/null; again=$?
+  [ $again = 127 ] || status=$again
+  [ $alive = 0 ] && [ $again != 127 ] || break
+done
+[ $status -le 128 ] || jobs >"$1/how"
+exit $status
+"""
+
+_THERE = 'cd "$1" && shift && exec "$@"'
+
+
+def making(run_dir: Path, mounts: Sequence[Mount], own_ids: bool) -> list[str]:
+    """The program that runs what is appended to it in new namespaces."""
+    volumes = [part for m in mounts for part in ("ro" if m.read_only else "rw", str(m.source), str(m.target))]
+    if own_ids:
+        script = ["/bin/sh", "-c", _MOUNTS + _FIRST_PROCESS, MOUNT, *volumes, "--", str(run_dir)]
+        return [UNSHARE, *_FLAGS, *_PID_FLAGS, *script]
+    return [UNSHARE, *_FLAGS, "/bin/sh", "-c", _MOUNTS + _EXEC, MOUNT, *volumes, "--"]
+
+
+def joining(pid: int, own_ids: bool, directory: Path) -> list[str]:
+    """The program that runs what is appended to it in the namespaces that process ``pid`` has made."""
+    ids = [f"--pid=/proc/{pid}/ns/pid_for_children"] if own_ids else []
+    return [NSENTER, f"--mount=/proc/{pid}/ns/mnt", *ids, "--", "/bin/sh", "-c", _THERE, "sh", str(directory)]
+
+
+def problem(own_ids: bool) -> str | None:
+    """Why this machine can't make them, found by trying; None if it can."""
+    for program in (UNSHARE, NSENTER, MOUNT):
+        if not os.access(program, os.X_OK):
+            return f"{program} is missing (package util-linux)"
+    if os.geteuid() != 0:
+        return "only an agent that runs as root can make namespaces"
+    return _try([UNSHARE, *_FLAGS, *(_PID_FLAGS if own_ids else ()), "/bin/sh", "-c", f"{MOUNT} --bind /tmp /tmp"])
+
+
+def _try(argv: list[str]) -> str | None:
+    told = os.memfd_create("headrace-try")
+    try:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, told, 1),
+            (os.POSIX_SPAWN_DUP2, told, 2),
+        ]
+        pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
+        _, status = os.waitpid(pid, 0)
+        if status == 0:
+            return None
+        return os.pread(told, 500, 0).decode(errors="replace").strip() or f"{argv[0]} failed"
+    finally:
+        os.close(told)

@@ -1,0 +1,1 @@
+"""Frameworks and executors written for Mesos, which run here as they are."""
