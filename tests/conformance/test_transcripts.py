@@ -52,7 +52,7 @@ async def replay(name: str, on: Stage) -> None:
         await it.run()
     finally:
         http.close()
-    assert it.compared > 1
+    assert it.verdict.compared > 1
 
 
 @pytest.mark.parametrize("name", SHARED)

@@ -103,7 +103,7 @@ class ExecutorReplay(Replay):
         if entry["kind"] == "environment":
             self._compare_environment(entry)
         elif entry["kind"] == "note" and entry["text"].startswith("got SHUTDOWN"):
-            await self._catch_up()
+            await self.events.catch_up()
             self._executor.exit(0)
         else:
             await super()._step(number, entry)
@@ -112,23 +112,24 @@ class ExecutorReplay(Replay):
         """All events that were noted have come, but for the acknowledgement of this very update."""
         body = entry["request"].get("body")
         uuid = body.get("update", {}).get("status", {}).get("uuid") if isinstance(body, dict) else None
-        await self._catch_up(but=f"ACKNOWLEDGED {uuid}")
+        await self.events.catch_up(but=f"ACKNOWLEDGED {uuid}")
 
-    def server(self, entry: Entry) -> str:
+    def server(self) -> str:
         return self._executor.agent
 
     def _compare_environment(self, entry: Entry) -> None:
         recorded, live = dict(entry["env"]), dict(self._executor.environment)
         for name in live.keys() | recorded.keys():
             here, there = live.get(name), recorded.get(name)
-            difference = self._difference_at(f"environment {name}")
+            difference = self.verdict.meant(f"environment {name}")
             if difference.skip or (name in _OWN_VALUES and here is not None and there is not None):
                 continue
             same = here is not None and there is not None and self._alike(here, there)
-            self.expect(same, f"{self.name}: {name} is {here!r}, not {there!r}")
-        self.expect(self._alike(live["MESOS_SANDBOX"], recorded["MESOS_SANDBOX"]), f"{self.name}: MESOS_SANDBOX")
-        self.expect(
-            os.path.realpath(live["MESOS_SANDBOX"]) == os.path.realpath(self._executor.directory), f"{self.name}: cwd"
+            self.verdict.expect(same, f"{name} is {here!r}, not {there!r}")
+        self.verdict.expect(self._alike(live["MESOS_SANDBOX"], recorded["MESOS_SANDBOX"]), "MESOS_SANDBOX")
+        self.verdict.expect(
+            os.path.realpath(live["MESOS_SANDBOX"]) == os.path.realpath(self._executor.directory),
+            "the working directory",
         )
 
     def _alike(self, here: str, there: str) -> bool:

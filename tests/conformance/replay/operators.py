@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tests.conformance.differences import Difference
+
 if TYPE_CHECKING:
     from tests.conformance.replay.recording import Entry
     from tests.conformance.replay.replay import Replay
@@ -24,13 +26,17 @@ def is_operators(request: dict[str, Any]) -> bool:
     return request.get("path") == "/api/v1" and isinstance(body, dict) and body.get("type") is not None
 
 
-async def replay(replay: Replay, entry: Entry, what: str) -> None:
+async def replay(replay: Replay, entry: Entry, what: str, meant: Difference) -> None:
     """Send the call, or what does the same."""
     if entry["kind"] == "http-stream-open":
         return  # the events of operators belong to the operator API
     answer = await replay.ask(entry)
     if answer.status not in _NOT_THERE:
-        replay.check(entry, answer, what)
+        replay.check(entry, answer, what, meant)
+        if isinstance(entry["response"]["body"], dict):
+            replay.verdict.same_form(what, entry["response"]["body"], answer.json())
+        if entry["request"]["body"]["type"] == "TEARDOWN":
+            await replay.torn_down(entry["request"]["body"], what)
         return
     body = entry["request"]["body"]
     found = _V0.get(body["type"])
@@ -47,7 +53,7 @@ async def replay(replay: Replay, entry: Entry, what: str) -> None:
         "POST", replay.stage.master.url + path, headers={"Content-Type": kind}, body=content
     )
     same = answer.status == entry["response"]["status"]
-    replay.expect(same, f"{what} by POST {path}: {answer.status} {answer.message}")
+    replay.verdict.expect(same, f"{what} by POST {path}: {answer.status} {answer.message}")
 
 
 _V0 = {

@@ -59,6 +59,14 @@ class Recording:
         if framework_id := event.get("subscribed", {}).get("framework_id"):
             self.frameworks.add(framework_id["value"])
 
+    def rack_of_loss(self, number: int) -> str:
+        """The agent that is lost after an entry: whose tasks are lost in the events that follow."""
+        for entry in self.entries[number + 1 :]:
+            status = (entry.get("event") or {}).get("update", {}).get("status", {})
+            if status.get("source") == "SOURCE_MASTER":
+                return self.racks[status["agent_id"]["value"]]
+        raise AssertionError(f"{self.name}[{number}]: no event tells which agent was meant")
+
     def updates(self) -> set[str]:
         """The uuids of all recorded updates."""
         events = [entry["event"] for entry in self.entries if entry["kind"] == "event"]

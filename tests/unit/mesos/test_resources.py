@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.mesos.messages.common import Range, Ranges, Resource, Scalar
-from headrace.mesos.resources import EMPTY, InvalidResourceError, Resources, merge, without
+from headrace.mesos.resources import EMPTY, InvalidResourceError, Reservation, Resources, Tag, merge, without
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda p: (p[0], p[0] + p[1])), max_size=6)
 resources = st.builds(
@@ -73,3 +73,18 @@ def test_the_order_of_the_wire_form_and_the_text() -> None:
 def test_nonsense_is_refused_by_name(resource: Resource, message: str) -> None:
     with pytest.raises(InvalidResourceError, match=message):
         Resources.parse([resource])
+
+
+def test_of_a_volume_that_is_held_nothing_is_free_whatever_size_it_has() -> None:
+    tag = Tag((Reservation("a", True),), "v")
+    small, large = (Resources({"disk": size}).tagged(tag) for size in (30_000, 60_000))
+    assert not large - small
+    assert not small - large
+    assert not large.contains(small)
+
+
+def test_named_more_than_once_amounts_add_up() -> None:
+    cpus = Resources.of(cpus=0.5).messages()
+    assert Resources.parse([*cpus, *cpus]) == Resources.of(cpus=1)
+    reserved = Resources.of(cpus=0.5).tagged(Tag((Reservation("a"),))).messages()
+    assert Resources.parse([*cpus, *reserved]).quantity("cpus") == 1000

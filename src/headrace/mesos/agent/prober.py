@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from headrace.kernel.http import HttpClient, HttpClientError
+from headrace.kernel.http import HttpClient
 from headrace.mesos.agent.check_runner import CheckRunner
 from headrace.mesos.agent.checks import outcome_of
 from headrace.mesos.agent.events import Checked, ProbeCheck, Probed, ProbeHealth
@@ -122,7 +122,7 @@ class Prober:
 
 def _reason(error: Exception, container_id: str) -> str:
     """What went wrong, as far as that can be a check's own fault; a bug is logged."""
-    if isinstance(error, OSError | HttpClientError) or error.__class__.__module__.startswith("headrace."):
+    if isinstance(error, OSError) or type(error).__module__.startswith("headrace."):
         return str(error)
     log.exception("the health check of container %s failed because of a bug", container_id)
     return f"the check can't be carried out: {error}"

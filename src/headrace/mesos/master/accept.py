@@ -98,15 +98,15 @@ class Acceptance:
     def _convert(self, hand: Hand, operation: Operation, now: float) -> str | None:
         """Carry out an operation on resources, or say why not."""
         framework, agent = hand.framework, hand.agent
+        where = f"; on agent {agent.id} at slave(1)@{agent.ip}:{agent.info.port or 0} ({agent.info.hostname})"
         if operation.type not in operations.CONVERSIONS:
-            return f"Invalid {operation.type} operation: 'source' is not managed by a resource provider"
+            return "'source' is not managed by a resource provider" + where
         if operation.id is not None and operation.id.value in framework.operations:
             return f"Operation has duplicate ID: {operation.id.value}"
         principal = framework.info.principal
         wrong = validation.operation(operation, agent, owner=framework, role=hand.role, principal=principal)
         if wrong is not None:
-            address = f"slave(1)@{agent.ip}:{agent.info.port or 0} ({agent.info.hostname})"
-            return f"{wrong}; on agent {agent.id} at {address}"
+            return wrong + where
         if operation.type == "DESTROY":
             self._rescind_volumes(operation, now, hand)
         try:
@@ -143,7 +143,7 @@ class Acceptance:
         rest = hand.left
         if hand.converted:
             rest = rest + hand.resized
-            fresh = rest - hand.offered
+            fresh = _fresh(rest, hand.offered)
             rest = rest - fresh
             self._recover(hand, fresh, None)
         self._recover(hand, rest, until)
@@ -151,6 +151,12 @@ class Acceptance:
     def _recover(self, hand: Hand, resources: Resources, until: float | None) -> None:
         if resources:
             self._books.allocator.recover(hand.agent.id, hand.framework.id, hand.role, resources, refuse_until=until)
+
+
+def _fresh(rest: Resources, offered: Resources) -> Resources:
+    """What of ``rest`` was not offered; a volume of another size is another volume."""
+    changed = {tag for tag, part in rest.parts.items() if tag.whole and part != offered.parts.get(tag)}
+    return rest - offered.where(lambda tag: tag not in changed)
 
 
 def _invalid(ids: Sequence[OfferID], offers: Sequence[Offer | None]) -> str | None:

@@ -1,7 +1,7 @@
 """The master's core: takes one event, hands it to whom it concerns, and lets the allocator speak last.
 
-Pure: the master's id and the order in which agents are offered are handed in. The rules stand in
-``frameworks``, ``agents``, ``offers``, ``tasks`` and ``reconciliation``.
+Pure: the master's id and the order in which agents are offered are handed in. The rules stand in the modules
+named after their subjects: ``frameworks``, ``offers``, ``accept``, ``launching``, ``operations``, ``tasks``, …
 """
 
 from __future__ import annotations

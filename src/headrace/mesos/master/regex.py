@@ -42,7 +42,10 @@ class Regex:
         self._ignore_case = bool(tree.state.flags & re.IGNORECASE)
         self._dot_all = bool(tree.state.flags & re.DOTALL)
         self._end = self._state(None, ())
-        self._start = self._sequence(tree, self._end)
+        try:
+            self._start = self._sequence(tree, self._end)
+        except RecursionError:
+            raise RegexError(f"Regex '{pattern}' is too complex") from None
 
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
@@ -111,7 +114,9 @@ class Regex:
             for _ in range(int(most) - least):
                 following = self._state(None, (self._sequence(part, following), following))
         for _ in range(least):
-            following = self._sequence(part, following)
+            before, following = following, self._sequence(part, following)
+            if following == before:
+                break  # nothing, however often it is repeated, is nothing
         return following
 
     def _anchor(self, where: str, following: int) -> int:

@@ -24,6 +24,7 @@ def problem_of(report: Register, *, domain_required: bool = False) -> str | None
     return (
         _problem_of_total("agent_info.resources", report.agent_info.resources or [], dynamic=False)
         or _problem_of_total("total", report.total or [], dynamic=True)
+        or _problem_of_frameworks(report)
         or _problem_of_names(report)
         or _problem_of_holders(report)
     )
@@ -55,6 +56,13 @@ def _problem_of_tag(tag: Tag, volumes: set[tuple[str, str]], *, dynamic: bool) -
         if (tag.role, tag.volume) in volumes:
             return f"is the volume {tag.volume} of role {tag.role}, which is named twice"
         volumes.add((tag.role, tag.volume))
+    return None
+
+
+def _problem_of_frameworks(report: Register) -> str | None:
+    for info in report.frameworks:
+        if wrong := validation.framework(info, ()):
+            return f"framework {info.id.value if info.id is not None else info.name}: {wrong}"
     return None
 
 

@@ -168,7 +168,7 @@ class Resources:
         return Resources(scalars, ranges, sets, parts)
 
     def __sub__(self, other: Resources) -> Resources:
-        """What is left; what is not there can't be taken: amounts stop at zero, a volume goes as a whole or stays."""
+        """What is left; what is not there can't be taken: amounts stop at zero. Of a volume nothing is left."""
         scalars = dict(self.scalars)
         for name, value in other.scalars.items():
             scalars[name] = max(0, scalars.get(name, 0) - value)
@@ -182,9 +182,7 @@ class Resources:
             return Resources(scalars, ranges, sets, self.parts)
         parts = dict(self.parts)
         for tag, part in other.parts.items():
-            own = parts.get(tag, EMPTY)
-            if tag.shared or not tag.whole or own == part:
-                parts[tag] = own - part
+            parts[tag] = EMPTY if tag.whole and not tag.shared else parts.get(tag, EMPTY) - part
         return Resources(scalars, ranges, sets, parts)
 
     def contains(self, other: Resources) -> bool:

@@ -122,6 +122,7 @@ class World:
         self.closed: list[int] = []
         self.answers: dict[int, Answer] = {}
         self.volumes: set[tuple[str, str]] = set()
+        self.acknowledged: set[str] = set()
         self.dies_next = False
         """Whether the agent is killed when it has stored what follows from the next event, and done nothing yet."""
         self.on_tell: Callable[[int, api.Event], None] = lambda stream, event: None
@@ -221,6 +222,7 @@ class World:
 
     def acknowledge(self, update: StatusUpdate) -> list[Effect]:
         assert update.status.uuid
+        self.acknowledged.add(update.status.uuid)
         return self.handle(AcknowledgeUpdate(update.framework_id, update.status.task_id, update.status.uuid))
 
     def acknowledge_all(self) -> None:
@@ -284,6 +286,8 @@ class World:
         used = [r for t, state in saved.tasks if state.phase != ENDED for r in t.task.resources or ()]
         used += [r for one, _ in saved.executors for r in one.executor.resources or ()]
         assert self.core.used() == Resources.parse(used)
+        total = saved.total if saved.total is not None else self._config.info.resources
+        assert Resources.parse(total) == self.core.total, "the store lags behind"
         assert self.core.total.without_tags() == Resources.parse(self._config.info.resources)
         for held in self.core.tasks:
             assert not held.finished
@@ -301,6 +305,13 @@ class World:
         assert uuid in told or not any(map(is_terminal, told.values())), f"{state} after {told}"
         told[uuid] = state
 
+    def _check_order(self, update: StatusUpdate) -> None:
+        """Only the oldest status of a task may be out, and none that has been acknowledged."""
+        held = self.core._books.find(update.framework_id.value, update.status.task_id.value)
+        if held is not None and held.updates.pending:
+            assert update.status.uuid == held.updates.pending[0].uuid, "overtakes another"
+            assert update.status.uuid not in self.acknowledged, "told again"
+
     def _act(self, effect: Effect) -> None:
         match effect:
             case Put() | Delete():
@@ -313,6 +324,7 @@ class World:
                 assert self.core.connected or not isinstance(call, StatusUpdate), "speaks to nobody"
                 self.calls.append(call)
                 if isinstance(call, StatusUpdate) and call.status.uuid:
+                    self._check_order(call)
                     self._tell(call.status.task_id.value, call.status.uuid, call.status.state)
             case Fetch(place):
                 self.fetching.add(place.container_id)

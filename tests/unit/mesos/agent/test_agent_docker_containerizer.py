@@ -1,4 +1,4 @@
-"""The containerizer while answers of the engine are lost: nothing runs twice or is declared dead. The engine is a fake."""
+"""The containerizer while answers of a fake engine are lost: nothing runs twice, nothing is declared dead."""
 
 from __future__ import annotations
 

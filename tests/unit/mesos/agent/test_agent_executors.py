@@ -363,6 +363,16 @@ def test_an_executor_that_was_never_spawned_is_started_after_a_crash(world: Worl
     assert world.events(world.subscribe()) == ["SUBSCRIBED", "LAUNCH"]
 
 
+def test_an_executor_whose_files_are_gone_fails_its_tasks(world: World) -> None:
+    subscribed(world)
+    world.running.remove("c-1")
+    world.crash()
+    world.register()
+    assert world.starting == []
+    assert (last(world).state, last(world).message) == ("TASK_FAILED", "Executor terminated")
+    assert world.core.frameworks["fw"].executors == {}
+
+
 @pytest.mark.parametrize(("aware", "state"), [(False, "TASK_LOST"), (True, "TASK_DROPPED")])
 def test_a_lost_executor_loses_its_tasks(world: World, aware: bool, state: str) -> None:
     world.run(delivered("t"), of=framework(capabilities=[Capability("PARTITION_AWARE")] if aware else None))

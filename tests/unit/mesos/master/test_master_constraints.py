@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -211,7 +212,7 @@ def test_patterns_match_as_they_do_elsewhere(pattern: str) -> None:
 
 def test_no_pattern_takes_long() -> None:
     started = time.perf_counter()
-    for pattern in ("(a+)+b", "a*" * 20 + "b", "(a|a)*b", "(a*)*b"):
+    for pattern in ("(a+)+b", "a*" * 20 + "b", "(a|a)*b", "(a*)*b", "(?:){4000000000}", "((){2000000000}b){9}"):
         assert not Regex(pattern).matches("a" * 255)
     assert time.perf_counter() - started < 1
 
@@ -233,6 +234,12 @@ def test_patterns_that_can_not_be_used(pattern: str, why: str) -> None:
     with pytest.raises(RegexError) as caught:
         Regex(pattern)
     assert str(caught.value) == f"Failed to construct regex from pattern '{pattern}': {why}"
+
+
+@pytest.mark.parametrize("depth", range(100, 1000, 50))
+def test_patterns_may_be_nested_deeply_or_are_refused(depth: int) -> None:
+    with suppress(RegexError):
+        assert Regex("(" * depth + "a" + ")" * depth).matches("a")
 
 
 @pytest.mark.parametrize("pattern", ["x{2000}", "(a{40}){40}", "(" * 5000 + ")" * 5000])

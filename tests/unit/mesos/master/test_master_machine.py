@@ -32,7 +32,7 @@ from headrace.mesos.resources import Resources
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World, agent_info, framework_info
 
 STEPS_AT_A_TIME = 50
-STEPS = int(os.environ.get("HEADRACE_MACHINE_STEPS", "1000"))
+STEPS = int(os.environ.get("HEADRACE_MACHINE_STEPS", "750"))
 
 pick = st.integers(0, 1000)
 DISK = "disk"

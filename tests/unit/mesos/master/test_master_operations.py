@@ -355,7 +355,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         op("CREATE_DISK", "o", source=raw("disk", 10), target_type="MOUNT"),
-        "Invalid CREATE_DISK operation: 'source' is not managed by a resource provider",
+        "'source' is not managed by a resource provider" + ON_AGENT,
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from headrace.mesos.master.reports import problem_of
@@ -16,6 +17,7 @@ from headrace.mesos.messages.common import (
     ExecutorInfo,
     FaultDomain,
     FrameworkID,
+    FrameworkInfo,
     Named,
     Persistence,
     Range,
@@ -115,6 +117,10 @@ def test_what_agents_say_is_taken(good: Register) -> None:
         (report(known("a", CPUS), agent=None), "belongs to agent S0"),
         (report(known("a", Resource("cpus"))), "task a of framework F: resource 'cpus' has neither"),
         (report(agent="../x"), "the agent id can't be used"),
+        (
+            msgspec.structs.replace(report(), frameworks=[FrameworkInfo("u", "n", role="a b")]),
+            "framework n: 'FrameworkInfo.role' is not a valid role: Role component 'a b' is invalid",
+        ),
     ],
 )
 def test_what_can_not_be_is_named(bad: Register, text: str) -> None:
