@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from headrace.kernel.http import HttpClient
+from tests.conformance.replay.executors import PROGRAM, Executor, Executors
+from tests.conformance.replay.names import Names
 from tests.conformance.replay.stage import PING, QUICK, Stage, stage
-from tests.conformance.scheduler import Scheduler, framework, subscribe, task
+from tests.conformance.replay.streams import Stream
+from tests.conformance.scheduler import HEADERS, Scheduler, framework, subscribe, task
 
 NEVER = {"value": "no-such-agent"}
 
@@ -316,3 +323,95 @@ async def test_an_agent_that_is_away_and_comes_back(
             await its.start_agent("r1")
             back = await it.status("kept", "TASK_RUNNING", reason="REASON_AGENT_REREGISTERED")
             assert back["agent_id"] == away["agent_id"]
+
+
+# Executors
+
+
+class Speaker:
+    """Speaks for an executor process."""
+
+    def __init__(self, http: HttpClient, executor: Executor) -> None:
+        self._http = http
+        self._executor = executor
+        self.stream: Stream | None = None
+
+    async def call(self, agent: str, kind: str, **body: Any) -> tuple[int, str]:
+        content = json.dumps({"type": kind, **self._executor.ids, kind.lower(): body}).encode()
+        answer = await self._http.request("POST", agent + "/api/v1/executor", headers=HEADERS, body=content)
+        return answer.status, answer.body.decode()
+
+    async def subscribe(self, agent: str, **body: Any) -> None:
+        content = json.dumps({"type": "SUBSCRIBE", **self._executor.ids, "subscribe": body}).encode()
+        live = await self._http.stream("POST", agent + "/api/v1/executor", headers=HEADERS, body=content)
+        assert live.status == 200, await live.read()
+        self.stream = Stream(live)
+
+    async def event(self, kind: str) -> dict[str, Any]:
+        """The body of the first event of a kind on the latest stream."""
+        assert self.stream is not None
+        deadline = time.monotonic() + 5
+        while not (found := [event for event in self.stream.events if event["type"] == kind]):
+            assert time.monotonic() < deadline, f"no {kind}: {self.stream.events}"
+            await asyncio.sleep(0.005)
+        body: dict[str, Any] = found[0][kind.lower()]
+        return body
+
+
+async def test_an_executor_outlives_its_agent_and_tells_what_it_could_not(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with stage(tmp_path_factory.mktemp("executor"), ("r1",), *QUICK) as its, TemporaryDirectory() as directory:
+        started: asyncio.Queue[Executor] = asyncio.Queue()
+
+        async def play(_: str, executor: Executor) -> None:
+            await started.put(executor)
+
+        names = Names()
+        executors = Executors(Path(directory), names, play)
+        await executors.start(["outlives"])
+        async with framework(its.master.url, "PARTITION_AWARE") as it:
+            offer = (await it.offers(1))[0]
+            info = {
+                "executor_id": {"value": "outlives"},
+                "framework_id": {"value": it.id},
+                "command": {"value": names[PROGRAM + "outlives"]},
+                "resources": task("any")["resources"],
+            }
+            mine = {k: v for k, v in task("mine").items() if k != "command"}
+            await it.launch(offer, {**mine, "executor": info})
+            http = HttpClient()
+            speaker = Speaker(http, executor := await started.get())
+            agent = its.agents["r1"]
+            await speaker.subscribe(agent.url)
+            launched = (await speaker.event("LAUNCH"))["task"]
+            running = {**_status("TASK_RUNNING"), "task_id": launched["task_id"]}
+            assert await speaker.call(agent.url, "UPDATE", status=running) == (202, "")
+            assert (await speaker.event("ACKNOWLEDGED"))["uuid"] == running["uuid"]
+            told = await it.status("mine", "TASK_RUNNING")
+            assert told["uuid"] == running["uuid"]
+
+            await its.kill_agent("r1")
+            await its.start_agent("r1")
+            finished = {**_status("TASK_FINISHED"), "task_id": launched["task_id"]}
+            update = {"status": finished}
+            await speaker.subscribe(agent.url, unacknowledged_tasks=[launched], unacknowledged_updates=[update])
+            assert (await speaker.event("SUBSCRIBED"))["executor_info"]["executor_id"] == {"value": "outlives"}
+            assert (await speaker.event("ACKNOWLEDGED"))["uuid"] == finished["uuid"]
+            await it.acknowledge(told)
+            last = await it.status("mine", "TASK_FINISHED")
+            assert (last["uuid"], last["source"]) == (finished["uuid"], "SOURCE_EXECUTOR")
+            await it.acknowledge(last)
+            assert it.heard("FAILURE") == []
+            executor.exit(3)
+            failure = await it.event("FAILURE")
+            assert (failure["executor_id"], failure["status"]) == ({"value": "outlives"}, 3 << 8)
+            assert speaker.stream is not None
+            await speaker.stream.close()
+            http.close()
+        await executors.stop()
+
+
+def _status(state: str) -> dict[str, Any]:
+    uuid = base64.b64encode(os.urandom(16)).decode()
+    return {"state": state, "source": "SOURCE_EXECUTOR", "uuid": uuid, "timestamp": time.time()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +10,10 @@ import pytest
 
 from headrace.kernel.http import HttpClient
 from tests.conformance.differences import DIFFERENCES
+from tests.conformance.replay import verdict
 from tests.conformance.replay.executors import Executor, ExecutorReplay, Executors, improvise
 from tests.conformance.replay.names import Names
-from tests.conformance.replay.recording import DATA, Recording
+from tests.conformance.replay.recording import DATA, Entry, Recording
 from tests.conformance.replay.replay import Replay
 from tests.conformance.replay.stage import PING, QUICK, Stage, stage
 
@@ -88,9 +89,67 @@ async def test_executor(shared: Stage, tmp_path_factory: pytest.TempPathFactory)
             http.close()
 
 
+def _other_text(entries: list[Entry]) -> None:
+    entries[13]["response"]["body"] = "another text"
+
+
+def _other_status(entries: list[Entry]) -> None:
+    entries[4]["response"]["status"] = 202
+
+
+def _other_offer(entries: list[Entry]) -> None:
+    entries[8]["event"]["offers"]["offers"][0]["attributes"].append({"name": "more", "type": "TEXT"})
+
+
+def _no_subscribed(entries: list[Entry]) -> None:
+    del entries[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (_other_text, "body is \"Supplied FrameworkInfo is not valid: Suppressed role 'nope'"),
+        (_other_status, "status is 200, not 202"),
+        (_other_offer, 'attributes: ours [{"name": "rack"'),
+        (_no_subscribed, "not within 0.5 s: [3] UPDATE_FRAMEWORK: the framework's id"),
+    ],
+)
+async def test_a_replay_finds_what_is_unlike(
+    change: Callable[[list[Entry]], None], shown: str, shared: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "PATIENCE", 0.5)
+    monkeypatch.setattr(verdict, "IMPATIENCE", 0.2)
+    http = HttpClient()
+    it = Replay("sched_07_update_framework", shared, http)
+    change(it.recording.entries)
+    with pytest.raises(AssertionError) as error:
+        await it.run()
+    assert shown in str(error.value)
+    http.close()
+
+
 def test_every_difference_has_a_place_and_a_reason() -> None:
     known = {*SHARED, *LOSSES, f"{EXECUTOR}_scheduler_side", f"{EXECUTOR}_executor_side"}
     for (name, where), difference in DIFFERENCES.items():
         assert name in known, name
         assert difference.row is not None, (name, where)
         assert len(difference.row.why) > 10, (name, where)
+
+
+async def test_an_event_that_nobody_recorded_is_found(shared: Stage) -> None:
+    http = HttpClient()
+    it = Replay("sched_12_machine_down", shared, http)
+    it.recording.entries[:] = it.recording.entries[:4]
+    reconcile = {"type": "RECONCILE", "reconcile": {"tasks": [{"task_id": {"value": "who"}}]}}
+    framework_id = it.recording.entries[1]["event"]["subscribed"]["framework_id"]
+    request = {**it.recording.entries[0]["request"], "body": {**reconcile, "framework_id": framework_id}}
+    request["headers"] = {
+        **request["headers"],
+        "Mesos-Stream-Id": it.recording.entries[0]["response"]["headers"]["Mesos-Stream-Id"],
+    }
+    answer = {"status": 202, "headers": {}, "body": ""}
+    it.recording.entries.append({"t": 1.0, "kind": "http", "request": request, "response": answer})
+    it.recording.entries.append({"t": 2.0, "kind": "http", "request": request, "response": answer})
+    with pytest.raises(AssertionError, match="came what was not recorded"):
+        await it.run()
+    http.close()

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.kernel.clock import ManualClock
 from headrace.kernel.http import Request
-from headrace.mesos.master.views import Views
+from headrace.mesos.master.api.views import Views
 from headrace.mesos.messages.common import AgentInfo, Label, Labels
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.master.master_world import FakeAgent, World

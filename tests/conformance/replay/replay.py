@@ -178,8 +178,8 @@ class Replay:
     async def _bind_framework(self, body: Any, what: str) -> None:
         """A framework that calls has to be subscribed first."""
         recorded = ((body.get("framework_id") or {}) if isinstance(body, dict) else {}).get("value")
-        if recorded in self.recording.frameworks and recorded not in self.names:
-            await self.events.until(lambda: recorded in self.names, f"{what}: the framework's id")
+        if recorded in self.recording.frameworks:
+            await self._bound(str(recorded), f"{what}: the framework's id")
 
     async def _bind_update(self, body: Any, what: str) -> None:
         """An update that is acknowledged has to be here first."""
@@ -187,8 +187,12 @@ class Replay:
             return
         for kind in ("acknowledge", "acknowledge_operation_status"):
             uuid = (body.get(kind) or {}).get("uuid")
-            if uuid in self._uuids and uuid not in self.names:
-                await self.events.until(lambda u=uuid: u in self.names, f"{what}: the update that it acknowledges")
+            if uuid in self._uuids:
+                await self._bound(uuid, f"{what}: the update that it acknowledges")
+
+    async def _bound(self, recorded: str, what: str) -> None:
+        if recorded not in self.names:
+            await self.events.until(lambda: recorded in self.names, what)
 
     async def _bind_offers(self, body: Any, what: str) -> list[str]:
         """Every recorded offer that the request names gets the live ones of its agent; returns these recorded ones."""

@@ -15,7 +15,7 @@ import msgspec
 
 from headrace.kernel.daemon import UserError
 from headrace.mesos.master.allocator.allocator import MIN_ALLOCATABLE
-from headrace.mesos.master.books import Settings
+from headrace.mesos.master.core.books import Settings
 from headrace.mesos.messages.common import DomainInfo
 from headrace.mesos.resources import Resources
 

@@ -11,10 +11,9 @@ import msgspec
 
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
 from headrace.mesos import operations
-from headrace.mesos.master import calls
-from headrace.mesos.master.books import Settings
-from headrace.mesos.master.core import MasterCore
-from headrace.mesos.master.effects import (
+from headrace.mesos.master.api import calls
+from headrace.mesos.master.core.books import Settings
+from headrace.mesos.master.core.effects import (
     Answer,
     CloseAgent,
     CloseFramework,
@@ -23,7 +22,7 @@ from headrace.mesos.master.effects import (
     SendToFramework,
     Warn,
 )
-from headrace.mesos.master.events import (
+from headrace.mesos.master.core.events import (
     AgentCalled,
     AgentRegisters,
     AgentStreamClosed,
@@ -34,6 +33,7 @@ from headrace.mesos.master.events import (
     OperatorCalled,
     Started,
 )
+from headrace.mesos.master.core.master import MasterCore
 from headrace.mesos.messages import operator
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.kernel.core import Put
-from headrace.mesos.master.events import AgentRegisters, AgentStreamClosed
+from headrace.mesos.master.core.events import AgentRegisters, AgentStreamClosed
 from headrace.mesos.messages.agent_link import (
     KillTask,
     Ping,

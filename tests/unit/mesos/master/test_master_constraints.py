@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.master import constraints
-from headrace.mesos.master.regex import Regex, RegexError
+from headrace.mesos.master.core import constraints
+from headrace.mesos.master.core.regex import Regex, RegexError
 from headrace.mesos.messages.common import (
     AgentInfo,
     Attribute,

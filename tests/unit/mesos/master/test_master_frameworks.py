@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.master import calls
-from headrace.mesos.master.books import Settings
-from headrace.mesos.master.events import OperatorTearsDown
+from headrace.mesos.master.api import calls
+from headrace.mesos.master.core.books import Settings
+from headrace.mesos.master.core.events import OperatorTearsDown
 from headrace.mesos.messages.agent_link import ShutdownFramework
 from headrace.mesos.messages.common import FrameworkID
 from tests.unit.mesos.master.master_world import FakeFramework, World, framework_info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.mesos.master.books import Settings
+from headrace.mesos.master.core.books import Settings
 from headrace.mesos.messages.agent_link import Refused
 from headrace.mesos.messages.common import ExecutorInfo, Identifier
 from headrace.mesos.resources import Resources

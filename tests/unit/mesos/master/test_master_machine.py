@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from headrace.mesos.master.books import Settings
-from headrace.mesos.master.events import OperatorCalled
+from headrace.mesos.master.core.books import Settings
+from headrace.mesos.master.core.events import OperatorCalled
 from headrace.mesos.messages import operator
 from headrace.mesos.messages.agent_link import (
     ExecutorExited,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.master.events import OperatorRemovesQuota
+from headrace.mesos.master.core.events import OperatorRemovesQuota
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.master.master_world import FakeFramework, World
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from headrace.mesos.master.reports import problem_of
+from headrace.mesos.master.core.reports import problem_of
 from headrace.mesos.messages.agent_link import KnownExecutor, KnownTask, Register
 from headrace.mesos.messages.common import (
     AgentID,

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.master import calls, validation
+from headrace.mesos.master.api import calls
+from headrace.mesos.master.core import validation
 from headrace.mesos.messages.agent_link import RunTasks
 from headrace.mesos.messages.common import Capability, FrameworkInfo
 from tests.unit.mesos.master.master_world import FakeFramework, World

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.http.messages import Request
-from headrace.mesos.master.views import Views
+from headrace.mesos.master.api.views import Views
 from headrace.mesos.messages.common import DomainInfo, FaultDomain, Named
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World
 

@@ -1,0 +1,166 @@
+"""The master's HTTP surface: the v1 scheduler API and the agent link; views and operators stand elsewhere.
+
+Answers and texts are Mesos's. Everything but calls is answered from the books as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from headrace.kernel.http.messages import JSON, Request, Response
+from headrace.kernel.ids import IdSource
+from headrace.kernel.shell import Shell
+from headrace.mesos.master.api import calls
+from headrace.mesos.master.api.operator_api import TEXT, Handler, OperatorApi
+from headrace.mesos.master.api.streams import Streams
+from headrace.mesos.master.core import reports
+from headrace.mesos.master.core.effects import Answer
+from headrace.mesos.master.core.events import (
+    AgentCalled,
+    AgentRegisters,
+    AgentStreamClosed,
+    FrameworkCalled,
+    FrameworkStreamClosed,
+    FrameworkSubscribes,
+    MasterEvent,
+)
+from headrace.mesos.messages.agent_link import AgentCall, Register
+
+STREAM_ID = "Mesos-Stream-Id"
+
+_JSON_CALLS = frozenset(
+    {f"{before}/api/v1{what}" for before in ("", "/master") for what in ("", "/scheduler", "/agent")}
+)
+
+_decode_agent_calls = msgspec.json.Decoder(list[AgentCall] | AgentCall).decode
+
+
+class MasterApi:
+    """Routes requests, with and without the prefix ``/master``; ``views`` are further GET endpoints by path."""
+
+    def __init__(
+        self,
+        shell: Shell[MasterEvent],
+        streams: Streams,
+        ids: IdSource,
+        views: dict[str, Callable[[Request], Response]],
+        operators: OperatorApi,
+        *,
+        domain_required: bool = False,
+    ) -> None:
+        self._shell = shell
+        self._streams = streams
+        self._ids = ids
+        self._operators = operators
+        self._domain_required = domain_required
+        self._handlers: dict[str, dict[str, Handler]] = {}
+        self._add("/api/v1/scheduler", {"POST": self._scheduler})
+        self._add("/api/v1/agent", {"POST": self._agent})
+        for path, view in views.items():
+            self._add(path, {"GET": view})
+        for path, handlers in operators.paths().items():
+            self._add(path, handlers)
+
+    def _add(self, path: str, handlers: dict[str, Handler]) -> None:
+        self._handlers[path] = self._handlers["/master" + path] = handlers
+
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request."""
+        handlers = self._handlers.get(request.path)
+        if handlers is None:
+            return self._elsewhere(request)
+        method = "GET" if request.method == "HEAD" else request.method
+        handler = handlers.get(method)
+        if handler is None:
+            return _not_allowed(request.method, tuple(handlers))
+        if request.path in _JSON_CALLS and (wrong := _content_type(request)):
+            return wrong
+        return handler(request)
+
+    def _elsewhere(self, request: Request) -> Response | Awaitable[Response]:
+        """Paths that end in a name."""
+        before, slash, role = request.path.removeprefix("/master").partition("/quota/")
+        if before or not slash or not role:
+            return _text(404, "404 Not Found.")
+        if request.method != "DELETE":
+            return _not_allowed(request.method, ("DELETE",))
+        return self._operators.remove_quota(role, request.path)
+
+    # Frameworks
+
+    def _scheduler(self, request: Request) -> Response | Awaitable[Response]:
+        try:
+            call = calls.read(request.body)
+        except calls.CallError as error:
+            return _text(400, str(error))
+        stream = request.headers.get("mesos-stream-id", "")
+        if call.subscribe is None or call.type != "SUBSCRIBE":
+            return self._ask(lambda number: FrameworkCalled(number, stream, call))
+        if not _accepts_json(request.headers.get("accept")):
+            return _text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        if stream:
+            return _text(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
+        stream_id = self._ids()
+        body = self._streams.open(stream_id, lambda: self._shell.post(FrameworkStreamClosed(stream_id)))
+        self._shell.post(FrameworkSubscribes(stream_id, call.subscribe))
+        return Response(200, body, JSON, {STREAM_ID: stream_id})
+
+    async def _ask(self, make: Callable[[int], MasterEvent]) -> Response:
+        answer: Answer = await self._shell.ask(make)
+        return _text(answer.status, answer.text)
+
+    # Agents
+
+    def _agent(self, request: Request) -> Response:
+        try:
+            decoded = _decode_agent_calls(request.body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            return _text(400, f"This is no agent call: {error}")
+        said = decoded if isinstance(decoded, list) else [decoded]
+        stream = request.headers.get("mesos-stream-id", "")
+        if not stream:
+            if len(said) == 1 and isinstance(said[0], Register):
+                return self._register(said[0], request.peer.rpartition(":")[0])
+            return _text(400, "An agent without a Mesos-Stream-Id can only REGISTER")
+        if stream not in self._streams:
+            return _text(403, "This stream has ended; REGISTER again")
+        self._shell.post(AgentCalled(stream, said))
+        return Response(202)
+
+    def _register(self, register: Register, ip: str) -> Response:
+        if wrong := reports.problem_of(register, domain_required=self._domain_required):
+            return _text(400, f"This registration can't be taken: {wrong}")
+        stream_id = self._ids()
+        body = self._streams.open(stream_id, lambda: self._shell.post(AgentStreamClosed(stream_id)))
+        self._shell.post(AgentRegisters(stream_id, register, ip))
+        return Response(200, body, JSON, {STREAM_ID: stream_id})
+
+
+def _not_allowed(method: str, methods: tuple[str, ...]) -> Response:
+    expected = ", ".join(f"'{one}'" for one in methods)
+    text = f"405 Method Not Allowed. Expecting one of {{ {expected} }}, but received '{method}'."
+    return Response(405, text.encode(), TEXT, {"Allow": ", ".join(methods)})
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, text.encode(), TEXT if text else None)
+
+
+def _content_type(request: Request) -> Response | None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind:
+        return _text(400, "Expecting 'Content-Type' to be present")
+    if kind == "application/x-protobuf":
+        return _text(415, "Protocol buffers are not supported by this master: Expecting 'Content-Type' of " + JSON)
+    if kind != JSON:
+        return _text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+    return None
+
+
+def _accepts_json(accept: str | None) -> bool:
+    if not accept:
+        return True
+    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return any(kind in (JSON, "application/*", "*/*") for kind in kinds)
