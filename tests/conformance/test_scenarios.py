@@ -264,12 +264,11 @@ async def test_inverse_offers(tmp_path_factory: pytest.TempPathFactory) -> None:
             assert inverse["agent_id"] == before["agent_id"]
             assert inverse["unavailability"] == {"start": start}
             assert inverse["framework_id"] == {"value": it.id}
-            assert await it.call("ACCEPT_INVERSE_OFFERS", inverse_offer_ids=[inverse["id"]]) == (202, "")
+            ids, soon, late = [inverse["id"]], {"refuse_seconds": 0.1}, {"refuse_seconds": 600}
+            assert await it.call("ACCEPT_INVERSE_OFFERS", inverse_offer_ids=ids, filters=soon) == (202, "")
             await _says(master, it, "ACCEPT")
-            inverse = await _next_inverse_offer(it, inverse)
-            filters = {"refuse_seconds": 600}
-            ids = [inverse["id"]]
-            assert await it.call("DECLINE_INVERSE_OFFERS", inverse_offer_ids=ids, filters=filters) == (202, "")
+            ids = [(await _next_inverse_offer(it, inverse))["id"]]
+            assert await it.call("DECLINE_INVERSE_OFFERS", inverse_offer_ids=ids, filters=late) == (202, "")
             await _says(master, it, "DECLINE")
             assert (await ask(master, "GET", "/maintenance/schedule"))[1] == {"windows": [window]}
             assert (await ask(master, "POST", "/maintenance/schedule", {"windows": []}))[0] == 200

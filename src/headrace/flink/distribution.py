@@ -34,15 +34,23 @@ class Jar(msgspec.Struct, frozen=True):
 
 
 class Distribution(msgspec.Struct, frozen=True):
-    """A Flink: its root, and the jars of its class path, flink-dist last."""
+    """A Flink: its root, and the jars of its class path, flink-dist last.
+
+    ``recorded``: digests and sizes that are known without reading the files.
+    """
 
     home: Path
     version: str
     jars: tuple[Jar, ...]
+    recorded: Mapping[Path, tuple[str, int]] = {}
 
     @property
     def class_path(self) -> list[Path]:
         return [jar.path for jar in self.jars]
+
+    def digest(self, path: Path) -> str:
+        """The SHA-256 of one of its files."""
+        return _jar(path, self.recorded).sha256
 
 
 def package_dir(name: str) -> Path | None:
@@ -78,7 +86,7 @@ def _distribution(home: Path, source: str) -> Distribution:
     match = re.search(r"-(\d+\.\d+(?:\.\d+)?)[^-]*\.jar$", dist[0].name)
     recorded = _recorded_digests(home)
     ordered = [*(jar for jar in jars if jar not in dist), *dist]
-    return Distribution(home, match[1] if match else "", tuple(_jar(path, recorded) for path in ordered))
+    return Distribution(home, match[1] if match else "", tuple(_jar(path, recorded) for path in ordered), recorded)
 
 
 def _jar(path: Path, recorded: Mapping[Path, tuple[str, int]]) -> Jar:
@@ -96,13 +104,13 @@ def file_digest(path: Path) -> str:
 
 
 def _recorded_digests(home: Path) -> dict[Path, tuple[str, int]]:
-    """Digests and sizes that pip noted when it installed the jars, so that nobody need read 200 MB."""
+    """Digests and sizes that pip noted when it installed the files, so that nobody need read 200 MB."""
     for record in home.parent.glob("apache_flink_libraries-*.dist-info/RECORD"):
         found: dict[Path, tuple[str, int]] = {}
         for line in record.read_text().splitlines():
             name, _, rest = line.partition(",sha256=")
             digest, _, size = rest.partition(",")
-            if name.endswith(".jar") and size.isdigit():
+            if name.startswith("pyflink/") and size.isdigit():
                 raw = a2b_base64(digest.replace("-", "+").replace("_", "/") + "=" * (-len(digest) % 4))
                 found[home.parent / name] = (raw.hex(), int(size))
         return found

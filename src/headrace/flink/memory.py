@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headrace.flink.options import FlinkOptions, memory, number
+from headrace.flink.options import FlinkOptions
+from headrace.flink.reading import memory, number
 from headrace.kernel.daemon import UserError
 
 MIB = 1 << 20
