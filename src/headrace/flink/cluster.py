@@ -6,13 +6,15 @@ Raises UserError for whatever the user has to put right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from headrace.flink import memory, options
+from headrace.flink import memory, options, reading
+from headrace.flink.listener import Listener, listener
 from headrace.flink.memory import MIB, JobManagerMemory
 from headrace.flink.options import FlinkOptions
+from headrace.flink.task_options import TaskOptions, task_options
 from headrace.kernel.daemon import UserError
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Label, Labels
 
@@ -29,8 +31,11 @@ DEFAULTS: FlinkOptions = {
 }
 """Flink's options where our default differs from Flink's, or must not follow another one."""
 
-_LEGACY = ("jobmanager.heap.", "taskmanager.heap.", "jobmanager.web.port")
-_JOB_MANAGER_ONLY = ("rest.", "web.", "headrace.", "jobmanager.memory.", "jobmanager.bind-host", "slotmanager.")
+_LEGACY = ("jobmanager.heap.", "taskmanager.heap.", "rest.port")
+_JOB_MANAGER_ONLY = (
+    "rest.", "web.", "headrace.", "jobmanager.memory.", "jobmanager.bind-host", "slotmanager.",
+    "containerized.master.", "env.java.opts.jobmanager",
+)  # fmt: skip
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -40,14 +45,17 @@ class Cluster(msgspec.Struct, frozen=True):
     given: FlinkOptions
     cluster_id: str
     host: str
-    port: int
+    server: Listener
     rpc_port: int
     rest_port: int
     web_ui: bool
     sql_warm_up: bool
     refuse_seconds: float
+    most_failures: int | None
+    """So many TaskManagers may fail; None: any number."""
     framework: FrameworkInfo
     role: str
+    task: TaskOptions
     job_manager_memory: JobManagerMemory
     job_manager_arguments: list[str]
     task_manager_arguments: list[str]
@@ -74,17 +82,11 @@ class Cluster(msgspec.Struct, frozen=True):
             "rest.port": rest,
             **self.job_manager_memory.options(),
         }
-        cpus = options.number(self.given, "mesos.resourcemanager.tasks.cpus", 0.0)
+        cpus = reading.number(self.given, "mesos.resourcemanager.tasks.cpus", 0.0)
         if cpus and "taskmanager.cpu.cores" not in self.flink:
             own["headrace.taskmanager.cpus"] = f"{cpus:g}"
         bind = {"jobmanager.bind-host": self.host, "rest.bind-address": self.host, "rest.bind-port": rest}
         return {**bind, "io.tmp.dirs": tmp, "web.tmpdir": tmp, **self.flink, **own}
-
-    @property
-    def task_manager_environment(self) -> dict[str, str]:
-        """Environment variables that the user wants TaskManagers to have."""
-        prefix = "containerized.taskmanager.env."
-        return {key.removeprefix(prefix): value for key, value in self.flink.items() if key.startswith(prefix)}
 
     def task_manager_options(self) -> FlinkOptions:
         """The configuration of all TaskManagers."""
@@ -92,52 +94,80 @@ class Cluster(msgspec.Struct, frozen=True):
         return {"io.tmp.dirs": "tmp", **shared}
 
 
-def resolve(given: FlinkOptions, environment: Mapping[str, str], user: str) -> Cluster:
-    """Read options and environment. ``user`` is who runs this process."""
+def resolve(
+    given: FlinkOptions,
+    environment: Mapping[str, str],
+    user: str,
+    find_address: Callable[[str], str] = lambda master: "127.0.0.1",
+) -> Cluster:
+    """Read options and environment.
+
+    ``user`` is who runs this process; ``find_address`` tells from which of our addresses a master is reached.
+    """
     options.check_names(given)
+    given = options.with_present_names(given)
     master = given.get("mesos.master", "").strip()
     if not master:
         raise UserError("mesos.master must be configured: give -Dmesos.master=host:port")
-    host = (given.get("jobmanager.rpc.address") or environment.get("HOST") or "127.0.0.1").strip().lower()
-    cluster_id = environment.get("MARATHON_APP_ID") or given.get("high-availability.cluster-id") or "flink"
+    host = (given.get("jobmanager.rpc.address") or environment.get("HOST") or find_address(master)).strip().lower()
+    app_id, named = environment.get("MARATHON_APP_ID"), given.get("high-availability.cluster-id")
     rest_port, web_ui = _rest(given, environment)
-    role = given.get("mesos.resourcemanager.framework.role", "*").strip()
-    slots = options.integer(given, "taskmanager.numberOfTaskSlots", 1, at_least=1)
-    initial = options.integer(given, "mesos.initial-tasks", 0)
+    role = given.get("mesos.resourcemanager.framework.role", "*").strip() or "*"
+    slots = reading.integer(given, "taskmanager.numberOfTaskSlots", 1, at_least=1)
+    initial = reading.integer(given, "mesos.initial-tasks", 0)
+    task = task_options(given)
+    _check_cpus(given)
     limit = environment.get("MARATHON_APP_RESOURCE_MEM")
     flink = {key: value for key, value in given.items() if not key.startswith(("mesos.", "headrace.", *_LEGACY))}
     flink = {**DEFAULTS, **flink, **memory.task_manager(given)}
+    if app_id or named:
+        flink["high-availability.cluster-id"] = named or app_id or ""
     if initial:
         flink.setdefault("slotmanager.number-of-slots.min", str(initial * slots))
     refuse = "mesos.resourcemanager.declined-offer-refuse-duration"
-    return Cluster(
+    failures = reading.integer(given, "mesos.maximum-failed-tasks", -1, at_least=-1)
+    cluster = Cluster(
         master=master,
         given=given,
-        cluster_id=cluster_id,
+        cluster_id=app_id or named or "flink",
         host=host,
-        port=options.integer(given, "mesos.resourcemanager.artifactserver.port", 0, at_most=65535),
-        rpc_port=options.integer(given, "jobmanager.rpc.port", 0, at_most=65535),
+        server=listener(given, host),
+        rpc_port=reading.integer(given, "jobmanager.rpc.port", 0, at_most=65535),
         rest_port=rest_port,
         web_ui=web_ui,
-        sql_warm_up=options.flag(given, "headrace.sql.warm-up"),
-        refuse_seconds=options.integer(given, refuse, 120_000) / 1000,
-        framework=_framework(given, host, role, cluster_id, user),
+        sql_warm_up=reading.flag(given, "headrace.sql.warm-up"),
+        refuse_seconds=reading.integer(given, refuse, 120_000) / 1000,
+        most_failures=failures if failures >= 0 else None,
+        framework=_framework(given, host, role, app_id or named or "flink", user, "gpus" in task.scalars),
         role=role,
+        task=task,
         job_manager_memory=memory.job_manager(given, None if limit is None else _limit(limit)),
-        job_manager_arguments=options.jvm_arguments(given, "jobmanager"),
-        task_manager_arguments=options.jvm_arguments(given, "taskmanager"),
+        job_manager_arguments=reading.jvm_arguments(given, "jobmanager"),
+        task_manager_arguments=reading.jvm_arguments(given, "taskmanager"),
         flink=flink,
     )
+    if cluster.highly_available and "high-availability.cluster-id" not in flink:
+        raise UserError(
+            "high-availability.type needs a name for the cluster, or two clusters would take each other's jobs: "
+            "give high-availability.cluster-id (an app of Marathon has its id)"
+        )
+    return cluster
+
+
+def _check_cpus(given: FlinkOptions) -> None:
+    """Both options for a TaskManager's CPUs may be given, but must agree."""
+    ours, flinks = "mesos.resourcemanager.tasks.cpus", "taskmanager.cpu.cores"
+    cpus, cores = reading.number(given, ours, 0.0), reading.number(given, flinks, 0.0)
+    if cpus and cores and cpus != cores:
+        raise UserError(f"{ours} is {cpus:g}, but {flinks} is {cores:g}; both mean a TaskManager's CPUs: give one")
 
 
 def _rest(given: FlinkOptions, environment: Mapping[str, str]) -> tuple[int, bool]:
     """Port of REST, and whether the dashboard is to be shown in Mesos."""
     if "rest.port" in given:
-        return options.integer(given, "rest.port", 0, at_most=65535), True
-    if "jobmanager.web.port" in given:
-        port = options.integer(given, "jobmanager.web.port", 0, at_least=-1, at_most=65535)
+        port = reading.integer(given, "rest.port", 0, at_least=-1, at_most=65535)
         return max(port, 0), port >= 0
-    return options.integer(environment, "PORT0", 0, at_most=65535), True
+    return reading.integer(environment, "PORT0", 0, at_most=65535), True
 
 
 def _limit(text: str) -> int:
@@ -147,14 +177,15 @@ def _limit(text: str) -> int:
         raise UserError(f"environment variable MARATHON_APP_RESOURCE_MEM is {text!r}; it must be a number") from None
 
 
-def _framework(given: FlinkOptions, host: str, role: str, cluster_id: str, user: str) -> FrameworkInfo:
+def _framework(given: FlinkOptions, host: str, role: str, cluster_id: str, user: str, gpus: bool) -> FrameworkInfo:
     return FrameworkInfo(
         user=given.get("mesos.resourcemanager.framework.user") or user,
         name=given.get("mesos.resourcemanager.framework.name") or "Flink",
-        failover_timeout=options.number(given, "mesos.failover-timeout", 300.0),
+        failover_timeout=reading.number(given, "mesos.failover-timeout", 300.0),
         checkpoint=True,
         roles=[role],
         hostname=host,
-        capabilities=[Capability(name) for name in CAPABILITIES],
+        principal=given.get("mesos.resourcemanager.framework.principal") or None,
+        capabilities=[Capability(name) for name in (*CAPABILITIES, *(["GPU_RESOURCES"] if gpus else []))],
         labels=Labels([Label("headrace.cluster", cluster_id)]),
     )

@@ -90,7 +90,5 @@ def _volume(text: str) -> Volume:
     parts = text.split(":")
     mode = parts.pop().upper() if len(parts) > 1 and parts[-1].upper() in ("RO", "RW") else "RW"
     if len(parts) > 2 or not all(parts):
-        raise UserError(
-            f"option {PREFIX}volumes: {text!r} is not understood; write [host-path:]container-path[:RO|RW]"
-        )
+        raise UserError(f"option {PREFIX}volumes: {text!r} is not understood; write [host-path:]container-path[:RO|RW]")
     return Volume(parts[-1], mode, host_path=parts[0] if len(parts) == 2 else None)

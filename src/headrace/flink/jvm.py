@@ -59,20 +59,20 @@ def task_manager(
     *,
     sizes: Sequence[str],
     user: Sequence[str],
-    class_path: Sequence[str],
     conf_dir: str,
     log: str,
     dynamic: Sequence[str],
 ) -> list[str]:
-    """The arguments of a TaskManager's JVM; ``dynamic`` are Flink's ``-D`` pairs for this one."""
+    """The arguments of a TaskManager's JVM, whose class path is in $CLASSPATH.
+
+    ``dynamic`` are Flink's ``-D`` pairs for this one.
+    """
     return [
         *_collector(user, "-XX:+UseG1GC"),
         *_PATIENT_COMPILER,
         *sizes,
         *_common(conf_dir, log),
         *user,
-        "-classpath",
-        ":".join(class_path),
         TASK_MANAGER_MAIN,
         "--configDir",
         conf_dir,

@@ -71,6 +71,11 @@ def job_manager(options: Mapping[str, str], task_limit: int | None) -> JobManage
     explicit = memory(options, _JM + "process.size")
     legacy_key, legacy = _legacy(options, "jobmanager.heap")
     if explicit is not None:
+        if legacy is not None and legacy != explicit:
+            raise UserError(
+                f"{legacy_key} is {_mib(legacy)}, but {_JM}process.size is {_mib(explicit)}; "
+                "both mean the whole JobManager: give one of them"
+            )
         _within(_JM + "process.size", explicit, room, task_limit)
         return _divide(options, explicit)
     if any(_JM + part in options for part in ("flink.size", "heap.size")):
@@ -97,10 +102,11 @@ def task_manager(options: Mapping[str, str]) -> FlinkOptions:
             f"mesos.resourcemanager.tasks.mem is {_mib(asked)}, but taskmanager.memory.process.size is "
             f"{_mib(explicit)}; both mean the whole TaskManager: give one of them"
         )
-    if asked is not None and legacy is not None and legacy > asked:
+    whole, name = (asked, "mesos.resourcemanager.tasks.mem") if asked is not None else (explicit, _TM + "process.size")
+    if whole is not None and legacy is not None and legacy > whole:
         raise UserError(
-            f"{legacy_key} is {_mib(legacy)}, more than the {_mib(asked)} of mesos.resourcemanager.tasks.mem; "
-            "raise tasks.mem or leave the older option away"
+            f"{legacy_key} is {_mib(legacy)}, more than the {_mib(whole)} of {name}; "
+            "raise that or leave the older option away"
         )
     if explicit is None and asked is None and any(_TM + key in options for key in ("flink.size", "task.heap.size")):
         return {}
@@ -187,10 +193,12 @@ def _within(what: str, size: int, room: int | None, task_limit: int | None) -> N
 
 
 def _legacy(options: Mapping[str, str], prefix: str) -> tuple[str, int | None]:
-    """``<prefix>.size``, else ``<prefix>.mb``: its name and bytes."""
-    if prefix + ".size" in options:
-        return prefix + ".size", memory(options, prefix + ".size", bare="m")
-    return prefix + ".mb", memory(options, prefix + ".mb", bare="m")
+    """``<prefix>.size``, else ``<prefix>.mb``: its name and bytes. Raises UserError if they contradict each other."""
+    name, older = prefix + ".size", prefix + ".mb"
+    size, mib = memory(options, name, bare="m"), memory(options, older, bare="m")
+    if size is not None and mib is not None and size != mib:
+        raise UserError(f"{name} is {_mib(size)}, but {older} is {_mib(mib)}; both mean the same: give one of them")
+    return (older, mib) if size is None else (name, size)
 
 
 def _size(options: Mapping[str, str], key: str, default: int) -> int:

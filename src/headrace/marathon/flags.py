@@ -62,8 +62,8 @@ _SHOWN = (
 _FIXED = {"checkpoint": True, "executor": "//cmd", "features": [], "ha": False}
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line. Every flag may be written with ``_`` or ``-``; times are milliseconds where
+def parser() -> argparse.ArgumentParser:
+    """What reads the command line. Every flag may be written with ``_`` or ``-``; times are milliseconds where
     Marathon's are."""
     parser = argparse.ArgumentParser(prog="headrace marathon", description="Marathon-compatible service orchestrator")
     parser.add_argument("command", nargs="?", choices=["run_jar"], help="accepted for scripts, means nothing")
@@ -75,31 +75,40 @@ def parse(argv: list[str]) -> argparse.Namespace:
     flag("master", required=True, metavar="HOST:PORT", help="the Mesos master")
     flag("zk", metavar="URL", help="not supported yet: state is kept in --data")
     flag("data", type=Path, default=Path("marathon-data"), metavar="DIR", help="where the state is kept")
-    parser.add_argument("--http_address", "--http-address", "--host", default="127.0.0.1", dest="http_address")
-    parser.add_argument("--http_port", "--http-port", "--port", type=int, default=8080, dest="http_port")
+    spellings = ("--http_address", "--http-address", "--host")
+    parser.add_argument(*spellings, default="127.0.0.1", dest="http_address", help="address to listen on")
+    spellings = ("--http_port", "--http-port", "--port")
+    parser.add_argument(*spellings, type=int, default=8080, dest="http_port", help="port to listen on; 0: a free one")
     flag("hostname", help="the name that this Marathon is known by; default: the address")
-    flag("framework_name", default="marathon")
-    flag("mesos_role", default="*")
-    flag("mesos_user", default=None)
+    flag("framework_name", default="marathon", help="its name in Mesos")
+    flag("mesos_role", default="*", help="the role of all apps")
+    flag("mesos_user", default=None, help="told to the master; default: the user of this process")
     flag("failover_timeout", type=float, default=604_800.0, help="seconds that tasks outlive an absent Marathon")
-    flag("webui_url", default=None)
-    flag("env_vars_prefix", default="")
-    flag("local_port_min", type=int, default=10_000)
-    flag("local_port_max", type=int, default=20_000)
-    flag("max_running_deployments", type=int, default=100)
-    flag("max_instances_per_offer", type=int, default=5)
-    for name, milliseconds in (
-        ("task_launch_timeout", 300_000),
-        ("task_launch_confirm_timeout", 300_000),
-        ("task_lost_expunge_interval", 30_000),
-        ("reconciliation_interval", 600_000),
-        ("decline_offer_duration", 120_000),
-        ("min_revive_offers_interval", 100),
+    flag("webui_url", default=None, help="what the master links to; default: its own address")
+    flag("env_vars_prefix", default="", help="put before HOST, PORT… in the environment of tasks")
+    flag("local_port_min", type=int, default=10_000, help="least service port that is assigned to port 0")
+    flag("local_port_max", type=int, default=20_000, help="greatest of these")
+    flag("max_running_deployments", type=int, default=100, help="deployments at a time")
+    flag("max_instances_per_offer", type=int, default=5, help="tasks started from one offer")
+    for name, milliseconds, about in (
+        ("task_launch_timeout", 300_000, "a task that is not running after that is ended"),
+        ("task_launch_confirm_timeout", 300_000, "a task that nobody tells of after that is ended"),
+        ("task_lost_expunge_interval", 30_000, "time until an unreachable task is given up, unless the app says more"),
+        ("reconciliation_interval", 600_000, "time between comparisons with the master"),
+        ("decline_offer_duration", 120_000, "how long a useless offer stays away"),
+        ("min_revive_offers_interval", 100, "least time between two requests for offers"),
     ):
-        flag(name, type=float, default=float(milliseconds), metavar="MS")
-    flag("logging_level", default="info", type=str.lower, choices=["debug", "info", "warn", "error"])
-    options = parser.parse_args(argv)
-    _check(parser, options)
+        flag(name, type=float, default=milliseconds, metavar="MS", help=about)
+    levels = ["debug", "info", "warn", "error"]
+    flag("logging_level", default="info", type=str.lower, choices=levels, help="what is logged")
+    return parser
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    reader = parser()
+    options = reader.parse_args(argv)
+    _check(reader, options)
     return options
 
 

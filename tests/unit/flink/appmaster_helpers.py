@@ -31,9 +31,9 @@ EffectT = TypeVar("EffectT", bound=Effect)
 
 TEMPLATE = TaskTemplate(
     cluster_id="/flink/session",
-    role="*",
+    framework_name="Flink",
     uris=[CommandUri("http://am/artifacts/abc/flink-dist.jar#sha256=abc")],
-    class_path=["flink/lib/flink-csv.jar", "flink/lib/flink-dist.jar"],
+    flink_dist="flink-dist.jar",
     jvm_arguments=["-Dgreeting=a b"],
     environment={"GREETING": "a $b"},
 )

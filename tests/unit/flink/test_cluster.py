@@ -80,7 +80,16 @@ def test_marathon_seed_fits_its_task() -> None:
     ],
 )
 def test_high_availability(given: dict[str, str], expected: bool) -> None:
-    assert resolve({"mesos.master": "m:1", **given}, {}, "me").highly_available is expected
+    assert resolve({"mesos.master": "m:1", **given}, MARATHON, "me").highly_available is expected
+
+
+def test_cluster_id_of_high_availability_is_the_apps() -> None:
+    options = {"mesos.master": "m:1", "high-availability": "zookeeper"}
+    assert resolve(options, MARATHON, "me").flink["high-availability.cluster-id"] == "/flink/flink1"
+    named = {**options, "high-availability.zookeeper.path.namespace": "/mine"}
+    assert resolve(named, MARATHON, "me").flink["high-availability.cluster-id"] == "/mine"
+    with pytest.raises(UserError, match="high-availability.cluster-id"):
+        resolve(options, {}, "me")
 
 
 def test_marathons_port_is_taken_for_rest() -> None:
@@ -103,12 +112,10 @@ def test_what_the_user_wants_for_jvms() -> None:
         "mesos.master": "m:1",
         "env.java.opts.all": "-Da='b c'",
         "env.java.opts.taskmanager": "-Dd",
-        "containerized.taskmanager.env.E": "f",
     }
     cluster = resolve(given, {}, "me")
     assert cluster.job_manager_arguments == ["-Da=b c"]
     assert cluster.task_manager_arguments == ["-Da=b c", "-Dd"]
-    assert cluster.task_manager_environment == {"E": "f"}
 
 
 def test_task_managers_get_what_concerns_them() -> None:

@@ -79,7 +79,7 @@ def test_useless_offer_is_given_back_and_the_story_says_why() -> None:
     assert decline.decline is not None
     assert decline.decline.filters is not None
     assert decline.decline.filters.refuse_seconds == 120
-    assert core.stories.of("taskmanager-one-00001")[-1].why == "host-1 has mem 512 of 1024"
+    assert core.stories.of("taskmanager-one-00001")[-1].why == "host-1: mem 512 of 1024"
     effects = drive(core, events.OffersReceived([offer(2)]))
     assert calls(effects, "ACCEPT")
 

@@ -1,23 +1,20 @@
-"""The artifact server's and the driver endpoint's HTTP."""
+"""The driver endpoint's HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from headrace.flink.appmaster import events
-from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
 from headrace.flink.appmaster.events import AppMasterEvent, Attachment, TellDriver
-from headrace.flink.distribution import Jar
-from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
+from headrace.kernel.http import HttpError, Request, Response, Router
 
-BASE, SECRET = "http://am:1", "secret"
+SECRET = "secret"
 
 
 def request(method: str, path: str, body: bytes = b"", *, token: str = SECRET, query: str = "") -> Request:
@@ -27,62 +24,6 @@ def request(method: str, path: str, body: bytes = b"", *, token: str = SECRET, q
 async def answer(router: Router, asked: Request) -> Response:
     response = router(asked)
     return response if isinstance(response, Response) else await response
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> tuple[ArtifactServer, Router]:
-    server, router = ArtifactServer(BASE, "unguessable"), Router()
-    server.add_routes(router)
-    return server, router
-
-
-async def test_jar_is_served_under_its_digest(artifacts: tuple[ArtifactServer, Router], tmp_path: Path) -> None:
-    server, router = artifacts
-    (tmp_path / "a.jar").write_bytes(b"jar")
-    (uri,) = server.add_jars([Jar(tmp_path / "a.jar", "abc")])
-    assert (uri.value, uri.cache, uri.extract) == (f"{BASE}/artifacts/abc/a.jar#sha256=abc", True, False)
-    assert uri.output_file == "flink/lib/a.jar"
-    for method in ("GET", "HEAD"):
-        response = await answer(router, request(method, "/artifacts/abc/a.jar"))
-        assert response.body == FileBody(tmp_path / "a.jar", 0, 3)
-        assert response.content_type == "application/octet-stream"
-        assert response.headers["Cache-Control"] == "private"
-
-
-async def test_configuration_is_not_cached_nor_guessed(
-    artifacts: tuple[ArtifactServer, Router], tmp_path: Path
-) -> None:
-    server, router = artifacts
-    (tmp_path / "config.yaml").write_bytes(b"x")
-    uri = server.add_conf(tmp_path / "config.yaml")
-    assert uri.value == f"{BASE}/artifacts/conf/config.yaml?key=unguessable"
-    got = await answer(router, request("GET", "/artifacts/conf/config.yaml", query="key=unguessable"))
-    assert got.status == 200
-    for query in ("", "key=x"):
-        with pytest.raises(HttpError) as error:
-            await answer(router, request("GET", "/artifacts/conf/config.yaml", query=query))
-        assert error.value.status == 404
-    assert (uri.cache, uri.output_file) == (False, "conf/config.yaml")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/artifacts/abc/b.jar", 404),
-        ("GET", "/artifacts/abd/a.jar", 404),
-        ("GET", "/artifacts/abc/a.jar/../../x", 404),
-        ("POST", "/artifacts/abc/a.jar", 405),
-        ("GET", "/artifacts/abc/a.jar", 410),
-    ],
-)
-async def test_what_is_not_served(
-    artifacts: tuple[ArtifactServer, Router], tmp_path: Path, method: str, path: str, status: int
-) -> None:
-    server, router = artifacts
-    server.add_jars([Jar(tmp_path / "a.jar", "abc")])
-    with pytest.raises(HttpError) as error:
-        await answer(router, request(method, path))
-    assert error.value.status == status
 
 
 class Core:

@@ -25,8 +25,6 @@ def test_a_jvm_never_gets_two_garbage_collectors(user: tuple[str, ...], collecto
 
 
 def test_a_task_manager_gets_what_flink_asked_for_it() -> None:
-    argv = jvm.task_manager(
-        sizes=["-Xmx1m"], user=[], class_path=["a.jar"], conf_dir="c", log="l", dynamic=["-D", "taskmanager.x=1"]
-    )
+    argv = jvm.task_manager(sizes=["-Xmx1m"], user=[], conf_dir="c", log="l", dynamic=["-D", "taskmanager.x=1"])
     assert argv[0] == "-XX:+UseG1GC"
     assert argv[-5:] == [jvm.TASK_MANAGER_MAIN, "--configDir", "c", "-D", "taskmanager.x=1"]

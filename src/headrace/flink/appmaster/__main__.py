@@ -1,6 +1,12 @@
 """``python -m headrace.flink.appmaster -Dkey=value …``: one Flink session cluster."""
 
-from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory small)
+from headrace.kernel import lean  # noqa: F401  (first: keep memory small)
+
+# isort: split
+import os
+
+if "HEADRACE_TLS" not in os.environ:
+    from headrace.kernel import no_tls  # noqa: F401
 
 # isort: split
 import asyncio

@@ -1,24 +1,24 @@
 """The artifact server: files that TaskManagers' tasks fetch, each under one exact path.
 
-    /artifacts/<sha256>/<name>.jar       a jar, named by its content
-    /artifacts/conf/config.yaml?key=…    a configuration file, for who has the key (logs leave out a query)
+    /artifacts/<sha256>/<name>        a file named by its content
+    /artifacts/private/<path>?key=…   a configuration file or a secret, for who has the key (logs leave out a query)
 
-The digest stands in the URL's fragment too, so that an agent's fetcher recognizes a jar that it already
-has, whichever cluster it came with. Configuration is not kept in agents' caches.
+The digest stands in the URL's fragment too, so that an agent's fetcher recognizes a file that it already
+has, whichever cluster it came with. What is private is not kept in agents' caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+import re
+from email.utils import formatdate
+from urllib.parse import quote
 
 from headrace.flink.appmaster.secret import same
-from headrace.flink.appmaster.tasks import CONF_DIR, LIB_DIR
-from headrace.flink.distribution import Jar
+from headrace.flink.overlays.shipment import Artifact
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
 from headrace.mesos.messages.common import CommandUri
 
-_HEADERS = {"Cache-Control": "private"}
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class ArtifactServer:
@@ -27,33 +27,65 @@ class ArtifactServer:
     def __init__(self, base: str, secret: str) -> None:
         self._base = base
         self._secret = secret
-        self._files: dict[tuple[str, str], Path] = {}
+        self._public: dict[tuple[str, str], Artifact] = {}
+        self._private: dict[str, Artifact] = {}
 
-    def add_jars(self, jars: Iterable[Jar]) -> list[CommandUri]:
-        """Offer jars; returns how tasks get them."""
-        return [self._add(jar.path, jar.sha256, f"{LIB_DIR}/{jar.path.name}", cache=True) for jar in jars]
-
-    def add_conf(self, path: Path) -> CommandUri:
-        """Offer a configuration file."""
-        return self._add(path, "conf", f"{CONF_DIR}/{path.name}", cache=False)
+    def add(self, artifact: Artifact) -> CommandUri:
+        """Offer a file; returns how tasks get it."""
+        if artifact.digest:
+            name = artifact.source.name
+            self._public[artifact.digest, name] = artifact
+            path = f"{artifact.digest}/{quote(name)}#sha256={artifact.digest}"
+        else:
+            self._private[artifact.target] = artifact
+            path = f"private/{quote(artifact.target)}?key={self._secret}"
+        return CommandUri(
+            f"{self._base}/artifacts/{path}",
+            executable=artifact.executable,
+            extract=False,
+            cache=bool(artifact.digest),
+            output_file=artifact.target,
+        )
 
     def add_routes(self, router: Router) -> None:
-        router.add("GET", "/artifacts/{key}/{name}", self._get)
+        router.add("GET", "/artifacts/private/{target:rest}", self._get_private)
+        router.add("GET", "/artifacts/{digest}/{name}", self._get_public)
 
-    def _add(self, path: Path, key: str, output_file: str, *, cache: bool) -> CommandUri:
-        self._files[key, path.name] = path
-        url = f"{self._base}/artifacts/{key}/{path.name}" + (f"#sha256={key}" if cache else f"?key={self._secret}")
-        return CommandUri(url, executable=False, extract=False, cache=cache, output_file=output_file)
+    def _get_public(self, request: Request, digest: str, name: str) -> Response:
+        return _answer(request, self._public.get((digest, name)))
 
-    def _has_key(self, request: Request) -> bool:
-        return same(request.parameter("key").encode(), self._secret.encode())
+    def _get_private(self, request: Request, target: str) -> Response:
+        known = same(request.parameter("key").encode(), self._secret.encode())
+        return _answer(request, self._private.get(target) if known else None)
 
-    def _get(self, request: Request, key: str, name: str) -> Response:
-        path = self._files.get((key, name))
-        if path is None or (key == "conf" and not self._has_key(request)):
-            raise HttpError(404, f"There is no artifact at {request.path}")
-        try:
-            size = path.stat().st_size
-        except OSError:
-            raise HttpError(410, f"{name} was offered here, but its file is gone") from None
-        return Response(200, FileBody(path, 0, size), "application/octet-stream", _HEADERS)
+
+def _answer(request: Request, artifact: Artifact | None) -> Response:
+    """The file, or the one range of it that is asked for. Raises HttpError."""
+    if artifact is None:
+        raise HttpError(404, f"There is no artifact at {request.path}")
+    path = artifact.source
+    try:
+        status = path.stat()
+    except OSError:
+        raise HttpError(410, f"{path.name} was offered here, but its file is gone") from None
+    size = status.st_size
+    headers = {
+        "Cache-Control": "private",
+        "Accept-Ranges": "bytes",
+        "Last-Modified": formatdate(int(status.st_mtime), usegmt=True),
+    }
+    asked = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", "")) if request.method == "GET" else None
+    if asked is None or not (asked[1] or asked[2]):
+        return Response(200, FileBody(path, 0, size), "application/octet-stream", headers)
+    begin, end = _span(asked[1], asked[2], size)
+    if begin > end:
+        return Response(416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {begin}-{end}/{size}"
+    return Response(206, FileBody(path, begin, end - begin + 1), "application/octet-stream", headers)
+
+
+def _span(first: str, last: str, size: int) -> tuple[int, int]:
+    """First and last byte of a range; nothing is left if the first comes after the last."""
+    if not first:
+        return max(0, size - int(last)), size - 1
+    return int(first), min(int(last), size - 1) if last else size - 1

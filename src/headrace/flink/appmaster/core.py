@@ -18,6 +18,7 @@ from headrace.flink.appmaster import events, jobmanager, launch, reconciliation,
 from headrace.flink.appmaster.events import AppMasterEvent, Attachment, Driver, Goal, SendCall, TellDriver, Worker
 from headrace.flink.appmaster.jobmanager import JobManagerKeeper
 from headrace.flink.appmaster.launch import LaunchCoordinator
+from headrace.flink.appmaster.placement import NO_TERMS, Terms
 from headrace.flink.appmaster.reconciliation import ReconciliationCoordinator
 from headrace.flink.appmaster.records import Recovered
 from headrace.flink.appmaster.tasks import TaskTemplate, task_info
@@ -42,7 +43,8 @@ class ApplicationMaster:
     """One cluster's decisions.
 
     ``keep_workers``: Flink is highly available, so workers outlive their JobManager; otherwise they could
-    not find the next one, and have nothing that it needs. ``jitter`` gives numbers in [0, 1).
+    not find the next one, and have nothing that it needs. ``most_failures``: the cluster ends when more workers
+    than that have failed, None: never. ``jitter`` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -50,13 +52,18 @@ class ApplicationMaster:
         recovered: Recovered,
         template: TaskTemplate,
         *,
+        terms: Terms = NO_TERMS,
         refuse_seconds: float,
+        most_failures: int | None = None,
         keep_workers: bool = False,
         show_web_ui: bool = True,
         jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.stories = Stories(objects=2000)
         self._template = template
+        self._counts_places = bool(terms.constraints.keys)
+        self._most_failures = most_failures
+        self._failed = recovered.failed
         self._keep_workers = keep_workers
         self._show_web_ui = show_web_ui
         self._framework_id = recovered.framework_id
@@ -65,7 +72,7 @@ class ApplicationMaster:
         self._generation = recovered.generation + 1
         self._sequence = self._generation << _SEQUENCE_BITS
         self._workers = WorkerBook(recovered.workers)
-        self._launches = LaunchCoordinator(template.role, refuse_seconds)
+        self._launches = LaunchCoordinator(terms, refuse_seconds)
         self._reconciliation = ReconciliationCoordinator(jitter)
         self._job_manager = JobManagerKeeper(recovered.job_manager)
         self._connected = False
@@ -100,7 +107,7 @@ class ApplicationMaster:
             case events.JobManagerEnded(run, how):
                 return self._job_manager_ended(run, how, now)
             case events.StopAsked():
-                return self._stop(events.Finish(0, "asked to stop"), now)
+                return self._stop(events.Finish(0, "asked to stop", gone=True), now)
             case events.StateAsked(request):
                 return [Reply(request, self._state())]
             case TimerFired(key):
@@ -117,7 +124,7 @@ class ApplicationMaster:
         if job_manager_alive:
             self._job_manager.found()
         if to_stop:
-            return effects + self._stop(events.Finish(0, "started to stop"), now)
+            return effects + self._stop(events.Finish(0, "started to stop", gone=True), now)
         if job_manager_alive:
             return effects
         if self._job_manager.run:
@@ -141,7 +148,8 @@ class ApplicationMaster:
 
     def _deregistered(self, status: str, diagnostics: str, now: float) -> list[Effect]:
         code = EXIT_FAILED if status in ("FAILED", "UNKNOWN") else 0
-        return self._stop(events.Finish(code, f"Flink ended the cluster: {status} {diagnostics}".strip()), now)
+        why = f"Flink ended the cluster: {status} {diagnostics}".strip()
+        return self._stop(events.Finish(code, why, gone=True), now)
 
     def _timer(self, key: str, now: float) -> list[Effect]:
         if key == launch.GATHER_TIMER:
@@ -205,6 +213,7 @@ class ApplicationMaster:
         if is_terminal(status.state) or status.state == "TASK_UNKNOWN":
             if worker is not None:
                 effects += self._ended(worker, _reason(status), now)
+                effects += self._count_failure(worker, now)
         elif worker is None:
             effects.append(launch.kill(worker_id, agent_id))
         else:
@@ -234,6 +243,18 @@ class ApplicationMaster:
         if worker.goal is not Goal.RELEASED:
             effects.append(self._tell("terminated", worker.id, reason))
         return effects + (self._supply(now) if worker.goal is Goal.NEW else [])
+
+    def _count_failure(self, worker: Worker, now: float) -> list[Effect]:
+        """The end of a worker that was still wanted; too many of them are the end of the cluster."""
+        if self._most_failures is None or self._exit is not None or worker.goal is Goal.RELEASED:
+            return []
+        self._failed += 1
+        effects: list[Effect] = [records.put_failed(self._failed)]
+        if self._failed > self._most_failures:
+            most = f"the {self._most_failures} of mesos.maximum-failed-tasks"
+            why = f"{self._failed} TaskManagers have failed, more than {most}"
+            effects += self._stop(events.Finish(EXIT_FAILED, why), now)
+        return effects
 
     # the driver
 
@@ -295,14 +316,14 @@ class ApplicationMaster:
         demand = self._workers.demand
         if not demand or self._exit is not None:
             return self._launches.unwanted()
-        placement = self._launches.place(demand)
+        placement = self._launches.place(demand, self._workers.placed if self._counts_places else ())
         effects: list[Effect] = [*self._workers.launch(placement.seats)]
         effects += self._launches.settle(placement, lambda seat: task_info(self._template, seat))
         for seat in placement.seats:
             self.stories.tell(seat.worker.id, now, "launched", f"on {seat.hostname}")
             effects.append(SetTimer(_LAUNCH + seat.worker.id, now + LAUNCH_TIMEOUT))
         for worker_id, refusals in placement.refusals.items():
-            why = "; ".join(f"{host} has {what}" for host, what in list(refusals.items())[:5])
+            why = "; ".join(f"{host}: {what}" for host, what in list(refusals.items())[:5])
             self.stories.tell(worker_id, now, "waits", why or "no offer")
         return effects + self._supply(now)
 

@@ -21,29 +21,28 @@ import logging
 import os
 import pwd
 import random
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from headrace.flink import conf, distribution, jvm
+from headrace.flink import address, conf, distribution, high_availability, overlays
 from headrace.flink import options as flink_options
-from headrace.flink.appmaster import events, records
+from headrace.flink.appmaster import assembly, credentials, events, records, tls
 from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.core import ApplicationMaster
 from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
 from headrace.flink.appmaster.events import AppMasterEvent
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
-from headrace.flink.appmaster.tasks import TaskTemplate
 from headrace.flink.cluster import Cluster, resolve
 from headrace.flink.distribution import DRIVER_JAR, Distribution
 from headrace.flink.options import FlinkOptions
+from headrace.flink.overlays.shipment import Shipment
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Effect
 from headrace.kernel.daemon import UserError, announce
-from headrace.kernel.http import HttpClient, HttpServer, Request, Response, Router
+from headrace.kernel.http import HttpServer, Request, Response, Router
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, StoreError, open_store
 from headrace.mesos import client as mesos_client
@@ -66,16 +65,22 @@ STOP_VARIABLE = "HEADRACE_APPMASTER_STOP"
 async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
     """Run one cluster until it ends or ``stop`` is set. Raises UserError, StoreError, OSError, SystemExit."""
     environment = dict(os.environ)
-    cluster = resolve(read_options(arguments, environment), environment, pwd.getpwuid(os.getuid()).pw_name)
+    sandbox = Path.cwd()
+    ran_before = (sandbox / ".headrace" / "jobmanager").exists()
+    user = pwd.getpwuid(os.getuid()).pw_name
+    options = high_availability.with_defaults(read_options(arguments, environment), environment, sandbox)
+    cluster = resolve(options, environment, user, _find_address(ran_before))
+    if cluster.server.tls or cluster.master.startswith("https:"):
+        tls.ensure()
     flink = distribution.find_flink(cluster.given, environment)
     java = distribution.find_java(cluster.given, environment)
     if not DRIVER_JAR.is_file():
         raise UserError(f"{DRIVER_JAR} is missing; build it with java/flink-driver/build.sh (needs a JDK)")
-    sandbox = Path.cwd()
-    private = sandbox / ".headrace"
-    ran_before = (private / "jobmanager").exists()
+    shipment = overlays.collect(assembly.ground(cluster, flink, environment, user))
+    if not ran_before:
+        address.check(cluster.host, cluster.master, cluster.given.get("jobmanager.bind-host", ""))
     try:
-        await _serve(stop, cluster, flink, java, sandbox, environment)
+        await _serve(stop, cluster, flink, java, shipment, sandbox, environment)
     except (OSError, StoreError) as error:
         if not ran_before:
             raise
@@ -83,11 +88,27 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
         raise SystemExit(EXIT_TRY_AGAIN) from error
 
 
+def _find_address(ran_before: bool) -> Callable[[str], str]:
+    """Asks for our own address; trouble with names must not end a cluster that runs."""
+
+    def find(master: str) -> str:
+        try:
+            return address.local_address(master)
+        except UserError as error:
+            if not ran_before:
+                raise
+            log.error("can't go on now, a JobManager may live: %s", error)
+            raise SystemExit(EXIT_TRY_AGAIN) from error
+
+    return find
+
+
 async def _serve(
     stop: asyncio.Event,
     cluster: Cluster,
     flink: Distribution,
     java: Path,
+    shipment: Shipment,
     sandbox: Path,
     environment: dict[str, str],
 ) -> None:
@@ -96,7 +117,7 @@ async def _serve(
     url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{private}/appmaster.db"
     store = open_store(url, component="appmaster", layout=records.LAYOUT, durability=Durability.PROCESS)
     try:
-        process = Process(cluster, flink, java, sandbox, environment, store)
+        process = Process(cluster, flink, java, shipment, sandbox, environment, store)
         await process.run(stop)
     finally:
         store.close()
@@ -108,7 +129,10 @@ def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Fl
     directory = environment.get("FLINK_CONF_DIR")
     if directory is None and environment.get("FLINK_HOME"):
         directory = environment["FLINK_HOME"] + "/conf"
-    return {**(conf.read_conf_dir(Path(directory)) if directory else {}), **given}
+    options = flink_options.over(conf.read_conf_dir(Path(directory)) if directory else {}, given)
+    if "mesos.master" in options:
+        options["mesos.master"] = address.read_master(options["mesos.master"].strip())
+    return options
 
 
 class Process:
@@ -119,11 +143,13 @@ class Process:
         cluster: Cluster,
         flink: Distribution,
         java: Path,
+        shipment: Shipment,
         sandbox: Path,
         environment: dict[str, str],
         store: Store,
     ) -> None:
         self._cluster = cluster
+        self._shipment = shipment
         self._flink = flink
         self._java = java
         self._sandbox = sandbox
@@ -135,12 +161,22 @@ class Process:
         self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
         self._jvm = JobManagerProcess(self._private, sandbox, self._jvm_environment(environment), self._on_jvm_end)
         self._router = Router()
-        self._server = HttpServer(self._router, host=cluster.host, port=self._recovered.port or cluster.port)
+        listener, certificate = cluster.server, tls.context(cluster.server)
+        self._server = HttpServer(
+            self._router,
+            host="127.0.0.1" if certificate else listener.bind,
+            port=self._recovered.port or (0 if certificate else listener.port),
+            allowed_hosts=[listener.address],
+        )
+        self._artifact_server: HttpServer | None = None
+        if certificate is not None:
+            self._artifact_server = HttpServer(
+                Router(), host=listener.bind, port=listener.port, allowed_hosts=[listener.address], tls=certificate
+            )
 
     async def run(self, stop: asyncio.Event) -> None:
         await self._listen()
-        base = f"http://{self._cluster.host}:{self._server.port}"
-        core = self._make_core(base)
+        core = self._make_core()
         self._shell: Shell[AppMasterEvent] = Shell(core, self._store, self._perform, self._clock)
         self._events = EventLog(self._recovered.generation + 1 << 32)
         DriverEndpoint(self._shell.ask, self._events, self._secret("driver-token")).add_routes(self._router)
@@ -149,14 +185,18 @@ class Process:
         self._make_client()
         run = self._recovered.job_manager.run if self._recovered.job_manager else 0
         self._shell.post(events.Started(bool(run) and self._jvm.find(run), self._to_stop))
-        announce("appmaster", base)
+        announce("appmaster", self._own_url)
         self._subscription = asyncio.create_task(self._client.run())
         work = [asyncio.create_task(self._shell.run()), asyncio.create_task(self._await_stop(stop)), self._subscription]
         await self._until_finished(work)
         for task in work:
             task.cancel()
         await self._server.stop()
+        if self._artifact_server is not None:
+            await self._artifact_server.stop()
         finish = self._finish.result()
+        if finish.gone:
+            high_availability.remove(self._cluster.flink)
         log.info("ends with status %d: %s", finish.status, finish.why)
         if finish.status:
             raise SystemExit(finish.status)
@@ -184,6 +224,8 @@ class Process:
                 await asyncio.sleep(0.1)
         if self._server.port != self._recovered.port:
             await self._store.commit([records.put_port(self._server.port)])
+        if self._artifact_server is not None:
+            await self._artifact_server.start()
 
     async def _await_stop(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -198,29 +240,29 @@ class Process:
             conf.write_private(path, os.urandom(32).hex().encode())
         return path.read_text()
 
-    def _make_core(self, base: str) -> ApplicationMaster:
+    @property
+    def _own_url(self) -> str:
+        """Under which processes of this machine reach this one."""
+        host = "127.0.0.1" if self._artifact_server is not None else self._cluster.server.near
+        return f"http://[{host}]:{self._server.port}" if ":" in host else f"http://{host}:{self._server.port}"
+
+    def _make_core(self) -> ApplicationMaster:
         cluster = self._cluster
-        directory = self._private / "tm-conf"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        conf.write_private(directory / "config.yaml", conf.render(cluster.task_manager_options()))
-        conf.write_private(directory / "log4j.properties", conf.LOG4J)
-        artifacts = ArtifactServer(base, self._secret("artifacts-key"))
-        uris = [artifacts.add_conf(directory / name) for name in ("config.yaml", "log4j.properties")]
-        uris += artifacts.add_jars(self._flink.jars)
-        artifacts.add_routes(self._router)
-        template = TaskTemplate(
-            cluster_id=cluster.cluster_id,
-            role=cluster.role,
-            uris=uris,
-            class_path=[f"flink/lib/{jar.path.name}" for jar in self._flink.jars],
-            java_home=cluster.given.get("env.java.home", ""),
-            jvm_arguments=cluster.task_manager_arguments,
-            environment=cluster.task_manager_environment,
-        )
+        options = assembly.task_manager_options(cluster, self._shipment)
+        files = assembly.configuration(self._private / "tm-conf", options)
+        server, router = self._server, self._router
+        if self._artifact_server is not None:
+            server, router = self._artifact_server, Router()
+            server.handler = router
+        artifacts = ArtifactServer(cluster.server.url(server.port), self._secret("artifacts-key"))
+        artifacts.add_routes(router)
+        uris = assembly.uris(artifacts, [*files, *self._shipment.artifacts], cluster)
         return ApplicationMaster(
             self._recovered,
-            template,
+            assembly.task_template(cluster, self._flink, self._shipment, uris),
+            terms=assembly.terms(cluster),
             refuse_seconds=cluster.refuse_seconds,
+            most_failures=cluster.most_failures,
             keep_workers=cluster.highly_available,
             show_web_ui=cluster.web_ui,
             jitter=random.random,
@@ -234,7 +276,7 @@ class Process:
             self._cluster.master,
             framework,
             self._on_master,
-            http=HttpClient(),
+            http=credentials.client_for(self._cluster.given),
             clock=self._clock,
             suppressed_roles=[self._cluster.role],
         )
@@ -242,6 +284,7 @@ class Process:
     def _jvm_environment(self, environment: dict[str, str]) -> dict[str, str]:
         return {
             **environment,
+            **self._shipment.master_environment,
             "FLINK_CONF_DIR": str(self._private / "conf"),
             "FLINK_LIB_DIR": str(self._flink.home / "lib"),
             "FLINK_PLUGINS_DIR": str(self._flink.home / "plugins"),
@@ -323,36 +366,21 @@ class Process:
         for path in (directory, tmp):
             path.mkdir(mode=0o700, exist_ok=True)
         for name, port in (("jobmanager.rpc.port", cluster.rpc_port), ("rest.port", cluster.rest_port)):
-            check_port_free(name, cluster.host, port)
+            address.check_port_free(name, cluster.host, port)
         options = cluster.job_manager_options(
-            driver_url=f"http://{cluster.host}:{self._server.port}/driver/v1",
+            driver_url=f"{self._own_url}/driver/v1",
             token_file=str(self._private / "driver-token"),
             tmp=str(tmp),
         )
         conf.write_private(directory / "config.yaml", conf.render(options))
         conf.write_private(directory / "log4j.properties", conf.LOG4J)
-        argv = jvm.job_manager(
-            java=str(self._java),
-            sizes=cluster.job_manager_memory.jvm_arguments(),
-            user=cluster.job_manager_arguments,
-            class_path=[str(path) for path in (DRIVER_JAR, *self._flink.class_path)],
-            conf_dir=str(directory),
-            log=str(self._sandbox / "jobmanager.log"),
+        argv = assembly.job_manager_command(
+            cluster,
+            self._flink,
+            self._shipment,
+            java=self._java,
+            conf_dir=directory,
+            log=self._sandbox / "jobmanager.log",
         )
         log.info("starting the JobManager, run %d, Flink %s, %s", run, self._flink.version, self._java)
         self._jvm.start(run, argv)
-
-
-def check_port_free(option: str, host: str, port: int) -> None:
-    """Raise UserError if ``port`` (0: any) can't be listened on."""
-    if not port:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(
-                f"{option} {port}: can't listen on {host}:{port}: {error.strerror}; "
-                f"give another port, or leave {option} away to get a free one"
-            ) from error

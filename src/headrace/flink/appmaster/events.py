@@ -22,7 +22,8 @@ class Goal(enum.Enum):
 class Worker(msgspec.Struct, frozen=True):
     """A TaskManager that Flink asked for; its id is its task's id.
 
-    ``jvm`` and ``dynamic`` are the memory arguments and ``-D`` pairs that Flink computed for it.
+    ``jvm`` and ``dynamic`` are the memory arguments and ``-D`` pairs that Flink computed for it. ``places`` has the
+    values of its agent's attributes that constraints count by.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Worker(msgspec.Struct, frozen=True):
     agent_id: str = ""
     hostname: str = ""
     ports: list[int] = []
+    places: dict[str, str] = {}
 
 
 class Driver(msgspec.Struct, frozen=True):
@@ -200,7 +202,8 @@ class SignalJobManager(Effect, frozen=True):
 
 
 class Finish(Effect, frozen=True):
-    """End this process with ``status``."""
+    """End this process with ``status``. ``gone``: the cluster is not to come back, nor are its jobs."""
 
     status: int
     why: str
+    gone: bool = False

@@ -13,9 +13,9 @@ from headrace.kernel.core import CancelTimer, Effect, SetTimer
 
 START_TIMER = "job-manager/start"
 KILL_TIMER = "job-manager/kill"
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, LAST_PAUSE = 0.1, 30.0
 MOST_FAILURES = 3
-"""So many ends in a row before a driver attached mean that it can't start at all."""
+"""So many ends in a row before any driver attached mean that it can't start at all."""
 STOP_PATIENCE = 1.2
 """Seconds that a JobManager gets to end by itself."""
 
@@ -35,8 +35,8 @@ class JobManagerKeeper:
 
     @property
     def hopeless(self) -> bool:
-        """Whether starting it again makes no sense."""
-        return self._record.failures >= MOST_FAILURES
+        """Whether starting it again makes no sense: none of this cluster ever worked."""
+        return self._record.failures >= MOST_FAILURES and not self._record.worked
 
     def found(self) -> None:
         """The run of an earlier process of ours lives."""
@@ -46,16 +46,16 @@ class JobManagerKeeper:
         """Start it now."""
         if self.alive or self.stopping:
             return []
-        self._record = JobManagerRecord(self._record.run + 1, self._record.failures)
+        self._record = JobManagerRecord(self._record.run + 1, self._record.failures, self._record.worked)
         self.alive = True
         return [records.put_job_manager(self._record), StartJobManager(self.run)]
 
     def attached(self) -> list[Effect]:
         """Its driver has attached: it works."""
         self._restarts = 0
-        if not self._record.failures:
+        if self._record.worked and not self._record.failures:
             return []
-        self._record = JobManagerRecord(self._record.run)
+        self._record = JobManagerRecord(self._record.run, worked=True)
         return [records.put_job_manager(self._record)]
 
     def ended(self, attached: bool, now: float) -> list[Effect]:
@@ -65,7 +65,8 @@ class JobManagerKeeper:
             return [CancelTimer(KILL_TIMER)]
         pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._restarts, 30))
         self._restarts += 1
-        self._record = JobManagerRecord(self._record.run, 0 if attached else self._record.failures + 1)
+        failures = 0 if attached else self._record.failures + 1
+        self._record = JobManagerRecord(self._record.run, failures, self._record.worked)
         return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + pause)]
 
     def stop(self, now: float) -> list[Effect]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from headrace.flink.appmaster.events import SendCall, Worker
-from headrace.flink.appmaster.placement import Placement, Seat, place
+from headrace.flink.appmaster.placement import Placement, Seat, Terms, place
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import AgentID, Filters, Offer, OfferID, TaskInfo
@@ -26,8 +26,9 @@ IDLE_REFUSAL = 3600.0
 class LaunchCoordinator:
     """Holds offers and demand. ``refuse_seconds`` is for what is left over while there is demand."""
 
-    def __init__(self, role: str, refuse_seconds: float) -> None:
-        self._role = role
+    def __init__(self, terms: Terms, refuse_seconds: float) -> None:
+        self._terms = terms
+        self._role = terms.role
         self._refuse_seconds = refuse_seconds
         self._offers: dict[str, Offer] = {}
         self._last_ports: dict[str, int] = {}
@@ -80,9 +81,9 @@ class LaunchCoordinator:
         """The burst is over."""
         self._gathering = False
 
-    def place(self, demand: Sequence[Worker]) -> Placement:
-        """Seats for the demand in the offers at hand."""
-        placement = place(demand, self._offers.values(), self._last_ports)
+    def place(self, demand: Sequence[Worker], present: Sequence[Worker]) -> Placement:
+        """Seats for the demand in the offers at hand; ``present`` have a seat already."""
+        placement = place(demand, self._offers.values(), self._last_ports, self._terms, present)
         for seat in placement.seats:
             self._last_ports[seat.agent_id] = seat.ports[-1]
         return placement

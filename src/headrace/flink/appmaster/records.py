@@ -3,9 +3,10 @@
 generation        how often the process was started: the upper part of event sequences
 framework         the framework id
 driver            the driver that attached last
-job-manager       number of the latest run, and of its failures in a row
+job-manager       number of the latest run, of its failures in a row, and whether one ever worked
 workers/<id>      each worker with its goal
 port              the port of the application master, so that the driver finds it again
+failed            how many TaskManagers have failed, if that is limited
 """
 
 from __future__ import annotations
@@ -20,16 +21,21 @@ from headrace.kernel.core import Delete, Put
 LAYOUT = 1
 
 GENERATION, FRAMEWORK, DRIVER, JOB_MANAGER, PORT = "generation", "framework", "driver", "job-manager", "port"
+FAILED = "failed"
 _WORKERS = "workers/"
 
 _encode = msgspec.json.Encoder().encode
 
 
 class JobManagerRecord(msgspec.Struct, frozen=True):
-    """The run that was started last; ``failures`` counts ends in a row without a driver attached."""
+    """The run that was started last; ``failures`` counts ends in a row without a driver attached.
+
+    ``worked``: some run's driver has attached, so that the configuration is good.
+    """
 
     run: int
     failures: int = 0
+    worked: bool = False
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -41,6 +47,7 @@ class Recovered(msgspec.Struct, frozen=True):
     job_manager: JobManagerRecord | None = None
     port: int = 0
     workers: list[Worker] = []
+    failed: int = 0
 
 
 def recover(content: Mapping[str, bytes]) -> Recovered:
@@ -58,6 +65,7 @@ def recover(content: Mapping[str, bytes]) -> Recovered:
             for key, value in sorted(content.items())
             if key.startswith(_WORKERS)
         ],
+        failed=msgspec.json.decode(content.get(FAILED, b"0"), type=int),
     )
 
 
@@ -83,6 +91,10 @@ def put_driver(driver: Driver) -> Put:
 
 def put_job_manager(record: JobManagerRecord) -> Put:
     return Put(JOB_MANAGER, _encode(record))
+
+
+def put_failed(count: int) -> Put:
+    return Put(FAILED, _encode(count))
 
 
 def put_port(port: int) -> Put:

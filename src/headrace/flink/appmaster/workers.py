@@ -35,6 +35,11 @@ class WorkerBook:
         """Workers that wait for a seat."""
         return [self._workers[worker_id] for worker_id in self._new]
 
+    @property
+    def placed(self) -> list[Worker]:
+        """Workers that have a seat, or did not give it up yet."""
+        return [worker for worker in self._workers.values() if worker.goal is not Goal.NEW]
+
     def of(self, goal: Goal) -> list[Worker]:
         return [worker for worker in self._workers.values() if worker.goal is goal]
 
@@ -46,7 +51,11 @@ class WorkerBook:
     def launch(self, seats: Sequence[Seat]) -> list[Put]:
         """These are about to be launched where they have their seats."""
         return [
-            self._launched(msgspec.structs.replace(s.worker, agent_id=s.agent_id, hostname=s.hostname, ports=s.ports))
+            self._launched(
+                msgspec.structs.replace(
+                    s.worker, agent_id=s.agent_id, hostname=s.hostname, ports=s.ports, places=s.places
+                )
+            )
             for s in seats
         ]
 

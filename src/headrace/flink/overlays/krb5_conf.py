@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headrace.flink.overlays.shipment import Artifact, Ground, Shipment, configured_file, readable
 from headrace.flink.reading import jvm_arguments
-from pathlib import Path
 
 OPTION = "security.kerberos.krb5-conf.path"
 TARGET = "krb5.conf"

@@ -74,5 +74,7 @@ def readable(path: Path, source: str) -> Path:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
-        raise UserError(f"{source}: {path} can't be read: {error.strerror}; correct the path or its permissions") from error
+        raise UserError(
+            f"{source}: {path} can't be read: {error.strerror}; correct the path or its permissions"
+        ) from error
     return path.absolute()

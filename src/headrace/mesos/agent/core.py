@@ -10,35 +10,25 @@ from collections.abc import Callable, Sequence
 
 from headrace.kernel.core import Delete, Effect, SetTimer, Stories, TimerFired
 from headrace.kernel.ids import IdSource
-from headrace.kernel.process import Ended
 from headrace.mesos.agent.books import AgentConfig, Books, Framework
 from headrace.mesos.agent.completed import CompletedTasks
+from headrace.mesos.agent.container_desk import ContainerDesk
 from headrace.mesos.agent.containers import Fact, Place
-from headrace.mesos.agent.delivered import DeliveredTask, Verdict
+from headrace.mesos.agent.delivered import DeliveredTask
 from headrace.mesos.agent.events import (
     AgentInput,
     Begin,
-    Checked,
-    ContainerEnded,
-    ContainerFound,
-    ContainerStarted,
     DiskUsage,
     ExecutorCalls,
     ExecutorStreamClosed,
     Exit,
-    FetchDone,
-    FetchFailed,
-    LimitExceeded,
     LinkLost,
-    Probed,
     Reconnect,
     Send,
     ShutdownRequested,
-    StartFailed,
 )
 from headrace.mesos.agent.executor_desk import ExecutorDesk
-from headrace.mesos.agent.executors import CustomExecutor, wait_status
-from headrace.mesos.agent.groups import GroupExecutor
+from headrace.mesos.agent.executors import CustomExecutor
 from headrace.mesos.agent.launches import Launches
 from headrace.mesos.agent.operations import OperationDesk
 from headrace.mesos.agent.records import (
@@ -101,6 +91,7 @@ class AgentCore:
         self._books.on_end = self._when_idle
         self._launches = Launches(self._books, new_id)
         self._executors = ExecutorDesk(self._books)
+        self._containers = ContainerDesk(self._books)
         total = Resources.parse(config.info.resources if saved.total is None else saved.total)
         self._operations = OperationDesk(total, saved.operations, new_uuid=new_uuid, stories=self._books.stories)
         self._refused = False
@@ -188,12 +179,10 @@ class AgentCore:
             case AcknowledgeUpdate(framework_id, task_id, uuid):
                 task = self._books.find(framework_id.value, task_id.value)
                 return self._books.after(task, task.acknowledge(now, uuid), now) if task else []
-            case RunTasks(framework, tasks):  # a leaving agent's master will hear of it, and tell the framework
-                return self._launches.tasks(self.agent_id, framework, tasks, now) if self._shutdown is None else []
-            case RunGroup(framework, executor, tasks):
-                if self._shutdown is not None:
-                    return []
-                return self._launches.group(self.agent_id, framework, executor, tasks, now)
+            case RunTasks():  # a leaving agent's master will hear of it, and tell the framework
+                return self._launches.tasks(self.agent_id, event, now) if self._shutdown is None else []
+            case RunGroup():
+                return self._launches.group(self.agent_id, event, now) if self._shutdown is None else []
             case KillTask(framework_id, task_id, policy):
                 return self._kill(framework_id.value, task_id.value, policy, now)
             case ExecutorCalls():
@@ -210,52 +199,8 @@ class AgentCore:
                 return self._operations.acknowledge(event)
             case TimerFired(key):
                 return self._timer(key, now)
-        return self._container(event, now)
-
-    def _container(self, event: AgentInput, now: float) -> Sequence[Effect]:
-        """What has become of a container: a task's own, or that of a custom executor."""
-        match event:
-            case FetchDone(container_id):
-                return self._step(
-                    container_id,
-                    now,
-                    lambda task: task.fetched(now) if task.phase == FETCHING else [],
-                    lambda executor: executor.fetched(now) if executor.phase == FETCHING else [],
-                )
-            case FetchFailed(container_id, message):
-                why = f"Failed to fetch all URIs for container '{container_id}': {message}"
-                return self._start_failed(StartFailed(container_id, why), now)
-            case StartFailed():
-                return self._start_failed(event, now)
-            case ContainerStarted(container_id, pid, ip):
-                return self._step(
-                    container_id,
-                    now,
-                    lambda task: task.started(now, pid, ip),
-                    lambda executor: executor.started(now, pid, ip),
-                )
-            case ContainerEnded(container_id, end, limitation):
-                executor = self._custom(container_id)
-                if executor is not None:
-                    return self._books.end_custom(executor, now, wait_status(end), executor.verdict(limitation))
-                return self._of(container_id, now, lambda task: task.ended(now, end, limitation))
-            case ContainerFound(container_id):
-                return self._found(event, now)
-            case Probed(container_id, passed, why):
-                task = self._books.containers.get(container_id)
-                if task is not None and not passed:
-                    self.stories.tell(task.subject, now, "health check failed", why)
-                return self._of(container_id, now, lambda task: task.probed(now, passed))
-            case LimitExceeded(container_id, limitation):
-                return self._step(
-                    container_id,
-                    now,
-                    lambda task: task.exceeded(limitation),
-                    lambda executor: executor.exceeded(now, limitation),
-                )
-            case Checked(container_id, status):
-                return self._of(container_id, now, lambda task: task.checked(now, status))
-        return self._membership(event, now)
+        effects = self._containers.handle(event, now)
+        return effects if effects is not None else self._membership(event, now)
 
     def _membership(self, event: AgentInput, now: float) -> Sequence[Effect]:
         match event:
@@ -364,7 +309,7 @@ class AgentCore:
             self.stories.tell(task.subject, now, "kill asked for")
             if isinstance(task, DeliveredTask):
                 return self._executors.kill(task, policy, now)
-            return self._of(task.container_id, now, lambda task: task.kill(now, policy))
+            return self._containers.step(task.container_id, now, lambda task: task.kill(now, policy))
         # No uuid: nobody can acknowledge what no stream holds. A framework that misses it asks again.
         status = TaskStatus(
             TaskID(task_id),
@@ -397,23 +342,13 @@ class AgentCore:
             case "update":
                 task = self._books.find(*rest.split("/", 1))
                 return task.retry(now) if task else []
-            case "kill":
-                return self._of(rest, now, lambda task: task.grace_over())
-            case "limit":
-                return self._of(rest, now, lambda task: task.time_over(now))
-            case "health":
-                return self._of(rest, now, lambda task: task.health_due())
-            case "check":
-                return self._of(rest, now, lambda task: task.check_due())
-            case "executor":
-                return self._executor_timer(rest, now)
             case "operation":
                 return self._operations.retry(rest, self.connected, now)
             case "shutdown" if self._shutdown is not None:
                 return self._leave(f"{self._shutdown}; gave up waiting for processes to end", now)
             case "gc":
                 return [*self.completed.collect(now), *self._books.forget_frameworks()]
-        return []
+        return self._containers.timer(kind, rest, now)
 
     def _disk_used(self, share: float, now: float) -> list[Effect]:
         before = self.completed.waiting
@@ -422,54 +357,8 @@ class AgentCore:
             self.stories.tell("agent", now, f"removed {gone} old sandboxes", f"{share:.0%} of the disk is in use")
         return [*effects, *self._books.forget_frameworks()] if gone else effects
 
-    # containers
-
-    def _start_failed(self, event: StartFailed, now: float) -> list[Effect]:
-        executor = self._custom(event.container_id)
-        if executor is not None:
-            verdict = executor.launch_verdict(event.message, event.lost)
-            return self._books.end_custom(executor, now, -1, verdict)
-        return self._of(event.container_id, now, lambda task: task.launch_failed(now, event.message, event.lost))
-
-    def _found(self, event: ContainerFound, now: float) -> list[Effect]:
-        executor = self._custom(event.container_id)
-        if executor is None:
-            return self._of(event.container_id, now, lambda task: task.found(now, event))
-        effects, end = executor.found(now, event)
-        if end is None:
-            return effects
-        return [*effects, *self._end_found(executor, event, end, now)]
-
-    def _end_found(self, executor: CustomExecutor, event: ContainerFound, end: Ended, now: float) -> list[Effect]:
-        verdict = executor.verdict(event.limitation) if end.code >= 0 or executor.ending else Verdict()
-        return self._books.end_custom(executor, now, wait_status(end), verdict)
-
-    def _executor_timer(self, container_id: str, now: float) -> list[Effect]:
-        executor = self._books.executors.get(container_id)
-        if isinstance(executor, GroupExecutor):
-            return self._books.linger_over(executor, now)
-        return executor.time_over(now) if executor is not None else []
-
-    def _custom(self, container_id: str) -> CustomExecutor | None:
-        executor = self._books.executors.get(container_id)
-        return executor if isinstance(executor, CustomExecutor) else None
-
     def _customs(self) -> list[CustomExecutor]:
         return [executor for executor in self._books.executors.values() if isinstance(executor, CustomExecutor)]
-
-    def _of(self, container_id: str, now: float, step: Callable[[Task], list[Effect]]) -> list[Effect]:
-        task = self._books.containers.get(container_id)
-        return self._books.after(task, step(task), now) if task is not None else []
-
-    def _step(
-        self,
-        container_id: str,
-        now: float,
-        of_task: Callable[[Task], list[Effect]],
-        of_executor: Callable[[CustomExecutor], list[Effect]],
-    ) -> list[Effect]:
-        executor = self._custom(container_id)
-        return of_executor(executor) if executor is not None else self._of(container_id, now, of_task)
 
 
 def _known(task: ReportedTask) -> KnownTask:

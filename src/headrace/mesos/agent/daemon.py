@@ -243,6 +243,7 @@ class AgentDaemon:
             self._address,
             flags.gc_delay,
             flags.sandboxes.gc_disk_headroom,
+            flags.executors,
             containerizers=(POSIX, DOCKER) if flags.docker.enabled else (POSIX,),
         )
 

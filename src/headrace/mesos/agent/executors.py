@@ -15,7 +15,7 @@ import msgspec
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.completed import SHOWN_PER_EXECUTOR
-from headrace.mesos.agent.containers import ContainerSpec, Limitation
+from headrace.mesos.agent.containers import DOCKER, ContainerSpec, Limitation
 from headrace.mesos.agent.delivered import DeliveredTask, Verdict
 from headrace.mesos.agent.events import (
     CancelFetch,
@@ -43,6 +43,7 @@ from headrace.mesos.agent.records import (
 )
 from headrace.mesos.agent.reporting import EXECUTOR_TERMINATED, LAUNCH_FAILED, NANOSECONDS, Context, lost_state
 from headrace.mesos.agent.shown import shown_executor, shown_task
+from headrace.mesos.agent.units import exact_duration
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.common import (
     AgentID,
@@ -256,7 +257,8 @@ class CustomExecutor:
             return [CancelFetch(self.container_id), *self.ended()]
         saved = self._save()
         if self.phase == STARTING:
-            return [saved]
+            spec = self.spec()
+            return [saved, *([self._signal()] if spec.kind == DOCKER else [])]  # its image may be on its way
         return [saved, *self._end_politely()]
 
     def exceeded(self, now: float, limitation: Limitation) -> list[Effect]:
@@ -277,7 +279,7 @@ class CustomExecutor:
             seconds = self._timeouts.reregistration if again else self._timeouts.registration
             what = "reregister" if again else "register"
             reason = "REASON_EXECUTOR_REREGISTRATION_TIMEOUT" if again else "REASON_EXECUTOR_REGISTRATION_TIMEOUT"
-            self.ending = Ending(now, reason, f"Executor did not {what} within {_duration(seconds)}")
+            self.ending = Ending(now, reason, f"Executor did not {what} within {exact_duration(seconds)}")
             return [self._save(), self._signal(force=True)]
         return [self._signal(force=True)]
 
@@ -333,24 +335,16 @@ class CustomExecutor:
         """What Mesos tells an executor besides what every container is told."""
         return {
             "LIBPROCESS_IP": self._context.ip,
-            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": _duration(self.grace),
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": exact_duration(self.grace),
             "MESOS_HTTP_COMMAND_EXECUTOR": "0",
-            "MESOS_RECOVERY_TIMEOUT": _duration(self._timeouts.recovery),
+            "MESOS_RECOVERY_TIMEOUT": exact_duration(self._timeouts.recovery),
             "MESOS_SLAVE_PID": f"slave(1)@{self._context.ip}:{self._agent.port}",
-            "MESOS_SUBSCRIPTION_BACKOFF_MAX": _duration(self._timeouts.reregistration),
+            "MESOS_SUBSCRIPTION_BACKOFF_MAX": exact_duration(self._timeouts.reregistration),
         }
 
     def _save(self) -> Effect:
         """Store the state as it is now: to be called after the change."""
         return put(executor_state_key(self.record.framework_id, self.record.place.executor_id), self.state())
-
-
-def _duration(seconds: float) -> str:
-    """As Mesos writes it: ``5secs``, ``15mins``."""
-    for unit, name in ((3600.0, "hrs"), (60.0, "mins")):
-        if seconds and seconds % unit == 0:
-            return f"{seconds / unit:g}{name}"
-    return f"{seconds:g}secs"
 
 
 def wait_status(end: Ended) -> int:

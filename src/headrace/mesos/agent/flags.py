@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.agent import sandbox_flags
+from headrace.mesos.agent import executor_flags, sandbox_flags
 from headrace.mesos.agent.docker import flags as docker_flags
 from headrace.mesos.agent.docker.flags import DockerFlags
+from headrace.mesos.agent.executors import Timeouts
 from headrace.mesos.agent.isolation import flags as isolation_flags
 from headrace.mesos.agent.isolation.flags import IsolationFlags
 from headrace.mesos.agent.link import master_url
@@ -34,6 +35,7 @@ class Flags(msgspec.Struct, frozen=True):
     gc_delay: float
     log_level: str
     default_role: str = ANYBODY
+    executors: Timeouts = Timeouts()
     sandboxes: SandboxFlags = SandboxFlags()
     isolation: IsolationFlags = IsolationFlags()
     docker: DockerFlags = DockerFlags()
@@ -58,14 +60,15 @@ class Flags(msgspec.Struct, frozen=True):
             "gc_delay": f"{self.gc_delay:g}secs",
             "logging_level": self.log_level,
             "default_role": self.default_role,
+            **executor_flags.shown(self.executors),
             **self.sandboxes.shown(),
             **self.isolation.shown(),
             **self.docker.shown(),
         }
 
 
-def parse(arguments: Sequence[str]) -> Flags:
-    """Read the command line. Exits with status 2 for what argparse refuses; raises UserError for the rest."""
+def parser() -> argparse.ArgumentParser:
+    """What reads the command line."""
     parser = argparse.ArgumentParser(
         prog="headrace agent",
         description="Offers this machine's resources to a Mesos master and runs tasks for it.",
@@ -83,6 +86,7 @@ def parse(arguments: Sequence[str]) -> Flags:
     add("--hostname", default="", help="what offers name (default: the address)")
     add("--executor-environment-variables", "--executor_environment_variables", default="{}", help="a JSON object")
     add("--default-role", "--default_role", default=ANYBODY, help="whose resources are that name no role")
+    executor_flags.add_to(parser)
     sandbox_flags.add_to(parser)
     isolation_flags.add_to(parser)
     docker_flags.add_to(parser)
@@ -93,8 +97,14 @@ def parse(arguments: Sequence[str]) -> Flags:
         "--logging_level",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="what is logged (default INFO)",
     )
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Read the command line. Exits with status 2 for what argparse refuses; raises UserError for the rest."""
+    given = parser().parse_args(arguments)
     try:
         return Flags(
             master=master_url(given.master),
@@ -108,6 +118,7 @@ def parse(arguments: Sequence[str]) -> Flags:
             gc_delay=_duration("--gc-delay", given.gc_delay),
             log_level=given.log_level,
             default_role=_role(given.default_role),
+            executors=executor_flags.read(given),
             sandboxes=sandbox_flags.read(given),
             isolation=isolation_flags.read(given),
             docker=docker_flags.read(given),

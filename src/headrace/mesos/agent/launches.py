@@ -27,9 +27,11 @@ from headrace.mesos.agent.records import (
 from headrace.mesos.agent.reporting import ReportedTask
 from headrace.mesos.agent.tasks import Task
 from headrace.mesos.agent.validation import problem_of, problem_of_executor
-from headrace.mesos.messages.common import ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus
+from headrace.mesos.messages.agent_link import RunGroup, RunTasks
+from headrace.mesos.messages.common import ExecutorInfo, TaskInfo, TaskStatus
 
 TASK_INVALID = "REASON_TASK_INVALID"
+NO_EXECUTOR = "No executor is expected to launch and there is no executor running"
 GROUP_INVALID = "REASON_TASK_GROUP_INVALID"
 
 
@@ -40,36 +42,41 @@ class Launches:
         self._books = books
         self._new_id = new_id
 
-    def tasks(self, agent_id: str, info: FrameworkInfo, tasks: list[TaskInfo], now: float) -> list[Effect]:
+    def tasks(self, agent_id: str, event: RunTasks, now: float) -> list[Effect]:
         """Command tasks, and tasks that bring a custom executor along."""
-        effects = self._books.enter_framework(info)
-        framework_id = framework_id_of(info).value
+        effects = self._books.enter_framework(event.framework)
+        framework_id = framework_id_of(event.framework).value
+        gone = {one.value for one in event.running if self._books.executor(framework_id, one.value) is None}
         wanted: dict[str, Executor] = {}
-        for task in self._new(framework_id, tasks, now):
+        for task in self._new(framework_id, event.tasks, now):
             problem = problem_of(task, self._books.config.containerizers)
             if problem is not None:
                 effects += self._refuse(agent_id, framework_id, task, task.executor, problem, TASK_INVALID, now)
             elif task.executor is None:
                 effects += self._start(agent_id, framework_id, task, now)
+            elif task.executor.executor_id.value in gone:
+                effects += self._drop(agent_id, framework_id, task, task.executor, now)
             else:
                 executor, started = self._executor(agent_id, framework_id, task.executor, now)
                 wanted[executor.container_id] = executor
                 effects += [*started, *self._enter(executor, task, "", now)]
         return effects + self._deliver(list(wanted.values()))
 
-    def group(
-        self, agent_id: str, info: FrameworkInfo, executor_info: ExecutorInfo, tasks: list[TaskInfo], now: float
-    ) -> list[Effect]:
+    def group(self, agent_id: str, event: RunGroup, now: float) -> list[Effect]:
         """Tasks that start together, in an executor that may run already."""
-        effects = self._books.enter_framework(info)
-        framework_id = framework_id_of(info).value
-        tasks = self._new(framework_id, tasks, now)
+        effects = self._books.enter_framework(event.framework)
+        framework_id, executor_info = framework_id_of(event.framework).value, event.executor
+        tasks = self._new(framework_id, event.tasks, now)
         if not tasks:
             return effects
         problem = self._problem_of_group(executor_info, tasks)
         if problem is not None:
             for task in tasks:
                 effects += self._refuse(agent_id, framework_id, task, executor_info, problem, GROUP_INVALID, now)
+            return effects
+        if event.running and self._books.executor(framework_id, executor_info.executor_id.value) is None:
+            for task in tasks:
+                effects += self._drop(agent_id, framework_id, task, executor_info, now)
             return effects
         executor, started = self._executor(agent_id, framework_id, executor_info, now)
         effects += started
@@ -118,12 +125,26 @@ class Launches:
         reason: str,
         now: float,
     ) -> list[Effect]:
+        task = self._only_told_of(agent_id, framework_id, info, executor, now)
+        self._books.stories.tell(task.subject, now, "refused", problem)
+        return [_stored(task), *self._books.after(task, task.refuse(now, problem, reason), now)]
+
+    def _drop(
+        self, agent_id: str, framework_id: str, info: TaskInfo, executor: ExecutorInfo, now: float
+    ) -> list[Effect]:
+        """Its executor has ended while the master sent it; for a new one nothing has been set aside."""
+        task = self._only_told_of(agent_id, framework_id, info, executor, now)
+        return [_stored(task), *self._books.after(task, task.drop(now, NO_EXECUTOR), now)]
+
+    def _only_told_of(
+        self, agent_id: str, framework_id: str, info: TaskInfo, executor: ExecutorInfo | None, now: float
+    ) -> Task:
+        """A task that will never run, but has a status to be told."""
         executor_id = executor.executor_id.value if executor is not None else info.task_id.value
         place = Place(agent_id, framework_id, executor_id, self._new_id())
         task = self._adopt_at(place, framework_id, info, COMMAND, "", now)
         assert isinstance(task, Task)  # noqa: S101 - what COMMAND means
-        self._books.stories.tell(task.subject, now, "refused", problem)
-        return [_stored(task), *self._books.after(task, task.refuse(now, problem, reason), now)]
+        return task
 
     def _executor(
         self, agent_id: str, framework_id: str, info: ExecutorInfo, now: float

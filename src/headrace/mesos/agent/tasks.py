@@ -102,10 +102,6 @@ class Task(ReportedTask):
         self.phase = STARTING
         return [self._save(), StartContainer(self.spec())]
 
-    def fetch_failed(self, now: float, message: str) -> list[Effect]:
-        """Something that it needs could not be fetched."""
-        return self.launch_failed(now, f"Failed to fetch all URIs for container '{self.container_id}': {message}")
-
     def launch_failed(self, now: float, message: str, lost: bool = False) -> list[Effect]:
         """It could not be fetched or started; ``lost``: there is not even a place for it."""
         if self.killing is not None:

@@ -27,6 +27,14 @@ def duration(flag: str, text: str) -> float:
     return float(match[1]) * unit
 
 
+def exact_duration(seconds: float) -> str:
+    """As Mesos writes it, in the largest unit that loses nothing: ``5secs``, ``15mins``."""
+    for name in ("hrs", "mins"):
+        if seconds and seconds % _SECONDS[name] == 0:
+            return f"{seconds / _SECONDS[name]:g}{name}"
+    return f"{seconds:g}secs"
+
+
 def size(flag: str, text: str) -> int:
     """Bytes of ``2GB`` or ``512B``. Raises ValueError that names ``flag``."""
     match = _QUANTITY.fullmatch(text.strip())

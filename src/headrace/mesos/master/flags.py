@@ -42,7 +42,7 @@ class Flags(msgspec.Struct, frozen=True):
 
 def parse(arguments: Sequence[str]) -> Flags:
     """Read the command line. Raises UserError."""
-    found = _parser().parse_args(list(arguments))
+    found = parser().parse_args(list(arguments))
     data = str(Path(found.data).expanduser().absolute())
     given = {name: str(value) for name, value in sorted(vars(found).items()) if value not in (None, "")}
     return Flags(
@@ -205,7 +205,8 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists the flags")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What reads the command line."""
     parser = _Parser("headrace master", description="The Mesos-compatible master.", allow_abbrev=False)
 
     def add(*names: str, default: str, help: str) -> None:  # noqa: A002 - argparse's own name

@@ -139,18 +139,24 @@ class Refused(Message, frozen=True, tag="REFUSED"):
 
 
 class RunTasks(Message, frozen=True, tag="RUN_TASKS"):
-    """Start these tasks."""
+    """Start these tasks.
+
+    ``running``: executors of theirs that hold resources already. If one has just ended, its tasks are dropped: for a
+    new one nothing has been set aside.
+    """
 
     framework: FrameworkInfo
     tasks: list[TaskInfo]
+    running: list[ExecutorID] = msgspec.field(default_factory=list)
 
 
 class RunGroup(Message, frozen=True, tag="RUN_GROUP"):
-    """Start these tasks together in the default executor ``executor``, which may run already."""
+    """Start these tasks together in ``executor``; ``running``: it runs already, see RunTasks."""
 
     framework: FrameworkInfo
     executor: ExecutorInfo
     tasks: list[TaskInfo]
+    running: bool = False
 
 
 class ToExecutor(Message, frozen=True, tag="TO_EXECUTOR"):

@@ -22,6 +22,8 @@ from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     ExecutorExited,
     KillTask,
+    RunGroup,
+    RunTasks,
     ShutdownExecutor,
     ShutdownFramework,
     ToExecutor,
@@ -39,7 +41,7 @@ from headrace.mesos.messages.common import (
     TaskStatus,
 )
 from headrace.mesos.resources import Resources
-from tests.unit.mesos.agent.agent_world import World, custom, delivered, framework, task
+from tests.unit.mesos.agent.agent_world import World, custom, default, delivered, framework, task
 
 FW, E = FrameworkID("fw"), Identifier("e")
 
@@ -402,3 +404,16 @@ def test_only_the_stream_that_is_there_is_told(world: World) -> None:
     world.run(delivered("t"))
     world.start("c-1")
     assert not any(isinstance(effect, Tell) for effect in world.handle(ToExecutor(FW, E, "aGk=")))
+
+
+def test_tasks_for_an_executor_that_has_just_ended_are_dropped(world: World) -> None:
+    world.handle(RunTasks(framework(), [delivered("t"), delivered("new", "e2")], [E]))
+    world.handle(RunGroup(framework(), custom(), [task("g")], True))
+    world.handle(RunGroup(framework(), default(), [task("h")], True))
+    for name in "tgh":
+        assert last(world, name).state == "TASK_LOST"
+        assert last(world, name).message == "No executor is expected to launch and there is no executor running"
+        assert last(world, name).reason == "REASON_EXECUTOR_TERMINATED"
+    assert [*world.core.frameworks["fw"].executors] == ["e2"]
+    world.handle(RunTasks(framework(), [delivered("t2", "e2")], [Identifier("e2")]))
+    assert last(world, "t2").state == "TASK_STAGING"

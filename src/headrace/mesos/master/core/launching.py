@@ -17,7 +17,7 @@ from headrace.mesos.master.core.model import Agent, Executor, Framework, Task
 from headrace.mesos.master.core.tasks import COUNTED, Tasks
 from headrace.mesos.master.core.validation.commands import kind_of_health_check
 from headrace.mesos.messages.agent_link import RunGroup, RunTasks
-from headrace.mesos.messages.common import ExecutorInfo, FrameworkID, Identifier, TaskInfo, TaskStatus
+from headrace.mesos.messages.common import ExecutorID, ExecutorInfo, FrameworkID, Identifier, TaskInfo, TaskStatus
 from headrace.mesos.messages.scheduler import Event, LaunchGroup, Update
 from headrace.mesos.resources import EMPTY, Resources
 
@@ -29,11 +29,25 @@ class Hand:
 
     ``offered`` is what it began with. ``shared`` are shared volumes: they may be used more often than they were
     offered. ``resized`` is what GROW_VOLUME and SHRINK_VOLUME made: it can't be used in the same call.
-    ``started`` are tasks that the agent has not been told of yet. ``used``: for anything at all; ``converted``: by
+    ``started`` are tasks that the agent has not been told of yet, ``fresh`` executors that this call has entered and
+    ``running`` those of ``started`` that were there before. ``used``: for anything at all; ``converted``: by
     an operation.
     """
 
-    __slots__ = ("agent", "converted", "framework", "left", "offered", "resized", "role", "shared", "started", "used")
+    __slots__ = (
+        "agent",
+        "converted",
+        "framework",
+        "fresh",
+        "left",
+        "offered",
+        "resized",
+        "role",
+        "running",
+        "shared",
+        "started",
+        "used",
+    )
 
     def __init__(self, framework: Framework, agent: Agent, role: str, offered: Resources) -> None:
         self.framework = framework
@@ -44,6 +58,8 @@ class Hand:
         self.shared = EMPTY
         self.used = self.converted = False
         self.started: list[TaskInfo] = []
+        self.fresh: set[str] = set()
+        self.running: dict[str, None] = {}
         self.look_for_shared()
 
     def look_for_shared(self) -> None:
@@ -78,8 +94,9 @@ class Launcher:
     def flush(self, hand: Hand) -> None:
         """Tell the agent of the tasks that were launched one by one."""
         if hand.started:
-            self._books.tell(hand.agent, RunTasks(hand.framework.info, hand.started))
-            hand.started = []
+            running = [ExecutorID(executor_id) for executor_id in hand.running]
+            self._books.tell(hand.agent, RunTasks(hand.framework.info, hand.started, running))
+            hand.started, hand.running = [], {}
 
     def launch(self, hand: Hand, infos: Sequence[TaskInfo], now: float) -> None:
         """Launch tasks that stand by themselves, each for which there is enough left."""
@@ -111,7 +128,9 @@ class Launcher:
             task = self._enter(hand, info, now)
             task.executor_id = executor.executor_id.value
             started.append(task.info)
-        self._books.tell(hand.agent, RunGroup(hand.framework.info, entered, started))
+        running = executor.executor_id.value in hand.running
+        hand.running = {}
+        self._books.tell(hand.agent, RunGroup(hand.framework.info, entered, started, running))
 
     def _wrong_group(self, hand: Hand, executor: ExecutorInfo, infos: Sequence[TaskInfo]) -> str | None:
         seen: set[str] = set()
@@ -128,11 +147,14 @@ class Launcher:
         """The executor as it runs on the agent; one that does not run yet enters the books."""
         running = hand.agent.executors.get((hand.framework.id, info.executor_id.value))
         if running is not None:
+            if running.id not in hand.fresh:
+                hand.running[running.id] = None
             return running.info
         resources = Resources.parse(info.resources)
         info = msgspec.structs.replace(info, resources=resources.messages(hand.role) or None)
         executor = Executor(hand.framework.id, hand.role, hand.agent.id, info, resources)
         self._executors.add(hand.agent, executor)
+        hand.fresh.add(executor.id)
         hand.take(resources)
         return info
 

@@ -50,5 +50,13 @@ public final class HeadraceOptions {
                             "Plan a trivial script after the start, so that the first SQL job"
                                     + " is planned sooner.");
 
+    public static final ConfigOption<String> LEADERS =
+            ConfigOptions.key("headrace.leaders")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Where TaskManagers are told of leaders: host:port/cluster."
+                                    + " The JobManager gives it to those that it starts.");
+
     private HeadraceOptions() {}
 }

@@ -207,11 +207,16 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
         String sizes = TaskExecutorProcessUtils.generateDynamicConfigsStr(spec).trim();
         List<String> arguments = new ArrayList<>(Arrays.asList(sizes.split("\\s+")));
         // The real port: the configured one may be 0 or a range.
-        String[] own = {
-            "taskmanager.resource-id=" + id,
-            "jobmanager.rpc.address=" + flinkConfig.get(JobManagerOptions.ADDRESS),
-            "jobmanager.rpc.port=" + flinkConfig.get(JobManagerOptions.PORT)
-        };
+        List<String> own = new ArrayList<>();
+        own.add("taskmanager.resource-id=" + id);
+        own.add("jobmanager.rpc.address=" + flinkConfig.get(JobManagerOptions.ADDRESS));
+        own.add("jobmanager.rpc.port=" + flinkConfig.get(JobManagerOptions.PORT));
+        if (flinkConfig.contains(HeadraceOptions.LEADERS)) {
+            own.add(
+                    HeadraceOptions.LEADERS.key()
+                            + "="
+                            + flinkConfig.get(HeadraceOptions.LEADERS));
+        }
         for (String property : own) {
             arguments.add("-D");
             arguments.add(property);
