@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headrace.flink.options import TABLE, Option
 from headrace.marathon import flags as marathon
-from headrace.mesos.agent import flags as agent
+from headrace.mesos.agent.flags import agent as agent
 from headrace.mesos.master import flags as master
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.kernel.http import HttpClient, HttpServer, Request, Response
-from headrace.mesos.agent.containers import ContainerSpec, Fact, Place
+from headrace.mesos.agent.core.containers import ContainerSpec, Fact, Place
+from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
 from headrace.mesos.agent.docker.containerizer import DockerContainerizer
 from headrace.mesos.agent.docker.starting import Settings
-from headrace.mesos.agent.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import CommandInfo, ContainerInfo, DockerInfo, Resource, Scalar
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "docker.sh"

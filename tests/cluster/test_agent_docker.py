@@ -15,8 +15,8 @@ import pytest
 
 from headrace.kernel.http import HttpClient
 from headrace.kernel.process import Ended, Found
+from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, StartFailed
 from headrace.mesos.agent.docker.starting import Settings
-from headrace.mesos.agent.events import ContainerEnded, ContainerFound, StartFailed
 from headrace.mesos.messages.common import (
     CheckCommand,
     CheckInfo,

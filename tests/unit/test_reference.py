@@ -6,7 +6,7 @@ import pytest
 
 from headrace.flink.options import TABLE, Option
 from headrace.marathon import flags as marathon
-from headrace.mesos.agent import flags as agent
+from headrace.mesos.agent.flags import agent as agent
 from headrace.mesos.master import flags as master
 from scripts import reference
 

@@ -38,9 +38,10 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
             resources = share_of_machine(settings.agents, spec.index)
         if resources:
             argv += ["--resources", resources]
+        variables = {"HEADRACE_DATA": str(settings.root)}  # what outlives a task may be kept there
         if java_home is not None:
-            variables = msgspec.json.encode({"JAVA_HOME": str(java_home)}).decode()
-            argv += ["--executor-environment-variables", variables]
+            variables["JAVA_HOME"] = str(java_home)
+        argv += ["--executor-environment-variables", msgspec.json.encode(variables).decode()]
     return argv
 
 

@@ -40,7 +40,7 @@ from headrace.flink.distribution import DRIVER_JAR, Distribution
 from headrace.flink.options import FlinkOptions
 from headrace.flink.overlays.shipment import Shipment
 from headrace.kernel.clock import SystemClock
-from headrace.kernel.core import Effect
+from headrace.kernel.core import Delete, Effect
 from headrace.kernel.daemon import UserError, announce
 from headrace.kernel.http import HttpServer, Request, Response, Router
 from headrace.kernel.shell import Shell
@@ -114,13 +114,20 @@ async def _serve(
 ) -> None:
     private = sandbox / ".headrace"
     private.mkdir(mode=0o700, exist_ok=True)
-    url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{private}/appmaster.db"
+    stable = high_availability.stable_directory(cluster.flink, environment)
+    if stable is not None:
+        stable.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{stable or private}/appmaster.db"
     store = open_store(url, component="appmaster", layout=records.LAYOUT, durability=Durability.PROCESS)
     try:
         process = Process(cluster, flink, java, shipment, sandbox, environment, store)
-        await process.run(stop)
+        finish = await process.run(stop)
     finally:
         store.close()
+    if finish.gone:
+        high_availability.remove(cluster.flink)
+    if finish.status:
+        raise SystemExit(finish.status)
 
 
 def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> FlinkOptions:
@@ -158,6 +165,9 @@ class Process:
         self._to_stop = bool(environment.get(STOP_VARIABLE))
         self._clock = SystemClock()
         self._recovered = records.recover(store.load())
+        if not (self._private / "jobmanager").exists():
+            # A task before this one has left the store: nobody looks for its port any more.
+            self._recovered = msgspec.structs.replace(self._recovered, port=0)
         self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
         self._jvm = JobManagerProcess(self._private, sandbox, self._jvm_environment(environment), self._on_jvm_end)
         self._router = Router()
@@ -174,7 +184,8 @@ class Process:
                 Router(), host=listener.bind, port=listener.port, allowed_hosts=[listener.address], tls=certificate
             )
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event) -> events.Finish:
+        """Returns how the cluster ended. Raises what a part of this process raises."""
         await self._listen()
         core = self._make_core()
         self._shell: Shell[AppMasterEvent] = Shell(core, self._store, self._perform, self._clock)
@@ -195,11 +206,10 @@ class Process:
         if self._artifact_server is not None:
             await self._artifact_server.stop()
         finish = self._finish.result()
-        if finish.gone:
-            high_availability.remove(self._cluster.flink)
+        # The framework is torn down: nothing is left for a later process to go on with.
+        await self._store.commit([Delete(key) for key in self._store.load()])
         log.info("ends with status %d: %s", finish.status, finish.why)
-        if finish.status:
-            raise SystemExit(finish.status)
+        return finish
 
     async def _until_finished(self, work: Sequence[asyncio.Task[None]]) -> None:
         """Raises what a part of this process raises."""
@@ -372,6 +382,8 @@ class Process:
             token_file=str(self._private / "driver-token"),
             tmp=str(tmp),
         )
+        if run > 1:
+            options["headrace.sql.warm-up"] = "false"  # it would take time from jobs that come back
         conf.write_private(directory / "config.yaml", conf.render(options))
         conf.write_private(directory / "log4j.properties", conf.LOG4J)
         argv = assembly.job_manager_command(

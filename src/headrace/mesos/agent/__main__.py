@@ -6,8 +6,8 @@ from headrace.kernel import lean  # noqa: F401  (first: keeps memory small)
 import sys
 
 from headrace.kernel import daemon
-from headrace.mesos.agent import flags
 from headrace.mesos.agent.daemon import main
+from headrace.mesos.agent.flags import agent as flags
 
 
 def start() -> None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.agent.isolation.isolation import Isolation
 from headrace.mesos.agent.launcher import command_line, container_environment
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.users import as_user, check_user
 from headrace.mesos.messages.common import CommandInfo
 

@@ -29,12 +29,12 @@ from headrace.kernel.http import HttpClient, HttpServer
 from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, open_store
-from headrace.mesos.agent import upkeep
-from headrace.mesos.agent.api import AgentApi
+from headrace.mesos.agent.api.executor_api import ExecutorApi
+from headrace.mesos.agent.api.routes import AgentApi
 from headrace.mesos.agent.check_runner import CheckRunner, ProcessChecks
-from headrace.mesos.agent.containers import DOCKER, POSIX, Containerizer
-from headrace.mesos.agent.core import AgentConfig, AgentCore
-from headrace.mesos.agent.events import (
+from headrace.mesos.agent.core.agent import AgentConfig, AgentCore
+from headrace.mesos.agent.core.containers import DOCKER, POSIX, Containerizer
+from headrace.mesos.agent.core.events import (
     AgentInput,
     Begin,
     CancelFetch,
@@ -55,20 +55,20 @@ from headrace.mesos.agent.events import (
     Tell,
     UpdateContainer,
 )
-from headrace.mesos.agent.executor_api import ExecutorApi
-from headrace.mesos.agent.fetcher import Fetcher
-from headrace.mesos.agent.fetcher_cache import FetcherCache
-from headrace.mesos.agent.flags import Flags
+from headrace.mesos.agent.core.records import Saved, load
+from headrace.mesos.agent.flags.agent import Flags
 from headrace.mesos.agent.isolation.choice import choose
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.launcher import Launcher, base_environment
-from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.offered import FlagError, described, offered, parse_attributes, parse_resources
 from headrace.mesos.agent.prober import Prober
-from headrace.mesos.agent.records import Saved, load
 from headrace.mesos.agent.restart import compare
-from headrace.mesos.agent.volumes import Volumes
+from headrace.mesos.agent.sandbox import upkeep
+from headrace.mesos.agent.sandbox.fetcher import Fetcher
+from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
+from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.agent.sandbox.volumes import Volumes
 from headrace.mesos.messages.common import AgentInfo
 
 if TYPE_CHECKING:

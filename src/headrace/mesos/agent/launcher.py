@@ -19,8 +19,8 @@ from pathlib import Path
 
 from headrace.kernel import process
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.containers import ContainerSpec, Fact, Limitation
-from headrace.mesos.agent.events import (
+from headrace.mesos.agent.core.containers import ContainerSpec, Fact, Limitation
+from headrace.mesos.agent.core.events import (
     AgentInput,
     ContainerEnded,
     ContainerFound,
@@ -29,7 +29,7 @@ from headrace.mesos.agent.events import (
 )
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.isolation.problems import IsolationProblem
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
 from headrace.mesos.messages.common import CommandInfo
 

@@ -16,7 +16,7 @@ import msgspec
 
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
-from headrace.mesos.agent.events import LinkLost
+from headrace.mesos.agent.core.events import LinkLost
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Refused, Register, Registered
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from headrace.kernel.http import HttpClient
 from headrace.mesos.agent.check_runner import CheckRunner
-from headrace.mesos.agent.checks import outcome_of
-from headrace.mesos.agent.events import Checked, ProbeCheck, Probed, ProbeHealth
+from headrace.mesos.agent.core.checks import outcome_of
+from headrace.mesos.agent.core.events import Checked, ProbeCheck, Probed, ProbeHealth
 from headrace.mesos.messages.common import CheckInfo, CheckStatusInfo, CommandInfo
 
 log = logging.getLogger(__name__)

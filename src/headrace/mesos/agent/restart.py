@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.agent.operations import DoesNotFitError, restored
-from headrace.mesos.agent.records import ENDED, AgentRecord, Saved
+from headrace.mesos.agent.core.operations import DoesNotFitError, restored
+from headrace.mesos.agent.core.records import ENDED, AgentRecord, Saved
 from headrace.mesos.messages.common import AgentInfo
 from headrace.mesos.resources import EMPTY, Resources
 

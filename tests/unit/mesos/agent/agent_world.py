@@ -10,9 +10,9 @@ import msgspec
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
 from headrace.kernel.ids import numbered_ids
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.containers import ContainerSpec
-from headrace.mesos.agent.core import AgentConfig, AgentCore
-from headrace.mesos.agent.events import (
+from headrace.mesos.agent.core.agent import AgentConfig, AgentCore
+from headrace.mesos.agent.core.containers import ContainerSpec
+from headrace.mesos.agent.core.events import (
     AgentInput,
     Answer,
     Begin,
@@ -39,7 +39,7 @@ from headrace.mesos.agent.events import (
     Tell,
     UpdateContainer,
 )
-from headrace.mesos.agent.records import CUSTOM, ENDED, load
+from headrace.mesos.agent.core.records import CUSTOM, ENDED, load
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     AcknowledgeUpdate,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.checks import outcome_of, problem_of_general_check
-from headrace.mesos.agent.events import Checked, ProbeCheck, Probed
+from headrace.mesos.agent.core.checks import outcome_of, problem_of_general_check
+from headrace.mesos.agent.core.events import Checked, ProbeCheck, Probed
 from headrace.mesos.messages.common import (
     CheckCommand,
     CheckHttp,

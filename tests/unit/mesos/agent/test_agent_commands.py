@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from headrace.kernel.http import HttpClient
-from headrace.mesos.agent.commands import CommandProblem, copying
-from headrace.mesos.agent.containers import Place
-from headrace.mesos.agent.events import Fetch, FetchDone, FetchFailed
-from headrace.mesos.agent.fetcher import Fetcher
-from headrace.mesos.agent.fetcher_cache import FetcherCache
-from headrace.mesos.agent.layout import Layout
-from headrace.mesos.agent.sources import FetchProblem, Sources
+from headrace.mesos.agent.core.containers import Place
+from headrace.mesos.agent.core.events import Fetch, FetchDone, FetchFailed
+from headrace.mesos.agent.sandbox.commands import CommandProblem, copying
+from headrace.mesos.agent.sandbox.fetcher import Fetcher
+from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
+from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.agent.sandbox.sources import FetchProblem, Sources
 from headrace.mesos.messages.common import CommandUri
 
 NOBODY = pwd.getpwnam("nobody")

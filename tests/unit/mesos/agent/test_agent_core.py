@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.completed import SHOWN_PER_FRAMEWORK
-from headrace.mesos.agent.events import (
+from headrace.mesos.agent.core.completed import SHOWN_PER_FRAMEWORK
+from headrace.mesos.agent.core.events import (
     ContainerEnded,
     Fetch,
     FetchFailed,

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.agent.containers import Place
-from headrace.mesos.agent.disk_quota import MIB, DiskWatch, Quota, Watched, judge, quotas, usage
-from headrace.mesos.agent.events import LimitExceeded
-from headrace.mesos.agent.layout import Layout
-from headrace.mesos.agent.units import exact_size
+from headrace.mesos.agent.core.containers import Place
+from headrace.mesos.agent.core.events import LimitExceeded
+from headrace.mesos.agent.flags.units import exact_size
+from headrace.mesos.agent.sandbox.disk_quota import MIB, DiskWatch, Quota, Watched, judge, quotas, usage
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import Resource, Scalar
 
 PLACE = Place("S0", "fw", "t", "c")

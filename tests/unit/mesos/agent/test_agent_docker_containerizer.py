@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from headrace.kernel.process import Ended, Found
-from headrace.mesos.agent.containers import ContainerSpec, Fact, Place
+from headrace.mesos.agent.core.containers import ContainerSpec, Fact, Place
+from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
 from headrace.mesos.agent.docker import containerizer, starting, watching
 from headrace.mesos.agent.docker.containerizer import DockerContainerizer
 from headrace.mesos.agent.docker.engine import (
@@ -23,8 +24,7 @@ from headrace.mesos.agent.docker.engine import (
     HostConfig,
 )
 from headrace.mesos.agent.docker.starting import Settings
-from headrace.mesos.agent.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import CommandInfo, ContainerInfo, DockerInfo
 
 SPEC = ContainerSpec(

@@ -11,7 +11,7 @@ import pytest
 from headrace.kernel.daemon import UserError
 from headrace.mesos.agent.docker.engine import Engine, EngineAway, EngineError
 from headrace.mesos.agent.docker.flags import DockerFlags
-from headrace.mesos.agent.flags import parse
+from headrace.mesos.agent.flags.agent import parse
 
 
 class Stub:

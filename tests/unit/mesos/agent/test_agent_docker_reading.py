@@ -19,7 +19,7 @@ from headrace.mesos.agent.docker.images import PullError, PullProgress, credenti
 from headrace.mesos.agent.docker.log_place import LogCopy, LogPlace, unix_time
 from headrace.mesos.agent.docker.output import append, sizes
 from headrace.mesos.agent.docker.watching import end_of
-from headrace.mesos.agent.log_rotation import rotate
+from headrace.mesos.agent.sandbox.log_rotation import rotate
 
 
 def framed(stream: int, data: bytes) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.mesos.agent.containers import ContainerSpec, Place
+from headrace.mesos.agent.core.containers import ContainerSpec, Place
 from headrace.mesos.agent.docker.parameters import ParameterError, apply, settle
 from headrace.mesos.agent.docker.translation import Ground, SpecError, request
 from headrace.mesos.agent.docker.volumes import VolumeError, sandbox_directories

@@ -14,8 +14,8 @@ from headrace.kernel.core import Effect
 from headrace.kernel.http import EventStream, Request
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import memory
-from headrace.mesos.agent.events import AgentInput
-from headrace.mesos.agent.executor_api import CallError, ExecutorApi, read
+from headrace.mesos.agent.api.executor_api import CallError, ExecutorApi, read
+from headrace.mesos.agent.core.events import AgentInput
 from tests.unit.mesos.agent.agent_world import World, delivered
 
 TRANSCRIPT = Path(__file__).parents[5] / "shared/data/mesos-1.11-transcripts/exec_01_executor_side.json"

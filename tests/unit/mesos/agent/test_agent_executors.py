@@ -6,8 +6,8 @@ import pytest
 
 from headrace.kernel.core import Reply
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.containers import Limitation
-from headrace.mesos.agent.events import (
+from headrace.mesos.agent.core.containers import Limitation
+from headrace.mesos.agent.core.events import (
     Answer,
     ContainerEnded,
     ExecutorCalls,

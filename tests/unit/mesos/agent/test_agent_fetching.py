@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.mesos.agent.archives import ArchiveError, is_archive, unpack
-from headrace.mesos.agent.fetcher_cache import SEALED, CacheIndex, FetcherCache, cache_key, split_digest
-from headrace.mesos.agent.files import _text
-from headrace.mesos.agent.progress import Progress
-from headrace.mesos.agent.sources import shown
+from headrace.mesos.agent.sandbox.archives import ArchiveError, is_archive, unpack
+from headrace.mesos.agent.sandbox.fetcher_cache import SEALED, CacheIndex, FetcherCache, cache_key, split_digest
+from headrace.mesos.agent.sandbox.files import _text
+from headrace.mesos.agent.sandbox.progress import Progress
+from headrace.mesos.agent.sandbox.sources import shown
 
 DIGEST = "ab" * 32
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
-from headrace.mesos.agent.containers import Place
-from headrace.mesos.agent.files import Files
-from headrace.mesos.agent.layout import Layout
-from headrace.mesos.agent.log_rotation import rotate
+from headrace.mesos.agent.core.containers import Place
+from headrace.mesos.agent.sandbox.files import Files
+from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.agent.sandbox.log_rotation import rotate
 
 Get = Callable[..., Response]
 

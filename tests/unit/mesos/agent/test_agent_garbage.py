@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from headrace.kernel import process
 from headrace.kernel.core import Delete, Effect, SetTimer
-from headrace.mesos.agent.completed import CompletedTasks
-from headrace.mesos.agent.containers import Place
-from headrace.mesos.agent.disk_usage import DiskUsageWatch, remove_leftovers, share_in_use
-from headrace.mesos.agent.events import DiskUsage, RemoveSandbox
-from headrace.mesos.agent.garbage import TIMER, Garbage, Old, allowed_age
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.core.completed import CompletedTasks
+from headrace.mesos.agent.core.containers import Place
+from headrace.mesos.agent.core.events import DiskUsage, RemoveSandbox
+from headrace.mesos.agent.core.garbage import TIMER, Garbage, Old, allowed_age
+from headrace.mesos.agent.sandbox.disk_usage import DiskUsageWatch, remove_leftovers, share_in_use
+from headrace.mesos.agent.sandbox.layout import Layout
 from tests.unit.mesos.agent.agent_world import World, task
 
 WEEK = 7 * 86400.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.containers import Limitation
-from headrace.mesos.agent.events import FetchFailed, Probed, StartContainer, StartFailed
+from headrace.mesos.agent.core.containers import Limitation
+from headrace.mesos.agent.core.events import FetchFailed, Probed, StartContainer, StartFailed
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import ExecutorExited, ShutdownExecutor, ShutdownFramework, ToExecutor
 from headrace.mesos.messages.common import (

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.agent.containers import ContainerSpec, Place
-from headrace.mesos.agent.flags import parse
+from headrace.mesos.agent.core.containers import ContainerSpec, Place
+from headrace.mesos.agent.flags.agent import parse
 from headrace.mesos.agent.isolation import choice
 from headrace.mesos.agent.isolation.amounts import Amounts, amounts_of
 from headrace.mesos.agent.isolation.choice import choose
@@ -23,7 +23,7 @@ from headrace.mesos.agent.isolation.namespaces import making
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.isolation.rlimits import limited
 from headrace.mesos.agent.isolation.volumes import Mount as VolumeMount
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import ContainerInfo, Limit, Resource, RLimit, RLimitInfo, Scalar
 
 MIB = 1024 * 1024

@@ -14,13 +14,13 @@ import pytest
 
 from headrace.kernel import process
 from headrace.kernel.daemon import UserError
-from headrace.mesos.agent.containers import ContainerSpec, Place
+from headrace.mesos.agent.core.containers import ContainerSpec, Place
 from headrace.mesos.agent.isolation import cgroups, memory_watch
 from headrace.mesos.agent.isolation.cgroups import Cgroups, Part, end_all, out_of_memory, remove
 from headrace.mesos.agent.isolation.hierarchy import Directory, Mount, available, key_of, mounts, prepare
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.isolation.memory_watch import MemoryWatch
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import Limit, Resource, Scalar
 
 UNIFIED = Path("/sys/fs/cgroup/unified")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.kernel.core import Effect
-from headrace.mesos.agent.events import StartContainer, Tell, UpdateContainer
+from headrace.mesos.agent.core.events import StartContainer, Tell, UpdateContainer
 from headrace.mesos.agent.isolation.amounts import amounts_of
 from tests.unit.mesos.agent.agent_world import World, delivered
 

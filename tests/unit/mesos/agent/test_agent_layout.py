@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.agent import flags
-from headrace.mesos.agent.containers import Place
+from headrace.mesos.agent.core.containers import Place
 from headrace.mesos.agent.daemon import own_address
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.flags import agent as flags
 from headrace.mesos.agent.link import master_url
+from headrace.mesos.agent.sandbox.layout import Layout
 
 
 def place(container: str, executor: str = "t") -> Place:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.events import ExecutorStreamClosed, FetchFailed, LinkLost, StartFailed
-from headrace.mesos.agent.executors import CustomExecutor
+from headrace.mesos.agent.core.events import ExecutorStreamClosed, FetchFailed, LinkLost, StartFailed
+from headrace.mesos.agent.core.executors import CustomExecutor
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from headrace.mesos.agent.operations import DoesNotFitError, restored
-from headrace.mesos.agent.records import TOTAL
+from headrace.mesos.agent.core.operations import DoesNotFitError, restored
+from headrace.mesos.agent.core.records import TOTAL
 from headrace.mesos.messages.agent_link import AcknowledgeOperation, ApplyOperation, OperationUpdate, Refused
 from headrace.mesos.messages.common import (
     DiskInfo,

@@ -9,11 +9,11 @@ import pytest
 
 from headrace.kernel.daemon import UserError
 from headrace.kernel.ids import numbered_ids
-from headrace.mesos.agent.events import KeepVolumes, MakeVolume, RemoveVolume
-from headrace.mesos.agent.layout import Layout
-from headrace.mesos.agent.records import load
+from headrace.mesos.agent.core.events import KeepVolumes, MakeVolume, RemoveVolume
+from headrace.mesos.agent.core.records import load
 from headrace.mesos.agent.restart import compare
-from headrace.mesos.agent.volumes import Volumes
+from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.agent.sandbox.volumes import Volumes
 from headrace.mesos.messages.agent_link import ApplyOperation
 from headrace.mesos.messages.common import AgentInfo, ReservationInfo, Resource, Scalar
 from headrace.mesos.messages.scheduler import Operation, Reserve

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.mesos.agent import log_rotation
-from headrace.mesos.agent.log_rotation import Rotation, data_begins, rotate, rotated_bytes
+from headrace.mesos.agent.sandbox import log_rotation
+from headrace.mesos.agent.sandbox.log_rotation import Rotation, data_begins, rotate, rotated_bytes
 
 BLOCK = 4096
 MOST = 16 * BLOCK

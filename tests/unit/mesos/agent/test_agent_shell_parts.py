@@ -12,15 +12,15 @@ import pytest
 from headrace.kernel.http import HttpClient
 from headrace.mesos.agent import link as link_module
 from headrace.mesos.agent.check_runner import ProcessChecks
-from headrace.mesos.agent.containers import POSIX, ContainerSpec, Place
-from headrace.mesos.agent.events import LinkLost, Probed, ProbeHealth
-from headrace.mesos.agent.fetcher import Fetcher
-from headrace.mesos.agent.fetcher_cache import FetcherCache
-from headrace.mesos.agent.health import problem_of_check
+from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Place
+from headrace.mesos.agent.core.events import LinkLost, Probed, ProbeHealth
+from headrace.mesos.agent.core.health import problem_of_check
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
-from headrace.mesos.agent.layout import Layout
 from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.prober import Prober
+from headrace.mesos.agent.sandbox.fetcher import Fetcher
+from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.agent_link import Register
 from headrace.mesos.messages.common import (
     AgentInfo,

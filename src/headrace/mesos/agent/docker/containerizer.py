@@ -15,15 +15,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from headrace.kernel.process import Found
-from headrace.mesos.agent.containers import ContainerSpec, Fact
+from headrace.mesos.agent.core.containers import ContainerSpec, Fact
+from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
 from headrace.mesos.agent.docker.engine import CONFLICT, Engine, EngineAway, EngineContainer, EngineError
 from headrace.mesos.agent.docker.run_files import RunFiles
 from headrace.mesos.agent.docker.starting import Settings, Starter, StartError
 from headrace.mesos.agent.docker.translation import LABEL_CONTAINER, LABEL_DATA, container_name
 from headrace.mesos.agent.docker.watching import REMOVED, Reach, Watcher, pauses
-from headrace.mesos.agent.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
 from headrace.mesos.agent.launcher import command_line
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import CommandInfo
 
 log = logging.getLogger(__name__)

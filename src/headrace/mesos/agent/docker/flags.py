@@ -6,7 +6,7 @@ import argparse
 
 import msgspec
 
-from headrace.mesos.agent.units import duration
+from headrace.mesos.agent.flags.units import duration
 
 _KNOWN = ("mesos", "docker")
 

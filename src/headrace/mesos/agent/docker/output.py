@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.mesos.agent.docker.engine import Engine
 from headrace.mesos.agent.docker.log_place import LogCopy, LogPlace
 from headrace.mesos.agent.docker.run_files import RunFiles
-from headrace.mesos.agent.log_rotation import cut_lock, rotated_bytes
+from headrace.mesos.agent.sandbox.log_rotation import cut_lock, rotated_bytes
 
 FILES = ("stdout", "stderr")
 

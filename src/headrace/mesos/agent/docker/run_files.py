@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.containers import Limitation
+from headrace.mesos.agent.core.containers import Limitation
 from headrace.mesos.agent.docker.log_place import LogPlace
 
 

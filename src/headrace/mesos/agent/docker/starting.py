@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.agent.docker.engine import CONFLICT, Engine, EngineAway, EngineContainer, EngineError
 from headrace.mesos.agent.docker.images import PullError, credentials
 from headrace.mesos.agent.docker.log_place import LogPlace
@@ -31,7 +31,7 @@ from headrace.mesos.agent.docker.volumes import SANDBOX, sandbox_directories
 from headrace.mesos.agent.docker.watching import pauses
 from headrace.mesos.agent.isolation.persistent import path_of
 from headrace.mesos.agent.launcher import container_environment
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.users import UserProblem, check_user, give_to
 from headrace.mesos.messages.common import Resource
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.agent.docker import parameters
 from headrace.mesos.agent.docker.images import with_tag
 from headrace.mesos.agent.docker.parameters import Body, ParameterError

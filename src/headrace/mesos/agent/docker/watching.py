@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.containers import Limitation
+from headrace.mesos.agent.core.containers import Limitation
 from headrace.mesos.agent.docker.engine import Engine, EngineAway, EngineContainer, EngineError, EngineState
 from headrace.mesos.agent.docker.frames import FrameError
 from headrace.mesos.agent.docker.log_place import unix_time
@@ -21,7 +21,7 @@ from headrace.mesos.agent.docker.output import Output
 from headrace.mesos.agent.docker.parameters import REMOVE
 from headrace.mesos.agent.docker.run_files import End, RunFiles
 from headrace.mesos.agent.docker.translation import LABEL_CONTAINER, MIB
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import Resource, Scalar
 
 log = logging.getLogger(__name__)

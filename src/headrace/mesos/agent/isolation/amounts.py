@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.messages.common import Limit
 
 MIB = 1024 * 1024

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from headrace.mesos.agent.containers import ContainerSpec, Limitation
+from headrace.mesos.agent.core.containers import ContainerSpec, Limitation
 from headrace.mesos.agent.isolation.amounts import CFS_PERIOD, FEWEST_SHARES, MIB, Amounts, amounts_of
 from headrace.mesos.agent.isolation.hierarchy import CPU, MEMORY, PIDS, Directory, hand_down
 from headrace.mesos.messages.common import Resource, Scalar

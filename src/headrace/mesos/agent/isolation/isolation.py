@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from headrace.kernel import process
-from headrace.mesos.agent.containers import ContainerSpec, Limitation
+from headrace.mesos.agent.core.containers import ContainerSpec, Limitation
 from headrace.mesos.agent.isolation import cgroups, namespaces, volumes
 from headrace.mesos.agent.isolation.cgroups import Cgroups, Part
 from headrace.mesos.agent.isolation.memory_watch import MemoryWatch
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.isolation.rlimits import limited
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import ContainerInfo, LinuxInfo
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import Resource
 from headrace.mesos.resources import tag_of
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from headrace.mesos.agent.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.agent.isolation.persistent import path_of
 from headrace.mesos.agent.isolation.problems import IsolationProblem
-from headrace.mesos.agent.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.messages.common import Volume
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,235 @@
+"""The v1 executor API, POST /api/v1/executor: reads calls, keeps the streams of those who have subscribed.
+
+What is wrong with a call in itself is answered here, in Mesos's words; what needs the agent's books is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import itertools
+import re
+
+import msgspec
+
+from headrace.kernel import recordio
+from headrace.kernel.http import EventStream, Request, Response
+from headrace.kernel.shell import Shell
+from headrace.mesos.agent.core.events import AgentInput, Answer, ExecutorCalls, ExecutorStreamClosed
+from headrace.mesos.messages.common import TERMINAL_STATES
+from headrace.mesos.messages.executor import Call, Event, Update
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+HEARTBEAT_INTERVAL = 1800.0
+
+STATES = TERMINAL_STATES | {
+    "TASK_STAGING",
+    "TASK_STARTING",
+    "TASK_RUNNING",
+    "TASK_KILLING",
+    "TASK_UNREACHABLE",
+    "TASK_UNKNOWN",
+}
+_BODIES = {"SUBSCRIBE": "subscribe", "UPDATE": "update", "MESSAGE": "message", "HEARTBEAT": None}
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
+_SHOWN = 200
+
+_decode = msgspec.json.Decoder(Call).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class CallError(Exception):
+    """The call is malformed: HTTP status 400 with this text."""
+
+
+class ExecutorStreams:
+    """Open streams to executors by number."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, EventStream] = {}
+        self._numbers = itertools.count(1)
+
+    def open(self, stream: EventStream) -> int:
+        """A new stream; forgotten when it ends. A HEARTBEAT goes out every 30 minutes."""
+        number = next(self._numbers)
+        self._streams[number] = stream
+        heart = asyncio.get_running_loop().create_task(self._beat(stream))
+
+        def ended() -> None:
+            heart.cancel()
+            self._streams.pop(number, None)
+
+        stream.on_close(ended)
+        return number
+
+    def tell(self, number: int, event: Event) -> None:
+        """Send an event; does nothing if the stream has ended."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.send(recordio.encode(_encode(event)))
+
+    def close(self, number: int) -> None:
+        """End a stream."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.close()
+
+    async def _beat(self, stream: EventStream) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            stream.send(recordio.encode(_encode(Event("HEARTBEAT"))))
+
+
+class ExecutorApi:
+    """Answers executors; 503 until ``attach``, which is called when an earlier agent's containers have been found."""
+
+    def __init__(self) -> None:
+        self.streams = ExecutorStreams()
+        self._shell: Shell[AgentInput] | None = None
+
+    def attach(self, shell: Shell[AgentInput]) -> None:
+        """From now on there is somebody to ask."""
+        self._shell = shell
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request."""
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
+        if self._shell is None:
+            return _text(503, "Agent has not finished recovery")
+        try:
+            call = read(request.body)
+        except CallError as error:
+            return _text(400, str(error))
+        if call.type == "SUBSCRIBE":
+            return await self._subscribe(self._shell, call, request.headers.get("accept"))
+        answer: Answer = await self._shell.ask(lambda number: ExecutorCalls(number, call))
+        return _text(answer.status, answer.text)
+
+    async def _subscribe(self, shell: Shell[AgentInput], call: Call, accept: str | None) -> Response:
+        if not _accepts_json(accept):
+            return _text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        stream = EventStream()
+        number = self.streams.open(stream)
+        answer: Answer = await shell.ask(lambda request: ExecutorCalls(request, call, number))
+        if answer.status != 200:
+            stream.close()
+            return _text(answer.status, answer.text)
+        framework_id = call.framework_id.value if call.framework_id else ""
+        executor_id = call.executor_id.value if call.executor_id else ""
+        stream.on_close(lambda: shell.post(ExecutorStreamClosed(framework_id, executor_id, number)))
+        return Response(200, stream, JSON)
+
+
+def read(body: bytes) -> Call:
+    """Decode and check one call. Raises CallError."""
+    try:
+        call = _decode(body)
+    except msgspec.ValidationError as error:
+        raise _unconvertible(_explain(str(error))) from None
+    except msgspec.DecodeError as error:
+        raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
+    except RecursionError:
+        raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise CallError("Failed to parse body into JSON: it is not UTF-8") from None
+    check(call)
+    return call
+
+
+def check(call: Call) -> None:
+    """Check what needs no knowledge of the executor. Raises CallError."""
+    ids = {"executor_id": call.executor_id, "framework_id": call.framework_id}
+    if missing := [name for name, value in ids.items() if value is None]:
+        raise _unconvertible(f"Missing required fields: {', '.join(missing)}")
+    if call.update is not None and call.update.status.state not in STATES:
+        raise _unconvertible("Missing required fields: update.status.state")
+    if call.type not in _BODIES:
+        raise _invalid("Expecting 'type' to be present")
+    body = _BODIES[call.type]
+    if body is not None and getattr(call, body) is None:
+        raise _invalid(f"Expecting '{body}' to be present")
+    if call.type == "UPDATE" and call.update is not None:
+        _check_update(call, call.update)
+    elif call.type == "SUBSCRIBE" and call.subscribe is not None:
+        for update in call.subscribe.unacknowledged_updates or ():
+            _check_update(call, update)
+
+
+def _check_update(call: Call, update: Update) -> None:
+    status = update.status
+    executor_id = call.executor_id.value if call.executor_id else ""
+    framework_id = call.framework_id.value if call.framework_id else ""
+    if status.uuid is None:
+        raise _invalid("Expecting 'uuid' to be present")
+    _check_uuid(status.uuid)
+    if status.executor_id is not None and status.executor_id.value != executor_id:
+        other = status.executor_id.value
+        raise _invalid(f"ExecutorID in Call: {executor_id} does not match ExecutorID in TaskStatus: {other}")
+    who = f"executor {executor_id} of framework {framework_id}"
+    if status.source != "SOURCE_EXECUTOR":
+        raise _invalid(f"Received Call from {who} with invalid source, expecting 'SOURCE_EXECUTOR'")
+    if status.state == "TASK_STAGING":
+        raise _invalid(f"Received TASK_STAGING from {who} which is not allowed")
+
+
+def _check_uuid(uuid: str) -> None:
+    try:
+        raw = binascii.a2b_base64(uuid, strict_mode=True)
+    except ValueError:
+        raise _unconvertible("Failed to base64 decode bytes field 'uuid'") from None
+    if len(raw) != 16:
+        raise _invalid("Not a valid UUID")
+
+
+def _invalid(why: str) -> CallError:
+    return CallError(f"Failed to validate Executor::Call: {why}")
+
+
+def _unconvertible(why: str) -> CallError:
+    return CallError(f"Failed to convert JSON into Call protobuf: {why}")
+
+
+def _syntax(body: bytes, why: str) -> str:
+    """Where the JSON is broken, in the words of Mesos's parser."""
+    match = _BYTE.search(why)
+    at = int(match[1]) if match is not None else len(body)
+    line = body.count(b"\n", 0, at) + 1
+    near = body[at : at + _SHOWN].split(b"\n", 1)[0].decode("utf-8", "replace")
+    return f"syntax error at line {line} near: {near}"
+
+
+def _explain(why: str) -> str:
+    match = _MISSING.fullmatch(why)
+    if match is not None:
+        return f"Missing required fields: {match[2]}.{match[1]}" if match[2] else f"Missing required fields: {match[1]}"
+    return "Expecting a JSON object" if why.startswith("Expected `object`, got") and "$" not in why else why
+
+
+def _refusal(request: Request) -> Response | None:
+    """What is wrong before the body is looked at."""
+    if request.method != "POST":
+        text = f"405 Method Not Allowed. Expecting one of {{ 'POST' }}, but received '{request.method}'."
+        return Response(405, text.encode(), TEXT, {"Allow": "POST"})
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind:
+        return _text(400, "Expecting 'Content-Type' to be present")
+    if kind == "application/x-protobuf":
+        return _text(415, "Protocol buffers are not supported by this agent: Expecting 'Content-Type' of " + JSON)
+    if kind != JSON:
+        return _text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+    return None
+
+
+def _accepts_json(accept: str | None) -> bool:
+    if not accept:
+        return True
+    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return any(kind in (JSON, "application/*", "*/*") for kind in kinds)
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, text.encode(), TEXT if text else None)

@@ -1,0 +1,1 @@
+"""Sandboxes on the disk: laid out, filled by the fetcher, measured, rotated, shown and removed."""
