@@ -1,10 +1,13 @@
-# make run    sets everything up and runs a real Flink job on a cluster on this machine (ONCE=1: stops by itself)
-# make test   sets everything up and passes the checks and tests
-# make check  linters and types alone;  make unit  unit tests alone;  make bench  the figures
+# make run       sets everything up and runs a real Flink job on a cluster on this machine (ONCE=1: stops by itself)
+# make test      sets everything up and passes the checks and tests
+# make check     linters and types alone
+# make unit      unit tests alone
+# make machines  long walks of the cores' state machines
+# make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
 
-.PHONY: run test check unit bench setup setup-test lock clean
+.PHONY: run test check unit machines bench setup setup-test lock clean
 
 run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
@@ -12,6 +15,13 @@ run: setup
 test: check
 	sh java/flink-driver/test.sh "$$($(VENV)/python scripts/flink_lib.py)"
 	$(VENV)/python -m pytest tests/unit tests/conformance tests/cluster
+	$(MAKE) --no-print-directory machines
+
+# the state machines of the cores, 210,000 steps in all, two at a time
+machines: setup-test
+	@HEADRACE_MACHINE_STEPS=105000 $(VENV)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/mesos/agent/test_agent_machine.py & agent=$$!; \
+	HEADRACE_MACHINE_STEPS=105000 $(VENV)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/mesos/master/test_master_machine.py; master=$$?; \
+	wait $$agent && [ $$master = 0 ]
 
 check: setup-test
 	$(VENV)/ruff check .

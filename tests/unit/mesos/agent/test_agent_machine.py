@@ -2,17 +2,13 @@
 
 Command tasks, groups, custom executors with their calls, operations; a crash before or after any event is stored.
 After each event the store says the same as the core, and what is in use is what lives (``World.validate``).
-``HEADRACE_MACHINE_STEPS`` says how many steps to take (the default is for every day): for example
-``HEADRACE_MACHINE_STEPS=100000 pytest tests/unit/mesos/agent/test_agent_machine.py``.
+``walks`` says how many steps it takes.
 """
 
 from __future__ import annotations
 
-import os
-
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from headrace.kernel.process import Ended
 from headrace.mesos.agent.core.events import ExecutorStreamClosed, FetchFailed, LinkLost, StartFailed
@@ -39,9 +35,9 @@ from headrace.mesos.messages.common import (
 from headrace.mesos.messages.scheduler import Operation, Reserve, Unreserve
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.agent.agent_world import World, custom, default, delivered, framework, task
+from tests.unit.mesos.walks import Walker, walk
 
 STEPS_AT_A_TIME = 50
-STEPS = int(os.environ.get("HEADRACE_MACHINE_STEPS", "2000"))
 
 FW = FrameworkID("fw")
 ENDS = st.sampled_from([Ended(0), Ended(1), Ended(137, 9), Ended(143, 15)])
@@ -72,7 +68,7 @@ class Process:
         return any(is_terminal(state) for state in self.said.get(task_id, ()))
 
 
-class AgentMachine(RuleBasedStateMachine):
+class AgentMachine(Walker):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
@@ -344,10 +340,5 @@ class AgentMachine(RuleBasedStateMachine):
                 assert told == said[: len(told)]
 
 
-TestAgentMachine = AgentMachine.TestCase
-TestAgentMachine.settings = settings(
-    max_examples=max(1, STEPS // STEPS_AT_A_TIME),
-    stateful_step_count=STEPS_AT_A_TIME,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def test_agent() -> None:
+    walk(AgentMachine, 2000, STEPS_AT_A_TIME)

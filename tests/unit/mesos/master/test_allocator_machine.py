@@ -6,13 +6,13 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from headrace.mesos.master.allocator import Allocation, Allocator
 from headrace.mesos.resources import EMPTY, Reservation, Resources, Tag
 from tests.unit.mesos.master.allocator_model import Client, Model, stripped
+from tests.unit.mesos.walks import Walker, walk
 
 framework_ids = st.sampled_from(["f", "g", "h", "i", "j", "k"])
 agent_ids = st.sampled_from(["s1", "s2", "s3", "s4"])
@@ -50,7 +50,7 @@ amounts = st.dictionaries(st.sampled_from(["cpus", "mem", "disk"]), st.sampled_f
 waits = st.sampled_from([0.0, 1.0, 5.0, 60.0])
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Walker):
     """What the allocator is told, the model is told too."""
 
     def __init__(self) -> None:
@@ -359,5 +359,5 @@ def model_limits(model: Model) -> dict[str, dict[str, int]]:
     return {role: limits for role, (_, limits) in model.quotas.items()}
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+def test_allocator() -> None:
+    walk(Machine, 1000, 30)

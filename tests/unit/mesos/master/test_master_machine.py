@@ -1,18 +1,15 @@
 """Anything may happen in any order: the books stay sound, nothing is lost, and in the end nothing is stuck.
 
-``HEADRACE_MACHINE_STEPS`` says how many steps to take (the default is for every day): for example
-``HEADRACE_MACHINE_STEPS=100000 pytest tests/unit/mesos/master/test_master_machine.py``.
+``walks`` says how many steps it takes.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from headrace.mesos.master.core.books import Settings
 from headrace.mesos.master.core.events import OperatorCalled
@@ -30,16 +27,16 @@ from headrace.mesos.messages.agent_link import (
 from headrace.mesos.messages.common import ExecutorID, FrameworkID, Resource, Scalar, is_terminal
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World, agent_info, framework_info
+from tests.unit.mesos.walks import Walker, walk
 
 STEPS_AT_A_TIME = 50
-STEPS = int(os.environ.get("HEADRACE_MACHINE_STEPS", "750"))
 
 pick = st.integers(0, 1000)
 DISK = "disk"
 KINDS = ("RESERVE", "UNRESERVE", "CREATE", "DESTROY", "GROW_VOLUME", "SHRINK_VOLUME", "LAUNCH")
 
 
-class MasterMachine(RuleBasedStateMachine):
+class MasterMachine(Walker):
     """Two or three agents and frameworks with a master that may restart."""
 
     def __init__(self) -> None:
@@ -400,10 +397,5 @@ def to_raw(resource: Resource) -> dict[str, Any]:
     return raw
 
 
-MasterMachine.TestCase.settings = settings(
-    max_examples=max(1, STEPS // STEPS_AT_A_TIME),
-    stateful_step_count=STEPS_AT_A_TIME,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestMaster = MasterMachine.TestCase
+def test_master() -> None:
+    walk(MasterMachine, 750, STEPS_AT_A_TIME)

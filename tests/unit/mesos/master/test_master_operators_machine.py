@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.unit.mesos.master.test_master_machine import MasterMachine, pick
+from tests.unit.mesos.walks import walk
 
 MACHINE = {"hostname": "h1", "ip": "10.0.0.1"}
 WHEN = {"start": {"nanoseconds": 1}}
@@ -73,7 +73,5 @@ class OperatedMachine(MasterMachine):
         assert "maintenance" not in self.world.timers
 
 
-OperatedMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-TestOperated = OperatedMachine.TestCase
+def test_operated_master() -> None:
+    walk(OperatedMachine, 400, 30)
