@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from headrace.kernel.http import HttpClient
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 T = TypeVar("T")
 
+_OWN = ("host", "ip", "port", "data", "work-dir", "master", "resources")
+"""Flags of daemons that ``headrace up`` gives them."""
 _HINT = "is the cluster up (`headrace up`), and is the address right (--{0} or HEADRACE_{1})?"
 
 marathon_option = click.option(
@@ -37,6 +40,17 @@ master_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
+def _flags(_context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    """Flags of a daemon, as it takes them."""
+    for text in given:
+        name, separator, _ = text.partition("=")
+        if not separator or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+            raise click.BadParameter(f"{text!r} is no flag with its value; give it as name=value", param=parameter)
+        if name.replace("_", "-") in _OWN:
+            raise click.BadParameter(f"{name} is set by headrace up itself", param=parameter)
+    return [f"--{text}" for text in given]
+
+
 def cluster_options(command: CommandT) -> CommandT:
     """The options of ``headrace up`` and of everything else that starts a cluster."""
     port = click.IntRange(0, 65535)
@@ -55,6 +69,22 @@ def cluster_options(command: CommandT) -> CommandT:
                 metavar="TEXT",
                 help="What each agent offers, e.g. 'cpus:4;mem:8192;ports:[31000-31999]' (ports are divided among "
                 "several); else this machine's.",
+            ),
+            click.option(
+                "--master-flag",
+                "master_flags",
+                multiple=True,
+                metavar="NAME=VALUE",
+                callback=_flags,
+                help="A flag for the master, e.g. offer_timeout=1mins; can be given several times.",
+            ),
+            click.option(
+                "--agent-flag",
+                "agent_flags",
+                multiple=True,
+                metavar="NAME=VALUE",
+                callback=_flags,
+                help="A flag for each agent, e.g. containerizers=mesos,docker or isolation=auto.",
             ),
         ]
     ):

@@ -29,6 +29,8 @@ HEADRACE = str(Path(sys.executable).with_name("headrace"))
         ["up", "--agents", "0"],
         ["up", "--master-port", "70000"],
         ["up", "--agent-port", "65535", "--agents", "2"],
+        ["up", "--agent-flag", "isolation"],
+        ["up", "--agent-flag", "port=1"],
         ["app", "scale", "/x", "-1"],
         ["app", "create", "/no/such/file"],
         ["flink", "sql"],

@@ -39,13 +39,20 @@ def test_an_agents_command_line() -> None:
     assert command_line(agent, 99, settings, master="http://m:1", java_home=Path("/j")) == [
         *(sys.executable, "-m", "headrace.mesos.agent", "--host", "127.0.0.2", "--port", "99", "--data", "/d/agent"),
         *("--master", "http://m:1", "--resources", "cpus:1"),
-        *("--executor-environment-variables", '{"JAVA_HOME":"/j"}'),
+        *("--executor-environment-variables", '{"HEADRACE_DATA":"/d","JAVA_HOME":"/j"}'),
     ]
 
 
 def test_the_master_is_told_of_no_master() -> None:
     settings = Settings(data="/d")
     assert "--master" not in command_line(daemons(settings)[0], 1, settings, master="", java_home=None)
+
+
+def test_each_daemon_gets_the_flags_that_are_meant_for_it() -> None:
+    settings = Settings(data="/d", master_flags=["--offer_timeout=1mins"], agent_flags=["--isolation=auto"], agents=2)
+    lines = [command_line(spec, 1, settings, master="http://m:1", java_home=None) for spec in daemons(settings)]
+    given = [[flag for flag in line if flag in ("--offer_timeout=1mins", "--isolation=auto")] for line in lines]
+    assert given == [["--offer_timeout=1mins"], ["--isolation=auto"], ["--isolation=auto"], []]
 
 
 def test_several_agents_share_the_machine_without_overlap() -> None:

@@ -29,7 +29,9 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
     """What starts the daemon on ``port``. ``master`` is the master's URL, unused by the master itself."""
     argv = [sys.executable, "-m", _MODULE[spec.kind], "--host", settings.host, "--port", str(port)]
     argv += ["--data", str(settings.root / spec.name)]
-    if spec.kind is not Kind.MASTER:
+    if spec.kind is Kind.MASTER:
+        argv += settings.master_flags
+    else:
         argv += ["--master", master]
     if spec.kind is Kind.AGENT:
         if settings.resources:
@@ -42,6 +44,7 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
         if java_home is not None:
             variables["JAVA_HOME"] = str(java_home)
         argv += ["--executor-environment-variables", msgspec.json.encode(variables).decode()]
+        argv += settings.agent_flags
     return argv
 
 

@@ -17,7 +17,10 @@ class DemoSettings(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster on one machine. Port 0 takes a free one. ``resources`` are those of each agent."""
+    """One cluster on one machine. Port 0 takes a free one. ``resources`` are those of each agent.
+
+    ``master_flags`` and ``agent_flags`` are further arguments of these daemons.
+    """
 
     data: str
     host: str = "127.0.0.1"
@@ -27,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gateway_port: int = 8000
     agents: int = 1
     resources: str | None = None
+    master_flags: list[str] = []
+    agent_flags: list[str] = []
     demo: DemoSettings | None = None
 
     @property
