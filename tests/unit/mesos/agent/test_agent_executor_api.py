@@ -14,11 +14,12 @@ from headrace.kernel.core import Effect
 from headrace.kernel.http import EventStream, Request
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import memory
-from headrace.mesos.agent.api.executor_api import CallError, ExecutorApi, read
+from headrace.mesos.agent.api.executor_api import ExecutorApi, read
 from headrace.mesos.agent.core.events import AgentInput
+from headrace.mesos.door import CallError
 from tests.unit.mesos.agent.agent_world import World, delivered
 
-TRANSCRIPT = Path(__file__).parents[5] / "shared/data/mesos-1.11-transcripts/exec_01_executor_side.json"
+TRANSCRIPT = Path(__file__).parents[3] / "conformance/data/exec_01_executor_side.json"
 UUID = "RJS5YzXrRaq6hXcBIfBYvw=="
 IDS = {"executor_id": {"value": "e"}, "framework_id": {"value": "fw"}}
 STATUS = {"task_id": {"value": "t"}, "state": "TASK_RUNNING", "source": "SOURCE_EXECUTOR", "uuid": UUID}
@@ -35,7 +36,7 @@ CASES = [
     (update(uuid="absent"), VALID + "Expecting 'uuid' to be present"),
     (update(uuid=None), VALID + "Expecting 'uuid' to be present"),
     (update(uuid="YWJj"), VALID + "Not a valid UUID"),
-    (update(uuid="?"), CONVERT + "Failed to base64 decode bytes field 'uuid'"),
+    (update(uuid="?"), CONVERT + "Failed to base64 decode bytes field 'uuid': Invalid character '?'"),
     (
         update(source="SOURCE_AGENT"),
         VALID + "Received Call from executor e of framework fw with invalid source, expecting 'SOURCE_EXECUTOR'",

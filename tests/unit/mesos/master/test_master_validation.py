@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from headrace.mesos.door import CallError
 from headrace.mesos.master.api import calls
 from headrace.mesos.master.core import validation
 from headrace.mesos.messages.agent_link import RunTasks
@@ -91,7 +92,7 @@ MULTI = [Capability("MULTI_ROLE")]
     ],
 )
 def test_malformed_calls(body: bytes, text: str) -> None:
-    with pytest.raises(calls.CallError) as caught:
+    with pytest.raises(CallError) as caught:
         calls.read(body)
     assert str(caught.value) == text
 

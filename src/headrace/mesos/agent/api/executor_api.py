@@ -6,21 +6,28 @@ What is wrong with a call in itself is answered here, in Mesos's words; what nee
 from __future__ import annotations
 
 import asyncio
-import binascii
 import itertools
-import re
 
 import msgspec
 
 from headrace.kernel import recordio
 from headrace.kernel.http import EventStream, Request, Response
+from headrace.kernel.http.messages import JSON
 from headrace.kernel.shell import Shell
 from headrace.mesos.agent.core.events import AgentInput, Answer, ExecutorCalls, ExecutorStreamClosed
+from headrace.mesos.door import (
+    CallError,
+    accepts_json,
+    content_type_refused,
+    decode,
+    from_base64,
+    not_allowed,
+    text,
+    unconvertible,
+)
 from headrace.mesos.messages.common import TERMINAL_STATES
 from headrace.mesos.messages.executor import Call, Event, Update
 
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
 HEARTBEAT_INTERVAL = 1800.0
 
 STATES = TERMINAL_STATES | {
@@ -32,16 +39,9 @@ STATES = TERMINAL_STATES | {
     "TASK_UNKNOWN",
 }
 _BODIES = {"SUBSCRIBE": "subscribe", "UPDATE": "update", "MESSAGE": "message", "HEARTBEAT": None}
-_BYTE = re.compile(r"\(byte (\d+)\)$")
-_MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
-_SHOWN = 200
 
-_decode = msgspec.json.Decoder(Call).decode
+_CALL = msgspec.json.Decoder(Call)
 _encode = msgspec.json.Encoder().encode
-
-
-class CallError(Exception):
-    """The call is malformed: HTTP status 400 with this text."""
 
 
 class ExecutorStreams:
@@ -99,25 +99,25 @@ class ExecutorApi:
         if refusal is not None:
             return refusal
         if self._shell is None:
-            return _text(503, "Agent has not finished recovery")
+            return text(503, "Agent has not finished recovery")
         try:
             call = read(request.body)
         except CallError as error:
-            return _text(400, str(error))
+            return text(400, str(error))
         if call.type == "SUBSCRIBE":
             return await self._subscribe(self._shell, call, request.headers.get("accept"))
         answer: Answer = await self._shell.ask(lambda number: ExecutorCalls(number, call))
-        return _text(answer.status, answer.text)
+        return text(answer.status, answer.text)
 
     async def _subscribe(self, shell: Shell[AgentInput], call: Call, accept: str | None) -> Response:
-        if not _accepts_json(accept):
-            return _text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        if not accepts_json(accept):
+            return text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
         stream = EventStream()
         number = self.streams.open(stream)
         answer: Answer = await shell.ask(lambda request: ExecutorCalls(request, call, number))
         if answer.status != 200:
             stream.close()
-            return _text(answer.status, answer.text)
+            return text(answer.status, answer.text)
         framework_id = call.framework_id.value if call.framework_id else ""
         executor_id = call.executor_id.value if call.executor_id else ""
         stream.on_close(lambda: shell.post(ExecutorStreamClosed(framework_id, executor_id, number)))
@@ -126,16 +126,7 @@ class ExecutorApi:
 
 def read(body: bytes) -> Call:
     """Decode and check one call. Raises CallError."""
-    try:
-        call = _decode(body)
-    except msgspec.ValidationError as error:
-        raise _unconvertible(_explain(str(error))) from None
-    except msgspec.DecodeError as error:
-        raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
-    except RecursionError:
-        raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise CallError("Failed to parse body into JSON: it is not UTF-8") from None
+    call = decode(body, _CALL)
     check(call)
     return call
 
@@ -144,9 +135,9 @@ def check(call: Call) -> None:
     """Check what needs no knowledge of the executor. Raises CallError."""
     ids = {"executor_id": call.executor_id, "framework_id": call.framework_id}
     if missing := [name for name, value in ids.items() if value is None]:
-        raise _unconvertible(f"Missing required fields: {', '.join(missing)}")
+        raise unconvertible(f"Missing required fields: {', '.join(missing)}")
     if call.update is not None and call.update.status.state not in STATES:
-        raise _unconvertible("Missing required fields: update.status.state")
+        raise unconvertible("Missing required fields: update.status.state")
     if call.type not in _BODIES:
         raise _invalid("Expecting 'type' to be present")
     body = _BODIES[call.type]
@@ -165,7 +156,8 @@ def _check_update(call: Call, update: Update) -> None:
     framework_id = call.framework_id.value if call.framework_id else ""
     if status.uuid is None:
         raise _invalid("Expecting 'uuid' to be present")
-    _check_uuid(status.uuid)
+    if len(from_base64("uuid", status.uuid)) != 16:
+        raise _invalid("Not a valid UUID")
     if status.executor_id is not None and status.executor_id.value != executor_id:
         other = status.executor_id.value
         raise _invalid(f"ExecutorID in Call: {executor_id} does not match ExecutorID in TaskStatus: {other}")
@@ -176,60 +168,12 @@ def _check_update(call: Call, update: Update) -> None:
         raise _invalid(f"Received TASK_STAGING from {who} which is not allowed")
 
 
-def _check_uuid(uuid: str) -> None:
-    try:
-        raw = binascii.a2b_base64(uuid, strict_mode=True)
-    except ValueError:
-        raise _unconvertible("Failed to base64 decode bytes field 'uuid'") from None
-    if len(raw) != 16:
-        raise _invalid("Not a valid UUID")
-
-
 def _invalid(why: str) -> CallError:
     return CallError(f"Failed to validate Executor::Call: {why}")
-
-
-def _unconvertible(why: str) -> CallError:
-    return CallError(f"Failed to convert JSON into Call protobuf: {why}")
-
-
-def _syntax(body: bytes, why: str) -> str:
-    """Where the JSON is broken, in the words of Mesos's parser."""
-    match = _BYTE.search(why)
-    at = int(match[1]) if match is not None else len(body)
-    line = body.count(b"\n", 0, at) + 1
-    near = body[at : at + _SHOWN].split(b"\n", 1)[0].decode("utf-8", "replace")
-    return f"syntax error at line {line} near: {near}"
-
-
-def _explain(why: str) -> str:
-    match = _MISSING.fullmatch(why)
-    if match is not None:
-        return f"Missing required fields: {match[2]}.{match[1]}" if match[2] else f"Missing required fields: {match[1]}"
-    return "Expecting a JSON object" if why.startswith("Expected `object`, got") and "$" not in why else why
 
 
 def _refusal(request: Request) -> Response | None:
     """What is wrong before the body is looked at."""
     if request.method != "POST":
-        text = f"405 Method Not Allowed. Expecting one of {{ 'POST' }}, but received '{request.method}'."
-        return Response(405, text.encode(), TEXT, {"Allow": "POST"})
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind:
-        return _text(400, "Expecting 'Content-Type' to be present")
-    if kind == "application/x-protobuf":
-        return _text(415, "Protocol buffers are not supported by this agent: Expecting 'Content-Type' of " + JSON)
-    if kind != JSON:
-        return _text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-    return None
-
-
-def _accepts_json(accept: str | None) -> bool:
-    if not accept:
-        return True
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(kind in (JSON, "application/*", "*/*") for kind in kinds)
-
-
-def _text(status: int, text: str) -> Response:
-    return Response(status, text.encode(), TEXT if text else None)
+        return not_allowed(request.method, ("POST",))
+    return content_type_refused(request, "agent")

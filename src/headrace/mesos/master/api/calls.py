@@ -5,12 +5,9 @@ What needs the master's books (does the framework exist, are the offers valid) i
 
 from __future__ import annotations
 
-import binascii
-import re
-from typing import TypeVar
-
 import msgspec
 
+from headrace.mesos.door import CallError, decode, from_base64
 from headrace.mesos.messages.common import FrameworkID
 from headrace.mesos.messages.scheduler import Accept, Call
 
@@ -49,14 +46,6 @@ OPERATIONS = {
 """Operation types, and the field of the body."""
 
 _CALL = msgspec.json.Decoder(Call)
-T = TypeVar("T")
-_BYTE = re.compile(r"\(byte (\d+)\)$")
-_NEAR = 200
-_MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
-
-
-class CallError(Exception):
-    """The call is malformed: HTTP status 400 with this text."""
 
 
 def read(body: bytes) -> Call:
@@ -64,20 +53,6 @@ def read(body: bytes) -> Call:
     call = decode(body, _CALL)
     check(call)
     return call
-
-
-def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """``body`` as what ``decoder`` reads. Raises CallError, in the words of Mesos's parsers."""
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise CallError(f"Failed to convert JSON into Call protobuf: {_explain(str(error))}") from None
-    except msgspec.DecodeError as error:
-        raise CallError(f"Failed to parse body into JSON: {_syntax(body, str(error))}") from None
-    except RecursionError:
-        raise CallError("Failed to parse body into JSON: it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise CallError("Failed to parse body into JSON: it is not UTF-8") from None
 
 
 def check(call: Call) -> None:
@@ -105,7 +80,7 @@ def check(call: Call) -> None:
             if status.agent_id is None:
                 raise _invalid("Expecting 'agent_id' to be present")
         case Call(type="MESSAGE", message=message) if message is not None:
-            _decoded("data", message.data)
+            from_base64("data", message.data)
 
 
 def _invalid(why: str) -> CallError:
@@ -120,19 +95,8 @@ def _same_id(call: Call, field: str, inner: FrameworkID | None) -> None:
 
 
 def _check_uuid(uuid: str) -> None:
-    if len(_decoded("uuid", uuid)) != 16:
+    if len(from_base64("uuid", uuid)) != 16:
         raise _invalid("Not a valid UUID")
-
-
-def _decoded(field: str, text: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        bad = next((c for c in text if not (c.isascii() and (c.isalnum() or c in "+/="))), None)
-        why = f"Invalid character '{bad}'" if bad else "Invalid length"
-        raise CallError(
-            f"Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field '{field}': {why}"
-        ) from None
 
 
 def _check_operations(accept: Accept) -> None:
@@ -144,19 +108,3 @@ def _check_operations(accept: Accept) -> None:
             raise _invalid(f"Expecting '{where}.type' to be present")
         if getattr(operation, field) is None:
             raise _invalid(f"Expecting '{where}.{field}' to be present")
-
-
-def _syntax(body: bytes, why: str) -> str:
-    """Where the JSON is broken, in the words of Mesos's parser."""
-    match = _BYTE.search(why)
-    at = int(match[1]) if match is not None else len(body)
-    line = body.count(b"\n", 0, at) + 1
-    near = body[at : at + _NEAR].split(b"\n", 1)[0].decode("utf-8", "replace")
-    return f"syntax error at line {line} near: {near}"
-
-
-def _explain(why: str) -> str:
-    match = _MISSING.fullmatch(why)
-    if match is not None:
-        return f"Missing required fields: {match[2]}.{match[1]}" if match[2] else f"Missing required fields: {match[1]}"
-    return "Expecting a JSON object" if why.startswith("Expected `object`, got") and "$" not in why else why

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from headrace.kernel.http.messages import JSON, Request, Response
-from headrace.mesos.master.api import calls
+from headrace.mesos.door import CallError, decode, text
 from headrace.mesos.master.core.effects import Answer
 from headrace.mesos.master.core.events import MasterEvent, OperatorCalled, OperatorRemovesQuota, OperatorTearsDown
 from headrace.mesos.master.core.maintenance import Maintenance
@@ -38,7 +38,6 @@ Answered = Response | Awaitable[Response]
 Handler = Callable[[Request], Answered]
 Ask = Callable[[Callable[[int], MasterEvent]], Awaitable[Any]]
 
-TEXT = "text/plain; charset=utf-8"
 ORDERS = (
     *("UPDATE_WEIGHTS", "UPDATE_QUOTA", "SET_QUOTA", "REMOVE_QUOTA"),
     *("UPDATE_MAINTENANCE_SCHEDULE", "START_MAINTENANCE", "STOP_MAINTENANCE"),
@@ -100,18 +99,18 @@ class OperatorApi:
 
     def _v1(self, request: Request) -> Answered:
         try:
-            call = calls.decode(request.body, _CALL)
-        except calls.CallError as error:
-            return _text(400, str(error))
+            call = decode(request.body, _CALL)
+        except CallError as error:
+            return text(400, str(error))
         kind = call.type or ""
         if kind in ORDERS:
             if getattr(call, kind.lower()) is None:
                 return _invalid(f"Expecting '{kind.lower()}' to be present")
             return self._order(call)
         if kind == "UNKNOWN":
-            return _text(501, "501 Not Implemented.")
+            return text(501, "501 Not Implemented.")
         if kind in NOT_YET:
-            return _text(501, f"{kind} of the v1 operator API is not implemented by this master; see /master/state")
+            return text(501, f"{kind} of the v1 operator API is not implemented by this master; see /master/state")
         return self._read(kind)
 
     def _read(self, kind: str) -> Response:
@@ -129,7 +128,7 @@ class OperatorApi:
 
     async def _obeyed(self, make: Callable[[int], MasterEvent]) -> Response:
         answer: Answer = await self._ask(make)
-        return _text(answer.status, answer.text)
+        return text(answer.status, answer.text)
 
     def _order(self, call: Call) -> Answered:
         return self._obeyed(lambda number: OperatorCalled(number, call))
@@ -154,7 +153,7 @@ class OperatorApi:
 
     def _no_role(self, request: Request) -> Answered:
         why = "the path must end in the name of a role, as /quota/ops"
-        return _text(400, f"Failed to parse remove quota request for path '{request.path}': {why}")
+        return text(400, f"Failed to parse remove quota request for path '{request.path}': {why}")
 
     def remove_quota(self, role: str, path: str) -> Answered:
         """DELETE of ``/quota/<role>``."""
@@ -181,18 +180,18 @@ class OperatorApi:
             if not given:
                 return _missing(field)
             try:
-                resources = calls.decode(given.encode(), _RESOURCES)
-            except calls.CallError as error:
-                return _text(400, f"Error in parsing '{field}' query parameter in the request body: {error}")
+                resources = decode(given.encode(), _RESOURCES)
+            except CallError as error:
+                return text(400, f"Error in parsing '{field}' query parameter in the request body: {error}")
             return self._order(_conversion(kind, agent_id, resources))
 
         return handle
 
     def _parsed(self, request: Request, decoder: msgspec.json.Decoder[T], make: Callable[[T], Call]) -> Answered:
         try:
-            given = calls.decode(request.body, decoder)
-        except calls.CallError as error:
-            return _text(400, str(error))
+            given = decode(request.body, decoder)
+        except CallError as error:
+            return text(400, str(error))
         return self._order(make(given))
 
 
@@ -219,16 +218,12 @@ def _form(request: Request, name: str) -> str:
 
 
 def _missing(name: str) -> Response:
-    return _text(400, f"Missing '{name}' query parameter in the request body")
+    return text(400, f"Missing '{name}' query parameter in the request body")
 
 
 def _invalid(why: str) -> Response:
-    return _text(400, f"Failed to validate master::Call: {why}")
+    return text(400, f"Failed to validate master::Call: {why}")
 
 
 def _json(value: object) -> Response:
     return Response(200, _encode(value), JSON)
-
-
-def _text(status: int, text: str) -> Response:
-    return Response(status, text.encode(), TEXT if text else None)

@@ -12,8 +12,9 @@ import msgspec
 from headrace.kernel.http.messages import JSON, Request, Response
 from headrace.kernel.ids import IdSource
 from headrace.kernel.shell import Shell
+from headrace.mesos.door import STREAM_ID, CallError, accepts_json, content_type_refused, not_allowed, text
 from headrace.mesos.master.api import calls
-from headrace.mesos.master.api.operator_api import TEXT, Handler, OperatorApi
+from headrace.mesos.master.api.operator_api import Handler, OperatorApi
 from headrace.mesos.master.api.streams import Streams
 from headrace.mesos.master.core import reports
 from headrace.mesos.master.core.effects import Answer
@@ -27,8 +28,6 @@ from headrace.mesos.master.core.events import (
     MasterEvent,
 )
 from headrace.mesos.messages.agent_link import AgentCall, Register
-
-STREAM_ID = "Mesos-Stream-Id"
 
 _JSON_CALLS = frozenset(
     {f"{before}/api/v1{what}" for before in ("", "/master") for what in ("", "/scheduler", "/agent")}
@@ -74,8 +73,8 @@ class MasterApi:
         method = "GET" if request.method == "HEAD" else request.method
         handler = handlers.get(method)
         if handler is None:
-            return _not_allowed(request.method, tuple(handlers))
-        if request.path in _JSON_CALLS and (wrong := _content_type(request)):
+            return not_allowed(request.method, tuple(handlers))
+        if request.path in _JSON_CALLS and (wrong := content_type_refused(request, "master")):
             return wrong
         return handler(request)
 
@@ -83,9 +82,9 @@ class MasterApi:
         """Paths that end in a name."""
         before, slash, role = request.path.removeprefix("/master").partition("/quota/")
         if before or not slash or not role:
-            return _text(404, "404 Not Found.")
+            return text(404, "404 Not Found.")
         if request.method != "DELETE":
-            return _not_allowed(request.method, ("DELETE",))
+            return not_allowed(request.method, ("DELETE",))
         return self._operators.remove_quota(role, request.path)
 
     # Frameworks
@@ -93,15 +92,15 @@ class MasterApi:
     def _scheduler(self, request: Request) -> Response | Awaitable[Response]:
         try:
             call = calls.read(request.body)
-        except calls.CallError as error:
-            return _text(400, str(error))
+        except CallError as error:
+            return text(400, str(error))
         stream = request.headers.get("mesos-stream-id", "")
         if call.subscribe is None or call.type != "SUBSCRIBE":
             return self._ask(lambda number: FrameworkCalled(number, stream, call))
-        if not _accepts_json(request.headers.get("accept")):
-            return _text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        if not accepts_json(request.headers.get("accept")):
+            return text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
         if stream:
-            return _text(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
+            return text(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
         stream_id = self._ids()
         body = self._streams.open(stream_id, lambda: self._shell.post(FrameworkStreamClosed(stream_id)))
         self._shell.post(FrameworkSubscribes(stream_id, call.subscribe))
@@ -109,7 +108,7 @@ class MasterApi:
 
     async def _ask(self, make: Callable[[int], MasterEvent]) -> Response:
         answer: Answer = await self._shell.ask(make)
-        return _text(answer.status, answer.text)
+        return text(answer.status, answer.text)
 
     # Agents
 
@@ -117,50 +116,22 @@ class MasterApi:
         try:
             decoded = _decode_agent_calls(request.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            return _text(400, f"This is no agent call: {error}")
+            return text(400, f"This is no agent call: {error}")
         said = decoded if isinstance(decoded, list) else [decoded]
         stream = request.headers.get("mesos-stream-id", "")
         if not stream:
             if len(said) == 1 and isinstance(said[0], Register):
                 return self._register(said[0], request.peer.rpartition(":")[0])
-            return _text(400, "An agent without a Mesos-Stream-Id can only REGISTER")
+            return text(400, "An agent without a Mesos-Stream-Id can only REGISTER")
         if stream not in self._streams:
-            return _text(403, "This stream has ended; REGISTER again")
+            return text(403, "This stream has ended; REGISTER again")
         self._shell.post(AgentCalled(stream, said))
         return Response(202)
 
     def _register(self, register: Register, ip: str) -> Response:
         if wrong := reports.problem_of(register, domain_required=self._domain_required):
-            return _text(400, f"This registration can't be taken: {wrong}")
+            return text(400, f"This registration can't be taken: {wrong}")
         stream_id = self._ids()
         body = self._streams.open(stream_id, lambda: self._shell.post(AgentStreamClosed(stream_id)))
         self._shell.post(AgentRegisters(stream_id, register, ip))
         return Response(200, body, JSON, {STREAM_ID: stream_id})
-
-
-def _not_allowed(method: str, methods: tuple[str, ...]) -> Response:
-    expected = ", ".join(f"'{one}'" for one in methods)
-    text = f"405 Method Not Allowed. Expecting one of {{ {expected} }}, but received '{method}'."
-    return Response(405, text.encode(), TEXT, {"Allow": ", ".join(methods)})
-
-
-def _text(status: int, text: str) -> Response:
-    return Response(status, text.encode(), TEXT if text else None)
-
-
-def _content_type(request: Request) -> Response | None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind:
-        return _text(400, "Expecting 'Content-Type' to be present")
-    if kind == "application/x-protobuf":
-        return _text(415, "Protocol buffers are not supported by this master: Expecting 'Content-Type' of " + JSON)
-    if kind != JSON:
-        return _text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-    return None
-
-
-def _accepts_json(accept: str | None) -> bool:
-    if not accept:
-        return True
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(kind in (JSON, "application/*", "*/*") for kind in kinds)
