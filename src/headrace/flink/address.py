@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.client import master_url
+from headrace.mesos.masters import master_url
 
 Resolver = Callable[[str], list[str]]
 

@@ -19,9 +19,10 @@ from collections.abc import Callable, Coroutine, Sequence
 import msgspec
 
 from headrace.kernel import recordio
+from headrace.kernel.backoff import Backoff
 from headrace.kernel.clock import Clock
-from headrace.kernel.daemon import UserError
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
+from headrace.mesos.masters import master_url
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import FrameworkInfo, MasterInfo
 
@@ -58,39 +59,6 @@ class Received(msgspec.Struct, frozen=True):
 
 
 ClientEvent = Connected | Disconnected | Received
-
-
-class Backoff:
-    """Growing delays with jitter: each between half of its nominal length and the whole."""
-
-    def __init__(self, first: float, last: float, jitter: Callable[[], float]) -> None:
-        self._first, self._last, self._jitter = first, last, jitter
-        self._next = first
-
-    def next(self) -> float:
-        """Seconds to wait now."""
-        delay, self._next = self._next, min(self._last, self._next * 2)
-        return delay * (0.5 + self._jitter() / 2)
-
-    def reset(self) -> None:
-        """Begin again with the shortest delay."""
-        self._next = self._first
-
-
-def master_url(master: str) -> str:
-    """``http://host:port`` of a master given as that or as ``host:port``. Raises UserError."""
-    if master.startswith("zk://"):
-        raise UserError(f"master {master!r}: finding the master through ZooKeeper is not supported yet; give host:port")
-    url = master if "://" in master else f"http://{master}"
-    host, separator, port = url.rpartition(":")
-    if (
-        not url.startswith(("http://", "https://"))
-        or not separator
-        or not port.rstrip("/").isdigit()
-        or "//" not in host
-    ):
-        raise UserError(f"master {master!r} is not understood; give host:port or http://host:port")
-    return url.rstrip("/")
 
 
 class SchedulerClient:

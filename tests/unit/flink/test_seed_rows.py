@@ -18,12 +18,13 @@ from headrace.flink.appmaster import events
 from headrace.flink.appmaster.events import Goal
 from headrace.flink.appmaster.placement import place
 from headrace.flink.appmaster.records import Recovered
+from headrace.flink.appmaster.tasks import task_info
 from headrace.flink.jvm import JOB_MANAGER_MAIN, TASK_MANAGER_MAIN
 from headrace.flink.memory import MIB
 from headrace.flink.options import parse_arguments
-from headrace.kernel.core import TimerFired
+from headrace.kernel.core import Reply, TimerFired
 from headrace.kernel.daemon import UserError
-from headrace.mesos.client import master_url
+from headrace.mesos.masters import master_url
 from scripts import reference
 from tests.unit.flink.appmaster_helpers import calls, drive, make, of, offer, running, status, told, worker
 from tests.unit.flink.observing import Built, rich_offer
@@ -93,7 +94,7 @@ def test_s0_4_failed_workers_are_told_to_flink_which_replaces_them() -> None:
 
 def test_s0_5_framework_id_and_workers_are_recovered() -> None:
     core = make(Recovered(1, "fw", workers=[worker(1, goal=Goal.LAUNCHED)]))
-    (reply,) = of(drive(core, events.Started(job_manager_alive=True), events.StateAsked(1)), core_module.Reply)
+    (reply,) = of(drive(core, events.Started(job_manager_alive=True), events.StateAsked(1)), Reply)
     assert reply.value["framework_id"] == "fw"
     assert [known["id"] for known in reply.value["workers"]] == [worker(1).id]
 
@@ -132,7 +133,7 @@ def test_s0_8_what_runs_is_matched_with_what_is_stored(
     effects = drive(core, events.StatusReceived(status(worker(1).id, state)), events.StateAsked(1))
     assert bool(calls(effects, "KILL")) is killed
     assert [kind for kind, _ in told(effects) if kind == "terminated"] == ["terminated"] * terminated
-    assert bool(of(effects, core_module.Reply)[0].value["workers"]) is left
+    assert bool(of(effects, Reply)[0].value["workers"]) is left
 
 
 def test_s0_9_artifacts_are_binaries_configuration_and_secrets(tmp_path: Path) -> None:
@@ -221,6 +222,23 @@ def test_s0_25_containers(tmp_path: Path, kind: str) -> None:
 
 def test_s0_25_no_container_without_an_image(tmp_path: Path) -> None:
     assert Built([], tmp_path).task().container is None
+
+
+def test_s0_25_in_a_docker_network_the_task_manager_listens_everywhere_and_its_ports_are_mapped(tmp_path: Path) -> None:
+    image = [TASKS + "container.type=docker", TASKS + "container.image.name=flink:1.20"]
+    bridged, hosted = Built([*image, "-Dheadrace.container.docker.network=bridge"], tmp_path), Built(image, tmp_path)
+    for word in ("taskmanager.host=host-1", "taskmanager.bind-host=0.0.0.0", "taskmanager.data.port=31001"):
+        assert word in bridged.words()
+    container = bridged.task().container
+    assert container is not None
+    assert container.docker is not None
+    assert [mapping.host_port for mapping in container.docker.port_mappings or ()] == [31000, 31001]
+    assert "taskmanager.bind-host=host-1" in hosted.words()
+
+
+def test_s0_25_java_of_this_machine_is_not_that_of_an_image(tmp_path: Path) -> None:
+    assert "/jdk" in Built(["-Denv.java.home=/jdk"], tmp_path).words()
+    assert "/jdk" not in Built(["-Denv.java.home=/jdk", TASKS + "container.image.name=i"], tmp_path).words()
 
 
 def test_s0_26_docker_needs_an_image(tmp_path: Path) -> None:
@@ -356,7 +374,7 @@ def test_s2_9_what_is_not_used_is_given_back_at_once() -> None:
     core = running()
     (call,) = calls(drive(core, events.OffersReceived([offer(1), offer(2, agent=2)])), "DECLINE")
     assert call.decline is not None
-    assert len(call.decline.offer_ids) == 2
+    assert len(call.decline.offer_ids or ()) == 2
 
 
 def test_s2_10_first_definition(tmp_path: Path) -> None:
@@ -402,7 +420,7 @@ def test_s2_15_host_names_have_one_form(tmp_path: Path) -> None:
     built = Built([], tmp_path, MARATHON)
     assert built.cluster.host == built.cluster.framework.hostname == "szv1000265118"
     (seat,) = place([worker(1)], [offer(1, host="SZV1000265118")], {}, built.terms).seats
-    words = core_module.task_info(built.template, seat).command
+    words = task_info(built.template, seat).command
     assert words is not None
     assert "taskmanager.host=szv1000265118" in (words.arguments or ())
 

@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from headrace.kernel import recordio
+from headrace.kernel.backoff import Backoff
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.daemon import UserError
 from headrace.kernel.http import EventStream, HttpClient, HttpServer, Request, Response
 from headrace.mesos import client as client_module
-from headrace.mesos.client import Backoff, ClientEvent, Connected, Disconnected, Received, SchedulerClient, master_url
+from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received, SchedulerClient
+from headrace.mesos.masters import master_url
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import FrameworkID, FrameworkInfo
 
@@ -165,13 +167,21 @@ def test_backoff_doubles_to_its_limit_and_resets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "url"), [("h:5050", "http://h:5050"), ("http://h:1/", "http://h:1"), ("https://h:1", "https://h:1")]
+    ("given", "url"),
+    [
+        ("h:5050", "http://h:5050"),
+        ("http://h:1/", "http://h:1"),
+        ("https://h:1", "https://h:1"),
+        ("http://[::1]:5050", "http://[::1]:5050"),
+    ],
 )
 def test_forms_of_the_masters_address(given: str, url: str) -> None:
     assert master_url(given) == url
 
 
-@pytest.mark.parametrize("given", ["", "host", "host:port", "ftp://h:1", "zk://a:1/mesos"])
+@pytest.mark.parametrize(
+    "given", ["", "host", "host:", ":5050", "host:port", "ftp://h:1", "zk://a:1/mesos", "http://h:1/x"]
+)
 def test_an_address_that_makes_no_sense_is_the_users_mistake(given: str) -> None:
     with pytest.raises(UserError, match="give host:port"):
         master_url(given)

@@ -15,8 +15,10 @@ from collections.abc import Callable
 import msgspec
 
 from headrace.kernel import recordio
+from headrace.kernel.backoff import Backoff
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
 from headrace.mesos.agent.core.events import LinkLost
+from headrace.mesos.masters import master_url
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Refused, Register, Registered
 
 log = logging.getLogger(__name__)
@@ -35,20 +37,6 @@ class LinkError(Exception):
     """Why the connection is over, or could not be made."""
 
 
-def master_url(master: str) -> str:
-    """``http://host:port`` of ``host:port`` or a whole address. Raises ValueError."""
-    address = master.strip().rstrip("/")
-    if address.startswith("zk://"):
-        raise ValueError("a master in ZooKeeper (zk://) can't be found yet; give http://host:port")
-    if "://" not in address:
-        address = f"http://{address}"
-    scheme, _, rest = address.partition("://")
-    host, _, port = rest.rpartition(":")
-    if scheme not in ("http", "https") or not host or not port.isdigit() or "/" in rest:
-        raise ValueError(f"{master!r} is no master's address; give host:port or http://host:port")
-    return address
-
-
 class MasterLink:
     """Keeps the connection. ``register`` gives the first word, None while there is none to say."""
 
@@ -64,7 +52,7 @@ class MasterLink:
         self._http = http
         self._register = register
         self._post = post
-        self._jitter = jitter
+        self._backoff = Backoff(BACKOFF_MIN, BACKOFF_MAX, jitter)
         self._outbox: list[AgentCall] = []
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
@@ -96,7 +84,6 @@ class MasterLink:
 
     async def run(self) -> None:
         """Connect again and again, until cancelled."""
-        delay = BACKOFF_MIN
         while True:
             self._registered = False
             first = self._register()
@@ -105,9 +92,10 @@ class MasterLink:
                     await self._session(first)
                 except (HttpClientError, LinkError) as error:
                     self._lost(self._why or str(error))
-            delay = BACKOFF_MIN if self._registered else min(delay * 2, BACKOFF_MAX)
+            if self._registered:
+                self._backoff.reset()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay * (0.5 + self._jitter() / 2)):
+                async with asyncio.timeout(self._backoff.next()):
                     await self._hurry.wait()
             self._hurry.clear()
 

@@ -11,7 +11,6 @@ from headrace.kernel.daemon import UserError
 from headrace.mesos.agent.core.containers import Place
 from headrace.mesos.agent.daemon import own_address
 from headrace.mesos.agent.flags import agent as flags
-from headrace.mesos.agent.link import master_url
 from headrace.mesos.agent.sandbox.layout import Layout
 
 
@@ -91,27 +90,6 @@ def test_links_of_an_executor_lead_nobody_out(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="is not the agent's own any more"):
         layout.create(child, "task-1")
     assert not (outside / "tasks").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("host:5050", "http://host:5050"),
-        ("http://host:5050/", "http://host:5050"),
-        ("https://host:1", "https://host:1"),
-        ("http://[::1]:5050", "http://[::1]:5050"),
-    ],
-)
-def test_where_the_master_is(text: str, url: str) -> None:
-    assert master_url(text) == url
-
-
-@pytest.mark.parametrize(
-    "text", ["", "host", "host:", ":5050", "host:port", "ftp://host:1", "zk://a:1/m", "http://h:1/x"]
-)
-def test_where_no_master_is(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no master's address|zk://"):
-        master_url(text)
 
 
 def test_mesos_names_of_flags_are_understood(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from headrace.mesos.agent.flags.sandboxes import SandboxFlags
 from headrace.mesos.agent.flags.units import duration as _duration
 from headrace.mesos.agent.isolation import flags as isolation_flags
 from headrace.mesos.agent.isolation.flags import IsolationFlags
-from headrace.mesos.agent.link import master_url
 from headrace.mesos.agent.offered import ANYBODY, check_role, contents
+from headrace.mesos.masters import master_url
 
 
 class Flags(msgspec.Struct, frozen=True):
