@@ -26,7 +26,10 @@ while :; do
     "$python" -m headrace.flink.appmaster "$@" &
     child=$!
     # A signal may have come between the check below and the start.
-    [ "$stopping" = no ] || kill -TERM "$child" 2>/dev/null
+    [ "$stopping" = no ] || {
+        sleep 0.2 # only just forked it still has this shell's handlers: what it gets then is lost
+        kill -TERM "$child" 2>/dev/null
+    }
     while :; do
         wait "$child"
         status=$?

@@ -110,14 +110,24 @@ def test_second_cluster_lives_beside_the_first(mesos: Cluster, session: AppMaste
     assert session.wait_for_task_managers(2) == first
 
 
-def test_sigkill_of_the_job_manager_brings_a_new_one_with_new_task_managers(session: AppMaster) -> None:
-    """Without high availability the old ones could not find it."""
+def test_sigkill_of_the_job_manager_brings_a_new_one_with_the_same_task_managers(session: AppMaster) -> None:
     workers, before = session.wait_for_task_managers(2), session.job_manager_pid
+    pids = [task_manager_pids(worker) for worker in workers]
     os.kill(before, signal.SIGKILL)
-    wait_for(lambda: not any(map(task_manager_pids, workers)), "the old TaskManagers are gone", 3)
     wait_for(lambda: session.state["job_manager"]["run"] > 1, "a second run")
-    assert not set(session.wait_for_task_managers(2)) & set(workers)
+    assert session.wait_for_task_managers(2) == workers
+    assert [task_manager_pids(worker) for worker in workers] == pids
     assert session.job_manager_pid != before
+
+
+def test_without_high_availability_a_new_job_manager_has_new_task_managers(mesos: Cluster) -> None:
+    """The old ones could not find it."""
+    options = {"mesos.initial-tasks": 1, "high-availability.type": "NONE"}
+    with app_master(mesos.directory / "none", mesos.master.url, **options) as it:
+        workers = it.wait_for_task_managers(1)
+        os.kill(it.job_manager_pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(task_manager_pids, workers)), "the old TaskManager is gone", 3)
+        assert not set(it.wait_for_task_managers(1)) & set(workers)
 
 
 def test_sigterm_takes_everything_down(mesos: Cluster, session: AppMaster) -> None:

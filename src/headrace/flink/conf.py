@@ -9,17 +9,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from headrace.flink.options import FlinkOptions
+from headrace.flink.address import read_master
+from headrace.flink.options import FlinkOptions, over, parse_arguments
 from headrace.kernel.daemon import UserError
 
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?:#.*)?$""")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _KEY = re.compile(r"""(?:"([^"]+)"|'([^']+)'|([^\s'"\[\]{}#&*!|>%@`,][^:#]*?))\s*:(?:\s+(.*))?$""")
+
+
+def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> FlinkOptions:
+    """Options of the command line over those of the configuration directory, if there is one."""
+    given = parse_arguments(arguments)
+    directory = environment.get("FLINK_CONF_DIR")
+    if directory is None and environment.get("FLINK_HOME"):
+        directory = environment["FLINK_HOME"] + "/conf"
+    found = over(read_conf_dir(Path(directory)) if directory else {}, given)
+    if "mesos.master" in found:
+        found["mesos.master"] = read_master(found["mesos.master"].strip())
+    return found
 
 
 def read_conf_dir(conf_dir: Path) -> FlinkOptions:

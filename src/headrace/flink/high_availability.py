@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.flink.options import FlinkOptions
+from headrace.flink.options import FlinkOptions, with_present_names
 
 FACTORY = "org.headrace.flink.HeadraceHaServicesFactory"
 DATA_VARIABLE = "HEADRACE_DATA"
 
 TYPE, STORAGE, CLUSTER_ID = "high-availability.type", "high-availability.storageDir", "high-availability.cluster-id"
-_TYPES = (TYPE, "high-availability", "recovery.mode")
-_STORAGES = (STORAGE, "high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")
+_OLD_STORAGES = ("high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")
 _RESULTS = "job-result-store.storage-path"
 _RECOVERY = "resourcemanager.previous-worker.recovery.timeout"
 _OWN_COMMAND = "mesos.resourcemanager.tasks.taskmanager-cmd"
@@ -32,11 +31,13 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
     """``given`` with what makes the cluster highly available, unless the user chose otherwise.
 
     A TaskManager that a command of the user starts does not know our jar, so then only who asks for it gets it.
+    Raises UserError if options contradict each other.
     """
-    chosen = next((given[key] for key in _TYPES if key in given), None)
+    given = with_present_names(given)
+    chosen = given.get(TYPE)
     if chosen not in (None, FACTORY) or (chosen is None and _OWN_COMMAND in given):
         return given
-    storage = next((given[key] for key in _STORAGES if key in given), None)
+    storage = next((given[key] for key in (STORAGE, *_OLD_STORAGES) if key in given), None)
     named = given.get(CLUSTER_ID) or environment.get("MARATHON_APP_ID")
     added = {TYPE: FACTORY, _RECOVERY: "15 s"}
     if storage is None:
@@ -44,10 +45,9 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
         added[STORAGE] = storage = f"{data}/flink" if data else f"{sandbox}/.headrace/ha"
         named = named or "flink"
     if named:
-        added[CLUSTER_ID] = folder = named.strip("/").replace("/", "_")
+        folder = named.strip("/").replace("/", "_")
         added[_RESULTS] = f"{storage}/{folder}/job-results"
-        if CLUSTER_ID in given:
-            given = {**given, CLUSTER_ID: folder}
+        given = {**given, CLUSTER_ID: folder, STORAGE: storage}
     return {**added, **given}
 
 

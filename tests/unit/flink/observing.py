@@ -12,11 +12,11 @@ from headrace.flink import overlays
 from headrace.flink.appmaster import assembly, credentials
 from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.core import ApplicationMaster
-from headrace.flink.appmaster.daemon import read_options
 from headrace.flink.appmaster.placement import place
 from headrace.flink.appmaster.records import Recovered
 from headrace.flink.appmaster.tasks import task_info
 from headrace.flink.cluster import Cluster, resolve
+from headrace.flink.conf import read_options
 from headrace.flink.distribution import Distribution, Jar
 from headrace.flink.options import FlinkOptions
 from headrace.kernel.http import HttpClient

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.flink import address
+from headrace.flink.appmaster import daemon
 from headrace.flink.listener import Listener, listener
 from headrace.kernel.daemon import UserError
 
@@ -62,6 +63,21 @@ def test_own_address_is_the_one_on_the_way_to_the_master() -> None:
     assert address.local_address("127.0.0.1:5050") == "127.0.0.1"
     with pytest.raises(UserError, match=r"h\.invalid does not resolve.*jobmanager\.rpc\.address"):
         address.local_address("h.invalid:5050", lambda name: [])
+
+
+def test_trouble_with_names_is_no_end_of_a_cluster_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(master: str) -> str:
+        raise UserError("no name server")
+
+    monkeypatch.setattr(address, "local_address", fails)
+    own = daemon._OwnAddress()
+    own.check(ran_before=False)
+    assert own.find("m:1") == "127.0.0.1"  # until all options have been checked
+    with pytest.raises(SystemExit) as ended:
+        own.check(ran_before=True)
+    assert ended.value.code == daemon.EXIT_TRY_AGAIN
+    with pytest.raises(UserError, match="no name server"):
+        own.check(ran_before=False)
 
 
 def test_local_addresses() -> None:

@@ -135,6 +135,11 @@ def test_task_managers_get_what_concerns_them() -> None:
         ({"mesos.master": "m:1", "rest.port": "x"}, "rest.port"),
         ({"mesos.master": "m:1", "env.java.opts.taskmanager": "-Da='b"}, "env.java.opts.taskmanager"),
         ({"mesos.master": "m:1", "headrace.sql.warm-up": "perhaps"}, "headrace.sql.warm-up"),
+        ({"mesos.master": "m:1", "mesos.maximum-failed-tasks": "-2"}, "mesos.maximum-failed-tasks"),
+        (
+            {"mesos.master": "m:1", "mesos.resourcemanager.tasks.cpus": "1", "taskmanager.cpu.cores": "2"},
+            "tasks.cpus is 1, but taskmanager.cpu.cores is 2",
+        ),
     ],
 )
 def test_mistakes(given: dict[str, str], message: str) -> None:

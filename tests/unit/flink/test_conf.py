@@ -60,6 +60,61 @@ def test_config_yaml_comes_first(tmp_path: Path) -> None:
     assert conf.read_conf_dir(tmp_path) == {"a": "new"}
 
 
+GOLDEN = {
+    "env.java.opts.all": "--add-exports=java.base/sun.net.util=ALL-UNNAMED -Dx=a:b",
+    "jobmanager.bind-host": "0.0.0.0",
+    "jobmanager.rpc.address": "jm.example",
+    "jobmanager.memory.process.size": "1600m",
+    "taskmanager.numberOfTaskSlots": "2",
+    "mesos.master": "zk://a:2181,b:2181/mesos",
+    "mesos.constraints.hard.hostattribute": "rack:a,zone:b",
+    "parallelism.default": "1",
+}
+GOLDEN_CONFIG = """\
+# as Flink 1.20 ships it
+env:
+  java:
+    opts:
+      all: --add-exports=java.base/sun.net.util=ALL-UNNAMED -Dx=a:b
+jobmanager:
+  # comment
+  bind-host: 0.0.0.0
+  rpc:
+    address: jm.example
+  memory:
+    process:
+      size: 1600m
+
+taskmanager:
+  numberOfTaskSlots: 2
+mesos.master: "zk://a:2181,b:2181/mesos"
+mesos:
+  constraints:
+    hard:
+      hostattribute: 'rack:a,zone:b'
+parallelism:
+  default: 1
+"""
+GOLDEN_FLINK_CONF = """\
+# as Flink 1.2 to 1.18 read it
+env.java.opts.all: --add-exports=java.base/sun.net.util=ALL-UNNAMED -Dx=a:b
+jobmanager.bind-host: 0.0.0.0
+jobmanager.rpc.address: first.example
+jobmanager.rpc.address: jm.example   # the last one counts
+jobmanager.memory.process.size:    1600m
+
+taskmanager.numberOfTaskSlots: 2
+mesos.master: zk://a:2181,b:2181/mesos
+mesos.constraints.hard.hostattribute: rack:a,zone:b
+parallelism.default: 1
+"""
+
+
+def test_golden_files() -> None:
+    assert conf.parse_config_yaml(GOLDEN_CONFIG, "x") == GOLDEN
+    assert conf.parse_flink_conf(GOLDEN_FLINK_CONF, "x") == GOLDEN
+
+
 @given(st.dictionaries(st.from_regex(r"[a-z][a-z.-]*", fullmatch=True), st.text(min_size=1), max_size=5))
 def test_what_is_written_can_be_read(options: dict[str, str]) -> None:
     assert conf.parse_config_yaml(conf.render(options).decode("utf-8"), "x") == options

@@ -297,6 +297,41 @@ def test_job_manager_that_never_works_is_given_up() -> None:
     assert [finish.status for finish in of(effects, Finish)] == [EXIT_JOB_MANAGER]
 
 
+def test_job_manager_that_once_worked_is_never_given_up() -> None:
+    core = running()
+    drive(core, events.DriverAttached(1, DRIVER))
+    run, now, pauses, effects = 1, 0.0, [], []
+    for _ in range(12):
+        effects = drive(core, events.JobManagerEnded(run, "exit 1"), now=now)
+        (timer,) = [t for t in of(effects, SetTimer) if t.key == jobmanager.START_TIMER]
+        pauses.append(timer.at - now)
+        now = timer.at
+        (started,) = of(drive(core, TimerFired(jobmanager.START_TIMER), now=now), StartJobManager)
+        run = started.run
+    assert not of(effects, Finish)
+    assert pauses[0] <= 0.1
+    assert pauses[-1] == jobmanager.LAST_PAUSE
+
+
+@pytest.mark.parametrize(
+    ("event", "gone"), [(events.StopAsked(), True), (events.DriverDeregistered(1, "FAILED", ""), True)]
+)
+def test_an_end_for_good_takes_the_jobs_along(event: events.AppMasterEvent, gone: bool) -> None:
+    core = running()
+    effects = drive(
+        core, event, events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed")
+    )
+    assert [finish.gone for finish in of(effects, Finish)] == [gone]
+
+
+def test_a_job_manager_that_does_not_start_leaves_what_it_keeps() -> None:
+    core = make()
+    drive(core, events.Started(job_manager_alive=False))
+    for run in (1, 2, 3):
+        effects = drive(core, events.JobManagerEnded(run, "exit 1"), TimerFired(jobmanager.START_TIMER))
+    assert [finish.gone for finish in of(effects, Finish)] == [False]
+
+
 # the end
 
 

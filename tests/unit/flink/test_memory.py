@@ -38,6 +38,8 @@ def test_small_and_large_limits_hold(limit: int) -> None:
     [
         ({"jobmanager.memory.process.size": "1600m"}, 1024, ("1600 MiB", "1024 MiB")),
         ({"jobmanager.memory.heap.size": "900m"}, 1024, ("1024 MiB",)),
+        ({"jobmanager.heap.size": "700m", "jobmanager.memory.process.size": "800m"}, 1024, ("700 MiB", "800 MiB")),
+        ({"jobmanager.heap.size": "700m", "jobmanager.heap.mb": "800"}, 1024, ("700 MiB", "800 MiB")),
         ({"jobmanager.heap.size": "2048m"}, 1024, ("2048 MiB", "1024 MiB", "jobmanager.heap.size")),
         ({}, 256, ("192 MiB", "too little")),
     ],
@@ -83,6 +85,8 @@ def test_seeds_memory_options() -> None:
             ("1024 MiB", "2048 MiB"),
         ),
         ({"mesos.resourcemanager.tasks.mem": "1024", "taskmanager.heap.size": "2g"}, ("1024 MiB", "2048 MiB")),
+        ({"taskmanager.memory.process.size": "1g", "taskmanager.heap.size": "2g"}, ("1024 MiB", "2048 MiB")),
+        ({"taskmanager.heap.size": "1g", "taskmanager.heap.mb": "2048"}, ("1024 MiB", "2048 MiB")),
         ({"mesos.resourcemanager.tasks.mem": "300"}, ("300 MiB", "too small")),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headrace.flink import distribution
-from headrace.flink.appmaster import daemon
+from headrace.flink.appmaster import daemon, events, records
 from headrace.flink.appmaster.events import Finish
 from headrace.flink.appmaster.placement import place
 from headrace.flink.options import TABLE, Option, check_names
@@ -25,7 +25,6 @@ from tests.unit.flink.observing import Built, rich_offer
 RM = "mesos.resourcemanager."
 TASKS = RM + "tasks."
 DOCKER = {TASKS + "container.type": "docker", TASKS + "container.image.name": "flink:1.20"}
-HIGHLY_AVAILABLE = {"high-availability.type": "zookeeper", "high-availability.cluster-id": "/one"}
 SERVER = "headrace.artifactserver."
 CERTIFICATE = {SERVER + "ssl.certificate": "/c.pem"}
 
@@ -87,6 +86,7 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "resourcemanager.taskmanager-timeout": ("7 min", {}),
     "high-availability.type": ("zookeeper", {"high-availability.cluster-id": "/one"}),
     "high-availability.cluster-id": ("/two", {}),
+    "high-availability.storageDir": ("file:///shared", {}),
     "containerized.taskmanager.env.<NAME>": ("a $b", {}),
     "containerized.master.env.<NAME>": ("a $b", {}),
     "env.java.home": ("/jdk", {}),
@@ -112,6 +112,7 @@ FLINKS_OWN = {
     "taskmanager.numberOfTaskSlots",
     "taskmanager.cpu.cores",
     "high-availability.cluster-id",
+    "high-availability.storageDir",
     "headrace.sql.warm-up",  # the driver's
 }
 """What Flink does with these is their effect; handing on others is none."""
@@ -196,25 +197,25 @@ async def test_store(tmp_path: Path) -> None:
 def test_maximum_failed_tasks(tmp_path: Path, limit: int, failures: int, ends: bool) -> None:
     core = built({"mesos.maximum-failed-tasks": str(limit)}, tmp_path).core()
     content: dict[str, bytes] = {}
-    effects = helpers.drive(core, helpers.events.Started(job_manager_alive=True), helpers.events.MasterConnected("fw"))
+    effects = helpers.drive(core, events.Started(job_manager_alive=True), events.MasterConnected("fw"))
     for number in range(failures):
         name = helpers.worker(number).id
         effects += helpers.drive(
             core,
-            helpers.events.WorkerRequested(1, helpers.worker(number)),
+            events.WorkerRequested(1, helpers.worker(number)),
             TimerFired("gather"),
-            helpers.events.OffersReceived([helpers.offer(number)]),
-            helpers.events.StatusReceived(helpers.status(name, "TASK_FAILED")),
+            events.OffersReceived([helpers.offer(number)]),
+            events.StatusReceived(helpers.status(name, "TASK_FAILED")),
         )
     helpers.apply(effects, content)
     assert bool(helpers.calls(effects, "TEARDOWN")) is ends
-    assert helpers.records.recover(content).failed == (failures if limit >= 0 else 0)
+    assert records.recover(content).failed == (failures if limit >= 0 else 0)
     done = helpers.drive(core, TimerFired("stop")) if ends else []
     assert [finish.status for finish in helpers.of(done, Finish)] == ([3] if ends else [])
 
 
 def test_failures_outlive_the_application_master() -> None:
-    assert helpers.records.recover({"failed": b"4"}).failed == 4
+    assert records.recover({"failed": b"4"}).failed == 4
 
 
 def test_hard_constraint_is_told_as_the_reason(tmp_path: Path) -> None:

@@ -21,14 +21,13 @@ import logging
 import os
 import pwd
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from headrace.flink import address, conf, distribution, high_availability, overlays
-from headrace.flink import options as flink_options
 from headrace.flink.appmaster import assembly, credentials, events, records, tls
 from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.core import ApplicationMaster
@@ -37,7 +36,6 @@ from headrace.flink.appmaster.events import AppMasterEvent
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
 from headrace.flink.cluster import Cluster, resolve
 from headrace.flink.distribution import DRIVER_JAR, Distribution
-from headrace.flink.options import FlinkOptions
 from headrace.flink.overlays.shipment import Shipment
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Delete, Effect
@@ -68,8 +66,9 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
     sandbox = Path.cwd()
     ran_before = (sandbox / ".headrace" / "jobmanager").exists()
     user = pwd.getpwuid(os.getuid()).pw_name
-    options = high_availability.with_defaults(read_options(arguments, environment), environment, sandbox)
-    cluster = resolve(options, environment, user, _find_address(ran_before))
+    own_address = _OwnAddress()
+    options = high_availability.with_defaults(conf.read_options(arguments, environment), environment, sandbox)
+    cluster = resolve(options, environment, user, own_address.find)
     if cluster.server.tls or cluster.master.startswith("https:"):
         tls.ensure()
     flink = distribution.find_flink(cluster.given, environment)
@@ -77,6 +76,7 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
     if not DRIVER_JAR.is_file():
         raise UserError(f"{DRIVER_JAR} is missing; build it with java/flink-driver/build.sh (needs a JDK)")
     shipment = overlays.collect(assembly.ground(cluster, flink, environment, user))
+    own_address.check(ran_before=ran_before)
     if not ran_before:
         address.check(cluster.host, cluster.master, cluster.given.get("jobmanager.bind-host", ""))
     try:
@@ -88,19 +88,27 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
         raise SystemExit(EXIT_TRY_AGAIN) from error
 
 
-def _find_address(ran_before: bool) -> Callable[[str], str]:
-    """Asks for our own address; trouble with names must not end a cluster that runs."""
+class _OwnAddress:
+    """Finds our own address; trouble with it is said only when all options have been found to be right."""
 
-    def find(master: str) -> str:
+    def __init__(self) -> None:
+        self._trouble: UserError | None = None
+
+    def find(self, master: str) -> str:
         try:
             return address.local_address(master)
         except UserError as error:
-            if not ran_before:
-                raise
-            log.error("can't go on now, a JobManager may live: %s", error)
-            raise SystemExit(EXIT_TRY_AGAIN) from error
+            self._trouble = error
+            return "127.0.0.1"
 
-    return find
+    def check(self, *, ran_before: bool) -> None:
+        """Raises UserError, or if a JobManager may live, SystemExit: names must not end a cluster that runs."""
+        if self._trouble is None:
+            return
+        if not ran_before:
+            raise self._trouble
+        log.error("can't go on now, a JobManager may live: %s", self._trouble)
+        raise SystemExit(EXIT_TRY_AGAIN) from self._trouble
 
 
 async def _serve(
@@ -128,18 +136,6 @@ async def _serve(
         high_availability.remove(cluster.flink)
     if finish.status:
         raise SystemExit(finish.status)
-
-
-def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> FlinkOptions:
-    """Options of the command line over those of the configuration directory, if there is one."""
-    given = flink_options.parse_arguments(arguments)
-    directory = environment.get("FLINK_CONF_DIR")
-    if directory is None and environment.get("FLINK_HOME"):
-        directory = environment["FLINK_HOME"] + "/conf"
-    options = flink_options.over(conf.read_conf_dir(Path(directory)) if directory else {}, given)
-    if "mesos.master" in options:
-        options["mesos.master"] = address.read_master(options["mesos.master"].strip())
-    return options
 
 
 class Process:

@@ -93,7 +93,7 @@ final class LeaderBook implements AutoCloseable {
 
     @Override
     public void close() {
-        thread.shutdownNow();
+        thread.shutdown(); // what was asked for before is still done
     }
 
     private void follow(String component, LeaderRetrievalEventHandler handler) {

@@ -1,0 +1,100 @@
+"""A killed JobManager loses no job, by default: it comes back with it, and TaskManagers stay.
+
+One job runs through all tests of this module, in order.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.flink_counting import CountingJob, numbers
+from tests.cluster.flink_harness import AppMaster, app_master, task_manager_pids
+from tests.cluster.harness import Cluster, cluster, wait_for
+
+BAR = 10.0
+"""Seconds from SIGKILL of the JobManager until the job runs."""
+
+
+@pytest.fixture(scope="module")
+def mesos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("ha")) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def session(mesos: Cluster) -> Iterator[AppMaster]:
+    options = {"mesos.initial-tasks": 1, "web.refresh-interval": 100}
+    with app_master(mesos.directory / "session", mesos.master.url, **options) as it:
+        it.wait_for_task_managers(1)
+        yield it
+
+
+@pytest.fixture(scope="module")
+def job(mesos: Cluster, session: AppMaster) -> CountingJob:
+    return CountingJob(session, mesos.master.url, mesos.directory)
+
+
+def kill_and_wait(session: AppMaster, job: CountingJob, *pids: int) -> float:
+    """Seconds until the job runs again, in a JobManager of a later run, on the TaskManagers from before."""
+    run = session.state["job_manager"]["run"]
+    workers = {worker["id"]: task_manager_pids(worker["id"]) for worker in session.workers()}
+    began = time.monotonic()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: session.state["job_manager"]["run"] > run, "the next JobManager is started", 20)
+    wait_for(job.runs, f"the job runs again; see {session.sandbox}", 60)
+    took = time.monotonic() - began
+    assert {worker["id"]: task_manager_pids(worker["id"]) for worker in session.workers()} == workers
+    assert job.restored()["id"] > 0
+    return took
+
+
+def test_sigkill_of_the_job_manager_restores_the_job_on_the_same_task_managers(
+    session: AppMaster, job: CountingJob
+) -> None:
+    took = min(kill_and_wait(session, job, session.job_manager_pid) for _ in range(2))
+    assert took <= BAR
+    job.wait_until_it_goes_on()
+
+
+def test_sigkill_of_application_master_and_job_manager_at_once_does_not_lose_it_either(
+    session: AppMaster, job: CountingJob
+) -> None:
+    kill_and_wait(session, job, session.pid, session.job_manager_pid)
+    job.wait_until_it_goes_on()
+
+
+def test_sigkill_while_it_comes_back(session: AppMaster, job: CountingJob) -> None:
+    """Twice more before the job runs: once as soon as there is a process, once when it has taken over."""
+    first = session.job_manager_pid
+    os.kill(first, signal.SIGKILL)
+    second = wait_for(lambda: session.job_manager_pid != first and session.job_manager_pid, "the second")
+    os.kill(second, signal.SIGKILL)
+    third = wait_for(lambda: session.job_manager_pid != second and session.job_manager_pid, "the third")
+    wait_for(lambda: session.state["job_manager"]["attached"], "it attaches", 60)
+    kill_and_wait(session, job, third)
+    job.wait_until_it_goes_on()
+
+
+def test_every_number_was_written_once(job: CountingJob) -> None:
+    written = numbers(job.directory)
+    assert written == list(range(len(written)))
+
+
+def test_sigterm_leaves_neither_processes_nor_files(session: AppMaster, job: CountingJob) -> None:
+    workers = [worker["id"] for worker in session.workers()]
+    kept = session.sandbox / ".headrace" / "ha" / "flink"
+    assert (kept / "job-graphs" / job.id).exists()
+    job_manager = session.job_manager_pid
+    began = time.monotonic()
+    assert session.stop() == 0
+    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 2)
+    assert not Path(f"/proc/{job_manager}").exists()
+    assert time.monotonic() - began <= 2.5
+    assert not kept.exists()

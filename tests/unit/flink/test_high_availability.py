@@ -1,0 +1,88 @@
+"""High availability by default: where its files lie, and whose choice counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.flink import high_availability
+from headrace.flink.high_availability import CLUSTER_ID, DATA_VARIABLE, FACTORY, STORAGE, TYPE
+from headrace.kernel.daemon import UserError
+
+SANDBOX = Path("/sandbox")
+APP = {"MARATHON_APP_ID": "/flink/session"}
+DATA = {DATA_VARIABLE: "/data"}
+
+
+def ha(given: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
+    options = high_availability.with_defaults(given, environment, SANDBOX)
+    return {key: value for key, value in options.items() if key in (TYPE, STORAGE, CLUSTER_ID)}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "directory"),
+    [
+        ({}, {}, "/sandbox/.headrace/ha/flink"),
+        ({}, APP, "/sandbox/.headrace/ha/flink_session"),
+        ({}, DATA, "/sandbox/.headrace/ha/flink"),  # two clusters without a name must not meet there
+        ({}, APP | DATA, "/data/flink/flink_session"),
+        ({CLUSTER_ID: "/mine"}, APP | DATA, "/data/flink/mine"),
+        ({TYPE: FACTORY}, APP | DATA, "/data/flink/flink_session"),
+        ({STORAGE: "/nfs"}, APP | DATA, "/nfs/flink_session"),
+        ({STORAGE: "file:///nfs"}, APP, "/nfs/flink_session"),
+        ({"recovery.zookeeper.storageDir": "/nfs"}, APP, "/nfs/flink_session"),
+        ({TYPE: "zookeeper"}, APP, None),
+        ({"high-availability": "NONE"}, APP, None),
+        ({"mesos.resourcemanager.tasks.taskmanager-cmd": "tm.sh"}, APP, None),
+    ],
+)
+def test_directory(given: dict[str, str], environment: dict[str, str], directory: str | None) -> None:
+    options = high_availability.with_defaults(given, environment, SANDBOX)
+    found = high_availability.directory(options)
+    assert found == (Path(directory) if directory else None)
+    assert high_availability.ships_driver(options) is (directory is not None)
+
+
+def test_another_choice_changes_nothing_else() -> None:
+    assert ha({TYPE: "zookeeper"}, APP) == {TYPE: "zookeeper"}
+    assert ha({}, APP)[TYPE] == FACTORY
+
+
+def test_a_shared_directory_needs_a_name_for_the_cluster() -> None:
+    """The cluster's options are refused without one."""
+    assert CLUSTER_ID not in ha({STORAGE: "/nfs"}, {})
+
+
+def test_contradictions_are_refused() -> None:
+    with pytest.raises(UserError, match="high-availability"):
+        ha({TYPE: "zookeeper", "high-availability": "NONE"}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "stable"),
+    [
+        ({}, APP | DATA, True),
+        ({}, APP, False),
+        ({}, DATA, False),
+        ({STORAGE: "/nfs"}, APP | DATA, False),
+        ({TYPE: "NONE"}, APP | DATA, False),
+    ],
+)
+def test_the_store_outlives_the_task_where_there_is_a_place_for_it(
+    given: dict[str, str], environment: dict[str, str], stable: bool
+) -> None:
+    options = high_availability.with_defaults(given, environment, SANDBOX)
+    found = high_availability.stable_directory(options, environment)
+    assert found == (Path("/data/flink/flink_session") if stable else None)
+
+
+def test_remove(tmp_path: Path) -> None:
+    options = high_availability.with_defaults({}, {}, tmp_path)
+    found = high_availability.directory(options)
+    assert found is not None
+    (found / "jobs").mkdir(parents=True)
+    high_availability.remove(options)
+    assert not found.exists()
+    high_availability.remove(options)
+    high_availability.remove({})
