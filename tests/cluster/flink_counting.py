@@ -28,7 +28,10 @@ INSERT INTO written SELECT n FROM numbers;
 
 
 def script(directory: Path, *, last: int = 30_000, rate: int = 200, interval: str = "500 ms") -> str:
-    """The job's script; its files lie below ``directory``. The source's state has all numbers to come, so ``last`` is small."""
+    """The job's script; its files lie below ``directory``.
+
+    The source's state has all numbers to come, so ``last`` is small.
+    """
     return SQL.format(directory=directory, last=last, rate=rate, interval=interval)
 
 

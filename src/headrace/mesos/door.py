@@ -57,13 +57,13 @@ def from_base64(field: str, text: str) -> bytes:
         raise unconvertible(f"Failed to base64 decode bytes field '{field}': {why}") from None
 
 
-def content_type_refused(request: Request, who: str) -> Response | None:
-    """The answer if the body is not JSON by its type; ``who`` refuses."""
+def content_type_refused(request: Request, no_protobuf: str) -> Response | None:
+    """The answer if the body is not JSON by its type; ``no_protobuf`` says who does not read protocol buffers."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind:
         return text(400, "Expecting 'Content-Type' to be present")
     if kind == "application/x-protobuf":
-        return text(415, f"Protocol buffers are not supported by this {who}: Expecting 'Content-Type' of " + JSON)
+        return text(415, f"{no_protobuf}: Expecting 'Content-Type' of {JSON}")
     if kind != JSON:
         return text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
     return None

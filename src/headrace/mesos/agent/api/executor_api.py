@@ -44,6 +44,9 @@ _CALL = msgspec.json.Decoder(Call)
 _encode = msgspec.json.Encoder().encode
 
 
+NO_PROTOBUF = "Protocol buffers are not supported by this agent"
+
+
 class ExecutorStreams:
     """Open streams to executors by number."""
 
@@ -176,4 +179,4 @@ def _refusal(request: Request) -> Response | None:
     """What is wrong before the body is looked at."""
     if request.method != "POST":
         return not_allowed(request.method, ("POST",))
-    return content_type_refused(request, "agent")
+    return content_type_refused(request, NO_PROTOBUF)

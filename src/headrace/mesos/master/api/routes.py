@@ -36,6 +36,9 @@ _JSON_CALLS = frozenset(
 _decode_agent_calls = msgspec.json.Decoder(list[AgentCall] | AgentCall).decode
 
 
+NO_PROTOBUF = "Protocol buffers are not supported by this master"
+
+
 class MasterApi:
     """Routes requests, with and without the prefix ``/master``; ``views`` are further GET endpoints by path."""
 
@@ -74,7 +77,7 @@ class MasterApi:
         handler = handlers.get(method)
         if handler is None:
             return not_allowed(request.method, tuple(handlers))
-        if request.path in _JSON_CALLS and (wrong := content_type_refused(request, "master")):
+        if request.path in _JSON_CALLS and (wrong := content_type_refused(request, NO_PROTOBUF)):
             return wrong
         return handler(request)
 
