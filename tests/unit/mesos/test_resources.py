@@ -88,3 +88,16 @@ def test_named_more_than_once_amounts_add_up() -> None:
     assert Resources.parse([*cpus, *cpus]) == Resources.of(cpus=1)
     reserved = Resources.of(cpus=0.5).tagged(Tag((Reservation("a"),))).messages()
     assert Resources.parse([*cpus, *reserved]).quantity("cpus") == 1000
+
+
+@pytest.mark.parametrize("text", ["1e300", "1e15"])
+def test_amounts_that_are_too_large_are_refused_as_such(text: str) -> None:
+    with pytest.raises(InvalidResourceError, match="less than 1e15"):
+        Resources.parse([Resource("cpus", "SCALAR", scalar=Scalar(float(text)))])
+
+
+def test_ranges_stay_within_what_other_clients_can_read() -> None:
+    with pytest.raises(InvalidResourceError, match="beyond 64 bits"):
+        Resources.parse([Resource("ports", "RANGES", ranges=Ranges([Range(0, 2**63)]))])
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"begin": 0, "end": 99999999999999999999}', type=Range)

@@ -296,14 +296,18 @@ def _amount(message: Resource) -> Resources:
         raise InvalidResourceError("a resource has no name")
     if message.scalar is not None:
         value = message.scalar.value
-        if not 0 <= value < 1e15:
+        if not value >= 0:
             raise InvalidResourceError(f"resource '{name}' is {value}; it must be 0 or more")
+        if value >= 1e15:
+            raise InvalidResourceError(f"resource '{name}' is {value}; it must be less than 1e15")
         return Resources({name: round(value * MILLI)})
     if message.ranges is not None:
         spans = []
         for span in message.ranges.range or ():
             if not 0 <= span.begin <= span.end:
                 raise InvalidResourceError(f"resource '{name}' has the range {span.begin}-{span.end}, which is none")
+            if span.end >= 2**63:
+                raise InvalidResourceError(f"resource '{name}' has a range up to {span.end}, which is beyond 64 bits")
             spans.append((span.begin, span.end))
         return Resources(ranges={name: merge(spans)})
     if message.set is not None:

@@ -182,6 +182,16 @@ def test_task_killing_goes_only_to_those_who_know_it(world: World) -> None:
     assert world.states("t") == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"]
 
 
+def test_a_time_limit_is_a_kill_that_is_told_too(world: World) -> None:
+    knows = framework("fw", capabilities=[Capability("TASK_KILLING_STATE")])
+    world.run(task("t", max_completion_time=DurationInfo(1_000_000_000)), of=knows)
+    world.start("c-1")
+    world.fire("limit/c-1")
+    world.end("c-1", Ended(143, 15))
+    world.acknowledge_all()
+    assert world.states("t") == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_FAILED"]
+
+
 def test_kill_while_fetching_and_while_starting(world: World) -> None:
     world.run(task("f", uris=True), task("s"))
     world.kill("f")

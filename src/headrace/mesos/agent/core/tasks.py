@@ -55,6 +55,8 @@ from headrace.mesos.messages.common import (
 HEALTH_TOLD = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
 CHECK_TOLD = "REASON_TASK_CHECK_STATUS_UPDATED"
 _OBSERVATIONS = (HEALTH_TOLD, CHECK_TOLD)
+_EXECUTORS = (ASKED, UNHEALTHY, TIME_LIMIT)
+"""Causes for which it is Mesos's executor that ends a task, and tells TASK_KILLING; for the others it is the agent."""
 
 
 class Task(ReportedTask):
@@ -175,7 +177,7 @@ class Task(ReportedTask):
             pulls = self.spec().kind == DOCKER
             return [self._save(), *([self._signal_effect()] if pulls else ())]
         effects: list[Effect] = []
-        if before is None and cause == ASKED and has_capability(self.framework, "TASK_KILLING_STATE"):
+        if before is None and cause in _EXECUTORS and has_capability(self.framework, "TASK_KILLING_STATE"):
             effects += self._tell(now, "TASK_KILLING")
         return [self._save(), *effects, *self._signal(now)]
 

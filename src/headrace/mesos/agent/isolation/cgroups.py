@@ -117,7 +117,7 @@ def _group(directory: Directory, parent_id: str) -> Path:
     An executor with processes of its own makes none: its limits are not meant for its tasks.
     """
     path = directory.path / parent_id
-    path.mkdir(exist_ok=True)
+    os.makedirs(path, exist_ok=True)  # somebody may have tidied up what was empty
     if _processes(path):
         return directory.path
     if directory.version == 2:

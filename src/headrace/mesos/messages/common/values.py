@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What other languages' clients have room for."""
 
 
 class Message(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -31,8 +34,8 @@ class Scalar(Message, frozen=True):
 class Range(Message, frozen=True):
     """Both ends belong to the range."""
 
-    begin: int
-    end: int
+    begin: Int64
+    end: Int64
 
 
 class Ranges(Message, frozen=True):
@@ -150,8 +153,8 @@ class Attribute(Message, frozen=True):
 
 
 class DurationInfo(Message, frozen=True):
-    nanoseconds: int
+    nanoseconds: Int64
 
 
 class TimeInfo(Message, frozen=True):
-    nanoseconds: int
+    nanoseconds: Int64
