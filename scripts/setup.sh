@@ -62,7 +62,7 @@ install_clients() { # foreign Mesos clients, which tests run, in a directory of 
 }
 
 install_headrace() {
-    want=$(stamp pyproject.toml scripts/mesos-appmaster.sh)
+    want=$(stamp pyproject.toml scripts/mesos-appmaster.sh scripts/mesos-appmaster-job.sh)
     current headrace "$want" && return
     say "installing headrace from this checkout"
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
