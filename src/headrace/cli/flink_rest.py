@@ -12,8 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from headrace.cli.api import CommandError, Server
-from headrace.cli.errors import root_cause
 from headrace.flink.distribution import DRIVER_JAR
+from headrace.flink.java_errors import root_cause
 from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 

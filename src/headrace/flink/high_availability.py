@@ -58,6 +58,12 @@ def directory(options: FlinkOptions) -> Path | None:
     return Path(options[STORAGE].removeprefix("file://")) / options[CLUSTER_ID]
 
 
+def named_directory(options: FlinkOptions, environment: Mapping[str, str]) -> Path | None:
+    """The directory of the cluster's files, if it is the same for each task of this cluster; else None."""
+    found = directory(options)
+    return None if found is None or found.parent.parts[-2:] == (".headrace", "ha") else found
+
+
 def ships_driver(options: FlinkOptions) -> bool:
     """Whether TaskManagers need the driver jar, which tells them who leads."""
     return options.get(TYPE) == FACTORY

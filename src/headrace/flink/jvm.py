@@ -37,7 +37,14 @@ _PATIENT_COMPILER = [
 
 
 def job_manager(
-    *, java: str, sizes: Sequence[str], user: Sequence[str], class_path: Sequence[str], conf_dir: str, log: str
+    *,
+    java: str,
+    sizes: Sequence[str],
+    user: Sequence[str],
+    class_path: Sequence[str],
+    conf_dir: str,
+    log: str,
+    main: str = JOB_MANAGER_MAIN,
 ) -> list[str]:
     """The JobManager: ``sizes`` are the memory arguments, the rest comes from ``conf_dir``."""
     return [
@@ -49,7 +56,7 @@ def job_manager(
         *user,
         "-classpath",
         ":".join(class_path),
-        JOB_MANAGER_MAIN,
+        main,
         "--configDir",
         conf_dir,
     ]

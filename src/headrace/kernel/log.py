@@ -10,6 +10,8 @@ import sys
 
 from headrace.kernel.clock import iso8601
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from headrace.cli.api import CommandError
 from headrace.cli.commands.app import deployment_of, read_definition
-from headrace.cli.commands.flink import session_app
 from headrace.cli.commands.task import find_task
+from headrace.cli.flink_apps import session_app
 from headrace.cli.flink_rest import read_jar
 from headrace.cli.main import main
 from headrace.gateway.overview import AgentState, FrameworkState, MasterState, TaskState

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from headrace.cli.errors import flink_message, root_cause, server_message
+from headrace.cli.errors import flink_message, server_message
+from headrace.flink.java_errors import root_cause
 
 SQL = """<Exception on server side:
 org.apache.flink.util.FlinkRuntimeException: Could not execute application.

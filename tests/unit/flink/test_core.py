@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from headrace.flink.appmaster import events, jobmanager, reconciliation
-from headrace.flink.appmaster.core import EXIT_FAILED, EXIT_JOB_MANAGER, LAUNCH_TIMEOUT, STOP_LIMIT, ApplicationMaster
+from headrace.flink.appmaster.core import (
+    EXIT_FAILED,
+    EXIT_JOB_MANAGER,
+    EXIT_MISTAKE,
+    LAUNCH_TIMEOUT,
+    STOP_LIMIT,
+    ApplicationMaster,
+)
 from headrace.flink.appmaster.events import Attachment, Driver, Finish, Goal, StartJobManager, TellDriver
 from headrace.flink.appmaster.launch import GATHER_TIMER
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
@@ -387,3 +394,26 @@ def test_flinks_own_shutdown(said: str, code: int) -> None:
     assert calls(effects, "TEARDOWN")
     effects = drive(core, events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed"))
     assert [finish.status for finish in of(effects, Finish)] == [code]
+
+
+def test_flink_ends_by_itself_when_it_says_so() -> None:
+    core = running()
+    effects = drive(core, events.DriverDeregistered(1, "SUCCEEDED", ""), now=100)
+    assert not of(effects, events.SignalJobManager)
+    assert events.SignalJobManager(1, kill=True) in drive(core, TimerFired(jobmanager.KILL_TIMER))
+
+
+def test_a_mistake_of_the_user_is_not_tried_again() -> None:
+    core = make()
+    drive(core, events.Started(job_manager_alive=False))
+    effects = drive(core, events.JobManagerEnded(1, "exit 20", "there is no job graph"))
+    assert of(effects, Finish) == [Finish(EXIT_MISTAKE, "there is no job graph")]
+    assert not of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager)
+
+
+@pytest.mark.parametrize("said", ["SUCCEEDED", "FAILED"])
+def test_what_flink_said_is_told_at_the_end(said: str) -> None:
+    core = running()
+    drive(core, events.DriverDeregistered(1, said, ""))
+    effects = drive(core, events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed"))
+    assert [finish.said for finish in of(effects, Finish)] == [said]

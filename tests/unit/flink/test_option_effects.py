@@ -104,7 +104,11 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     },
     "headrace.sql.warm-up": ("false", {}),
 }
-BEFORE = {"headrace.flink.home", "headrace.appmaster.store"}
+JOBS = {"internal.jobgraph-path", "headrace.cluster.type"} | {
+    f"headrace.job.{name}" for name in ("jar", "class", "arguments", "sql", "when-done")
+}
+"""Of job clusters; ``test_job`` has a test for each."""
+BEFORE = {"headrace.flink.home", "headrace.appmaster.store"} | JOBS
 """Read before there is a cluster; each has a test below."""
 FLINKS_OWN = {
     "taskmanager.registration.timeout",

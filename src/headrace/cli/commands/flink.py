@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -16,7 +15,9 @@ from headrace.cli import output
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, wait_for_deployment
 from headrace.cli.commands.task import find_task
+from headrace.cli.flink_apps import cluster_sizes, job_app, session_app
 from headrace.cli.flink_job import fill_in, submit_jar, submit_sql, wait_until_running
+from headrace.cli.flink_job_cluster import JobCluster, jar_options
 from headrace.cli.flink_rest import FlinkCluster, find_cluster
 from headrace.cli.logs import read_end
 from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
@@ -55,12 +56,7 @@ def flink() -> None:
 @flink.command()
 @click.option("--id", "app_id", default="/flink", show_default=True, help="Id of the app that is made.")
 @click.option("--initial-tasks", type=click.IntRange(0), default=0, show_default=True, help="TaskManagers kept ready.")
-@click.option("--task-cpus", type=float, default=1.0, show_default=True, help="CPUs of a TaskManager.")
-@click.option("--task-mem", type=int, default=1024, show_default=True, help="Memory of a TaskManager in MiB.")
-@click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Slots of a TaskManager.")
-@click.option("--cpus", type=float, default=0.5, show_default=True, help="CPUs of the JobManager.")
-@click.option("--mem", type=int, default=1024, show_default=True, help="Memory of the JobManager in MiB.")
-@click.option("-D", "settings", multiple=True, metavar="KEY=VALUE", help="Any Flink option; may be repeated.")
+@cluster_sizes
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the session is healthy.")
 @click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait.")
 @marathon_option
@@ -115,53 +111,6 @@ async def _wait_for_dashboard(master: str, http: HttpClient, app_id: str) -> str
     return find_cluster(await _state(master, http), app_id)[1]
 
 
-def session_app(
-    app_id: str,
-    master: str,
-    settings: tuple[str, ...],
-    *,
-    initial_tasks: int,
-    task_cpus: float,
-    task_mem: int,
-    slots: int,
-    cpus: float,
-    mem: int,
-) -> dict[str, Any]:
-    """The definition of a session cluster's app; its REST API listens on the app's first port."""
-    for setting in settings:
-        if "=" not in setting:
-            raise click.UsageError(f"-D {setting!r} must be KEY=VALUE")
-    address = urlsplit(master).netloc or master
-    arguments = [
-        f"-Dmesos.master={address}",
-        f"-Dmesos.initial-tasks={initial_tasks}",
-        f"-Dmesos.resourcemanager.tasks.cpus={task_cpus:g}",
-        f"-Dmesos.resourcemanager.tasks.mem={task_mem}",
-        f"-Dtaskmanager.numberOfTaskSlots={slots}",
-        *(f"-D{setting}" for setting in settings),
-    ]
-    return {
-        "id": app_id,
-        "cmd": shlex.join(["mesos-appmaster.sh", *arguments]),
-        "cpus": cpus,
-        "mem": mem,
-        "instances": 1,
-        "portDefinitions": [{"port": 0, "protocol": "tcp", "name": "rest"}],
-        "healthChecks": [
-            {
-                "protocol": "HTTP",
-                "path": "/overview",
-                "portIndex": 0,
-                "gracePeriodSeconds": 120,
-                "intervalSeconds": 1,
-                "timeoutSeconds": 10,
-                "maxConsecutiveFailures": 10,
-            }
-        ],
-        "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
-    }
-
-
 def watch_options(command: CommandT) -> CommandT:
     """``--detach`` of commands that submit a job."""
     return click.option("--detach", is_flag=True, help="Return as soon as the job is submitted.")(command)
@@ -212,6 +161,69 @@ def run_jar(
     async def work(http: HttpClient) -> None:
         target = await _cluster(master, cluster, http)
         await _watch(target, await submit_jar(target, jar, arguments, entry_class, parallelism), detach)
+
+    run(work)
+
+
+@flink.command("job", context_settings={"ignore_unknown_options": True})
+@click.argument("jar", type=click.Path(path_type=Path), required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS]...")
+@click.option("--sql", "script", type=click.File("r", encoding="utf-8"), help="A SQL script, instead of JAR.")
+@click.option("--graph", type=click.Path(path_type=Path), help="A file with a serialized job graph, instead of JAR.")
+@click.option("--class", "entry_class", metavar="NAME", help="Main class, if the jar's manifest names none.")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Value of ${NAME} in the script.")
+@click.option("--id", "app_id", default="/flink/job", show_default=True, help="Id of the app that is made.")
+@cluster_sizes
+@click.option("--detach", is_flag=True, help="Return as soon as the app is made; it stays until it is destroyed.")
+@click.option("--keep", is_flag=True, help="Do not destroy the app at the job's end.")
+@marathon_option
+@master_option
+def run_job_cluster(
+    jar: Path | None,
+    arguments: tuple[str, ...],
+    script: TextIO | None,
+    graph: Path | None,
+    entry_class: str | None,
+    values: tuple[str, ...],
+    app_id: str,
+    settings: tuple[str, ...],
+    detach: bool,
+    keep: bool,
+    marathon: str,
+    master: str,
+    **sizes: Any,
+) -> None:
+    """Run one job in a cluster of its own, wait for its end, and destroy the cluster.
+
+    Files are read where the app runs, so they must be there under the same name. Exit status 0 if the job has
+    finished, 1 if it has failed or was cancelled.
+    """
+    if sum(given is not None for given in (jar, script, graph)) != 1:
+        raise click.UsageError("Give one of JAR, --sql and --graph.")
+    env = {}
+    if jar is not None:
+        job = jar_options(jar, entry_class, arguments)
+    elif graph is not None:
+        job = (f"internal.jobgraph-path={graph.absolute()}",)
+    else:
+        job = ("headrace.job.sql=-",)
+        env["HEADRACE_JOB_SQL"] = fill_in(script.read() if script is not None else "", _pairs(values))
+    definition = job_app(app_id, master, job, settings, env, **sizes)
+
+    async def work(http: HttpClient) -> None:
+        cluster = JobCluster(app_id, marathon_server(marathon, http), master_server(master, http), http)
+        await cluster.start(definition)
+        click.echo(f"job cluster {app_id} is starting …")
+        if detach:
+            return
+        try:
+            result = await cluster.follow(lambda text: click.echo(f"  {text}"))
+        finally:
+            if not keep:
+                await cluster.destroy()
+        if result.state != "FINISHED":
+            raise CommandError(str(result))
+        click.echo(str(result))
 
     run(work)
 

@@ -64,7 +64,14 @@ def task_template(cluster: Cluster, flink: Distribution, shipment: Shipment, fet
 
 
 def job_manager_command(
-    cluster: Cluster, flink: Distribution, shipment: Shipment, *, java: Path, conf_dir: Path, log: Path
+    cluster: Cluster,
+    flink: Distribution,
+    shipment: Shipment,
+    *,
+    java: Path,
+    conf_dir: Path,
+    log: Path,
+    main: str = jvm.JOB_MANAGER_MAIN,
 ) -> list[str]:
     """The JobManager's command line."""
     return jvm.job_manager(
@@ -74,4 +81,5 @@ def job_manager_command(
         class_path=[str(path) for path in (DRIVER_JAR, *flink.class_path)],
         conf_dir=str(conf_dir),
         log=str(log),
+        main=main,
     )

@@ -32,6 +32,7 @@ KILL_RETRY = 5.0
 STOP_LIMIT = 2.4
 """Seconds from SIGTERM to the end, whether or not the master has confirmed the teardown."""
 
+EXIT_MISTAKE = 2
 EXIT_FAILED = 3
 EXIT_JOB_MANAGER = 4
 _LAUNCH, _KILL, _STOP = "launch/", "kill/", "stop"
@@ -104,8 +105,8 @@ class ApplicationMaster:
                 return [*self._worker_released(worker_id, now), Reply(request, None)]
             case events.DriverDeregistered(request, status, diagnostics):
                 return [Reply(request, None), *self._deregistered(status, diagnostics, now)]
-            case events.JobManagerEnded(run, how):
-                return self._job_manager_ended(run, how, now)
+            case events.JobManagerEnded(run, how, mistake):
+                return self._job_manager_ended(run, how, now, mistake)
             case events.StopAsked():
                 return self._stop(events.Finish(0, "asked to stop", gone=True), now)
             case events.StateAsked(request):
@@ -135,7 +136,8 @@ class ApplicationMaster:
         if self._exit is not None:
             return []
         self._exit = finish
-        effects: list[Effect] = [SetTimer(_STOP, now + STOP_LIMIT), *self._job_manager.stop(now)]
+        ends = self._job_manager.stop(now, by_itself=bool(finish.said))
+        effects: list[Effect] = [SetTimer(_STOP, now + STOP_LIMIT), *ends]
         if self._connected:
             effects.append(SendCall(scheduler.Call("TEARDOWN")))
         return effects + self._finish_if_done()
@@ -149,7 +151,7 @@ class ApplicationMaster:
     def _deregistered(self, status: str, diagnostics: str, now: float) -> list[Effect]:
         code = EXIT_FAILED if status in ("FAILED", "UNKNOWN") else 0
         why = f"Flink ended the cluster: {status} {diagnostics}".strip()
-        return self._stop(events.Finish(code, why, gone=True), now)
+        return self._stop(events.Finish(code, why, gone=True, said=status), now)
 
     def _timer(self, key: str, now: float) -> list[Effect]:
         if key == launch.GATHER_TIMER:
@@ -346,7 +348,7 @@ class ApplicationMaster:
 
     # the JobManager
 
-    def _job_manager_ended(self, run: int, how: str, now: float) -> list[Effect]:
+    def _job_manager_ended(self, run: int, how: str, now: float, mistake: str = "") -> list[Effect]:
         if run != self._job_manager.run:
             return []
         self.stories.tell("job-manager", now, "ended", how)
@@ -354,7 +356,9 @@ class ApplicationMaster:
         if self._exit is not None:
             return effects + self._finish_if_done()
         effects += self._drop_orphans("its JobManager has ended", now)
-        if self._job_manager.hopeless:
+        if mistake:
+            effects += self._stop(events.Finish(EXIT_MISTAKE, mistake), now)
+        elif self._job_manager.hopeless:
             why = f"the JobManager does not start: {how}; see jobmanager.log and jobmanager.err in the sandbox"
             effects += self._stop(events.Finish(EXIT_JOB_MANAGER, why), now)
         return effects

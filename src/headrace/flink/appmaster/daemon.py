@@ -8,9 +8,12 @@ Everything of a cluster lies in the task's sandbox; what is not for others' eyes
     .headrace/conf, tm-conf    configuration of the JobManager, of TaskManagers
     .headrace/jobmanager/<n>   the JobManager's n-th run
 
-Exit status: 0 asked to stop or shut down by Flink, 2 a user's mistake, 3 shut down by Flink as failed,
-4 the JobManager can't be started, 1 a bug, 75 trouble with the port, the store or files while a JobManager may
-live. The script starts it again after a bug or a signal, and for as long as it takes after 75.
+Where tasks know a place that outlives them (see ``high_availability``), the store is there, so that a later task of
+the cluster takes over. An orderly end empties the store; how a job cluster's job ended is in job-result.json.
+
+Exit status: 0 asked to stop, or shut down by Flink (its job finished or was cancelled), 2 a user's mistake, 3 shut
+down by Flink as failed, 4 the JobManager can't be started, 1 a bug, 75 trouble with the port, the store or files
+while a JobManager may live. The script starts it again after a bug or a signal, and for as long as it takes after 75.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.flink import address, conf, distribution, high_availability, overlays
+from headrace.flink import address, conf, distribution, high_availability, job, job_result, jvm, overlays
 from headrace.flink.appmaster import assembly, credentials, events, records, tls
 from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.core import ApplicationMaster
@@ -36,6 +39,8 @@ from headrace.flink.appmaster.events import AppMasterEvent
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
 from headrace.flink.cluster import Cluster, resolve
 from headrace.flink.distribution import DRIVER_JAR, Distribution
+from headrace.flink.job import Job
+from headrace.flink.job_result import JobResult
 from headrace.flink.overlays.shipment import Shipment
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Delete, Effect
@@ -76,11 +81,12 @@ async def main(stop: asyncio.Event, arguments: Sequence[str]) -> None:
     if not DRIVER_JAR.is_file():
         raise UserError(f"{DRIVER_JAR} is missing; build it with java/flink-driver/build.sh (needs a JDK)")
     shipment = overlays.collect(assembly.ground(cluster, flink, environment, user))
+    cluster_job = job.read(cluster.given, environment, DRIVER_JAR)
     own_address.check(ran_before=ran_before)
     if not ran_before:
         address.check(cluster.host, cluster.master, cluster.given.get("jobmanager.bind-host", ""))
     try:
-        await _serve(stop, cluster, flink, java, shipment, sandbox, environment)
+        await _serve(stop, cluster, flink, java, shipment, sandbox, environment, cluster_job)
     except (OSError, StoreError) as error:
         if not ran_before:
             raise
@@ -119,23 +125,47 @@ async def _serve(
     shipment: Shipment,
     sandbox: Path,
     environment: dict[str, str],
+    cluster_job: Job | None = None,
 ) -> None:
     private = sandbox / ".headrace"
     private.mkdir(mode=0o700, exist_ok=True)
+    record = job_result.record_path(high_availability.named_directory(cluster.flink, environment))
+    if cluster_job is not None and (result := job_result.load(record)) is not None:
+        log.warning("%s; it has run and is not run again; remove %s to run it", result, record)
+        return await _leave(stop, cluster_job, result, record, sandbox)
     stable = high_availability.stable_directory(cluster.flink, environment)
     if stable is not None:
         stable.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = cluster.given.get("headrace.appmaster.store") or f"sqlite://{stable or private}/appmaster.db"
     store = open_store(url, component="appmaster", layout=records.LAYOUT, durability=Durability.PROCESS)
     try:
-        process = Process(cluster, flink, java, shipment, sandbox, environment, store)
+        process = Process(cluster, flink, java, shipment, sandbox, environment, store, cluster_job)
         finish = await process.run(stop)
     finally:
         store.close()
+    result = None
+    if cluster_job is not None and finish.said:
+        kept = high_availability.directory(cluster.flink)
+        result = job_result.collect(finish.said, finish.status, kept, process.last_words())
+        job_result.save(result, record)
     if finish.gone:
         high_availability.remove(cluster.flink)
+    if cluster_job is not None and result is not None:
+        log.log(logging.ERROR if result.status else logging.INFO, "%s", result)
+        return await _leave(stop, cluster_job, result, record, sandbox)
     if finish.status:
         raise SystemExit(finish.status)
+
+
+async def _leave(stop: asyncio.Event, cluster_job: Job, result: JobResult, record: Path | None, sandbox: Path) -> None:
+    """End with the job's result; or stay until asked to stop, which is the end of the record too."""
+    job_result.save(result, sandbox / "job-result.json")
+    if cluster_job.idle:
+        log.info("nothing is left to do; destroy the app, or restart it once its record is removed")
+        await stop.wait()
+        job_result.forget(record)
+    elif result.status:
+        raise SystemExit(result.status)
 
 
 class Process:
@@ -150,8 +180,10 @@ class Process:
         sandbox: Path,
         environment: dict[str, str],
         store: Store,
+        cluster_job: Job | None = None,
     ) -> None:
         self._cluster = cluster
+        self._job = cluster_job
         self._shipment = shipment
         self._flink = flink
         self._java = java
@@ -204,8 +236,13 @@ class Process:
         finish = self._finish.result()
         # The framework is torn down: nothing is left for a later process to go on with.
         await self._store.commit([Delete(key) for key in self._store.load()])
-        log.info("ends with status %d: %s", finish.status, finish.why)
+        level = logging.ERROR if finish.status and not finish.said else logging.INFO
+        log.log(level, "ends with status %d: %s", finish.status, finish.why)
         return finish
+
+    def last_words(self) -> str:
+        """What the JobManager said last of a failed program."""
+        return self._jvm.last_words()
 
     async def _until_finished(self, work: Sequence[asyncio.Task[None]]) -> None:
         """Raises what a part of this process raises."""
@@ -322,9 +359,9 @@ class Process:
             log.error("the master says: %s", message.error.message)
             self._shell.post(events.MasterRefused(message.error.message))
 
-    def _on_jvm_end(self, run: int, how: str) -> None:
+    def _on_jvm_end(self, run: int, how: str, mistake: str = "") -> None:
         log.warning("the JobManager (run %d) has ended: %s", run, how)
-        self._shell.post(events.JobManagerEnded(run, how))
+        self._shell.post(events.JobManagerEnded(run, how, mistake))
 
     async def _state(self, request: Request) -> Response:
         return Response.json(await self._shell.ask(events.StateAsked))
@@ -378,6 +415,8 @@ class Process:
             token_file=str(self._private / "driver-token"),
             tmp=str(tmp),
         )
+        if self._job is not None:
+            options |= self._job.job_manager_options(self._private)
         if run > 1:
             options["headrace.sql.warm-up"] = "false"  # it would take time from jobs that come back
         conf.write_private(directory / "config.yaml", conf.render(options))
@@ -389,6 +428,7 @@ class Process:
             java=self._java,
             conf_dir=directory,
             log=self._sandbox / "jobmanager.log",
+            main=self._job.main if self._job else jvm.JOB_MANAGER_MAIN,
         )
         log.info("starting the JobManager, run %d, Flink %s, %s", run, self._flink.version, self._java)
         self._jvm.start(run, argv)

@@ -120,8 +120,11 @@ class DriverDeregistered(Event, frozen=True):
 
 
 class JobManagerEnded(Event, frozen=True):
+    """``mistake``: what the user has to put right before another run makes sense."""
+
     run: int
     how: str
+    mistake: str = ""
 
 
 class StopAsked(Event, frozen=True):
@@ -202,8 +205,12 @@ class SignalJobManager(Effect, frozen=True):
 
 
 class Finish(Effect, frozen=True):
-    """End this process with ``status``. ``gone``: the cluster is not to come back, nor are its jobs."""
+    """End this process with ``status``.
+
+    ``gone``: the cluster is not to come back, nor are its jobs. ``said``: as what Flink ended it, if Flink did.
+    """
 
     status: int
     why: str
     gone: bool = False
+    said: str = ""

@@ -69,12 +69,14 @@ class JobManagerKeeper:
         self._record = JobManagerRecord(self._record.run, failures, self._record.worked)
         return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + pause)]
 
-    def stop(self, now: float) -> list[Effect]:
-        """End it for good."""
+    def stop(self, now: float, *, by_itself: bool = False) -> list[Effect]:
+        """End it for good; ``by_itself``: it is ending already, and is only killed if that takes too long."""
         self.stopping = True
         effects: list[Effect] = [CancelTimer(START_TIMER)]
+        if self.alive and not by_itself:
+            effects.append(SignalJobManager(self.run, kill=False))
         if self.alive:
-            effects += [SignalJobManager(self.run, kill=False), SetTimer(KILL_TIMER, now + STOP_PATIENCE)]
+            effects.append(SetTimer(KILL_TIMER, now + STOP_PATIENCE))
         return effects
 
     def kill(self) -> list[Effect]:

@@ -3,6 +3,7 @@
 from headrace.kernel import lean  # noqa: F401  (first: keeps memory small)
 
 # isort: split
+import os
 import sys
 
 from headrace.kernel import daemon
@@ -13,7 +14,7 @@ from headrace.mesos.agent.flags import agent as flags
 def start() -> None:
     """Parse the command line and run."""
     try:
-        given = flags.parse(sys.argv[1:])
+        given = flags.parse(sys.argv[1:], os.environ)
     except daemon.UserError as error:
         sys.stderr.write(f"headrace agent: {error}\n")
         sys.exit(daemon.EXIT_USAGE)

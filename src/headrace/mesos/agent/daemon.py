@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-import headrace
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Effect
 from headrace.kernel.daemon import UserError, announce
@@ -29,6 +28,7 @@ from headrace.kernel.http import HttpClient, HttpServer
 from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, open_store
+from headrace.mesos import MESOS_VERSION
 from headrace.mesos.agent.api.executor_api import ExecutorApi
 from headrace.mesos.agent.api.routes import AgentApi
 from headrace.mesos.agent.check_runner import CheckRunner, ProcessChecks
@@ -235,11 +235,11 @@ class AgentDaemon:
         except FlagError as error:
             raise UserError(str(error)) from None
         log.info("offers %s", resources)
-        info = AgentInfo(self._hostname, port, described(given, resources), attributes or None)
+        info = AgentInfo(self._hostname, port, described(given, resources), attributes or None, domain=flags.domain)
         compare(self._saved, info, resources)
         return AgentConfig(
             info,
-            headrace.__version__,
+            MESOS_VERSION,
             self._address,
             flags.gc_delay,
             flags.sandboxes.gc_disk_headroom,

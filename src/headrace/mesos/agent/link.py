@@ -1,7 +1,8 @@
 """The agent's connection to the master: one stream of events in, batches of calls out.
 
 REGISTER opens the stream; its end, or silence of three ping intervals, is the end of the connection, and a new
-one is made after 50 ms, doubling to 2 s, with jitter. Calls are sent in order; those that gather while one
+one is made after 50 ms, doubling to 2 s, with jitter; a master that refuses the agent is asked again after 1 s,
+doubling to 15 s. Calls are sent in order; those that gather while one
 request is under way go together in the next, as a JSON array.
 """
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 PATH = "/api/v1/agent"
 BACKOFF_MIN = 0.05
 BACKOFF_MAX = 2.0
+REFUSED_MIN = 1.0
+REFUSED_MAX = 15.0
 FIRST_WORD = 15.0
 """Seconds that the master may take until REGISTERED."""
 
@@ -53,6 +56,7 @@ class MasterLink:
         self._register = register
         self._post = post
         self._backoff = Backoff(BACKOFF_MIN, BACKOFF_MAX, jitter)
+        self._patience = Backoff(REFUSED_MIN, REFUSED_MAX, jitter)
         self._outbox: list[AgentCall] = []
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
@@ -61,6 +65,8 @@ class MasterLink:
         self._hurry = asyncio.Event()
         self._last_complaint = ""
         self._registered = False
+        self._refused = False
+        self._last_refusal = ""
         self._why = ""
 
     def send(self, call: AgentCall) -> None:
@@ -85,7 +91,7 @@ class MasterLink:
     async def run(self) -> None:
         """Connect again and again, until cancelled."""
         while True:
-            self._registered = False
+            self._registered = self._refused = False
             first = self._register()
             if first is not None:
                 try:
@@ -94,8 +100,9 @@ class MasterLink:
                     self._lost(self._why or str(error))
             if self._registered:
                 self._backoff.reset()
+                self._patience.reset()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._backoff.next()):
+                async with asyncio.timeout((self._patience if self._refused else self._backoff).next()):
                     await self._hurry.wait()
             self._hurry.clear()
 
@@ -142,9 +149,9 @@ class MasterLink:
             for event in events:
                 if isinstance(event, Registered):
                     silence = max(1.0, 3 * event.ping_interval)
-                    self._found()
+                    self._found(event.agent_id.value)
                 elif isinstance(event, Refused):
-                    log.error("the master at %s refuses this agent: %s", self._url, event.message)
+                    self._refusal(event.message)
             self._post(*events)
 
     async def _send_all(self, stream: ClientStream, stream_id: str) -> None:
@@ -166,13 +173,19 @@ class MasterLink:
             self._why = str(error)
             stream.close()
 
-    def _found(self) -> None:
+    def _found(self, agent_id: str) -> None:
         self._registered = True
-        self._last_complaint = ""
-        log.info("registered with %s", self._url)
+        self._last_complaint = self._last_refusal = ""
+        log.info("registered with %s as %s", self._url, agent_id)
+
+    def _refusal(self, message: str) -> None:
+        self._refused = True
+        if message != self._last_refusal:  # one that stays is told of once
+            log.error("the master at %s refuses this agent, which asks again: %s", self._url, message)
+            self._last_refusal = message
 
     def _lost(self, why: str) -> None:
-        if why != self._last_complaint:  # a master that is away for long is told of once
+        if why != self._last_complaint and not self._refused:  # a master that is away for long is told of once
             log.warning("no connection to the master: %s", why)
             self._last_complaint = why
         self._post(LinkLost(why))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -83,7 +83,7 @@ def _from_text(text: str) -> Iterator[Resource]:
             if match[2] is not None:
                 check_role(match[2])
                 resource = msgspec.structs.replace(resource, role=match[2])
-            Resources.parse([resource])
+            _check_amount(resource)
         except ValueError as error:
             raise FlagError(f"{place}{error}") from None
         yield resource
@@ -106,7 +106,7 @@ def _from_json(text: str) -> list[Resource]:
     for number, resource in enumerate(found):
         try:
             _check(resource)
-            Resources.parse([resource])
+            _check_amount(resource)
         except ValueError as error:
             raise FlagError(f"--resources, item {number + 1} ({resource.name!r}): {error}") from None
     return found
@@ -130,6 +130,15 @@ def _check(resource: Resource) -> None:
         raise InvalidResourceError(f"only disk has a disk.source, with a type of {', '.join(_SOURCES)}")
     if source["type"] == "MOUNT" and not (source.get("mount") or {}).get("root"):
         raise InvalidResourceError("disk.source.mount.root is missing")
+
+
+def _check_amount(resource: Resource) -> None:
+    """Raise ValueError for what is no amount, or so little that it would be nothing."""
+    if not Resources.parse([resource]) and resource.scalar is not None and resource.scalar.value > 0:
+        raise InvalidResourceError(
+            f"resource '{resource.name}' is {resource.scalar.value:g}, which is less than Mesos counts; "
+            "give 0.001 or more, or 0"
+        )
 
 
 def _of_role(resource: Resource, role: str) -> Resource:
@@ -187,6 +196,19 @@ def _attribute(name: str, value: str) -> Attribute:
     if _NUMBER.fullmatch(value):
         return Attribute(name, "SCALAR", scalar=Scalar(float(value)))
     return Attribute(name, "TEXT", text=Text(value))
+
+
+def as_text(attributes: Iterable[Attribute]) -> str:
+    """As the flag has them: ``rack:r1;racks:[1-4]``."""
+    return ";".join(f"{one.name}:{_value(one)}" for one in attributes)
+
+
+def _value(one: Attribute) -> str:
+    if one.scalar is not None:
+        return f"{one.scalar.value:g}"
+    if one.ranges is not None:
+        return f"[{','.join(f'{span.begin}-{span.end}' for span in one.ranges.range or ())}]"
+    return one.text.value if one.text is not None else ""
 
 
 def offered(given: list[Resource], data: str, default_role: str = ANYBODY) -> Resources:

@@ -7,6 +7,7 @@ import logging
 from headrace.kernel.daemon import UserError
 from headrace.mesos.agent.core.operations import DoesNotFitError, restored
 from headrace.mesos.agent.core.records import ENDED, AgentRecord, Saved
+from headrace.mesos.agent.offered import as_text
 from headrace.mesos.messages.common import AgentInfo
 from headrace.mesos.resources import EMPTY, Resources
 
@@ -23,7 +24,7 @@ def compare(saved: Saved, info: AgentInfo, resources: Resources) -> None:
         if Resources.parse(before.resources) != resources:
             log.warning("resources were %s before this start", Resources.parse(before.resources))
         if before.attributes != (info.attributes or []):
-            log.warning("attributes were %s before this start", before.attributes)
+            log.warning("attributes were %s before this start", as_text(before.attributes) or "none")
     total, held = _total(saved, before, resources), _held(saved)
     if not total.contains(held):
         raise UserError(

@@ -3,7 +3,7 @@
 from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory small)
 
 # isort: split
-import asyncio
+import os
 import sys
 
 from headrace.kernel import daemon
@@ -11,10 +11,15 @@ from headrace.mesos.master.daemon import serve
 from headrace.mesos.master.flags import parse
 
 
-async def main(stop: asyncio.Event) -> None:
-    """Run until asked to stop."""
-    await serve(parse(sys.argv[1:]), stop)
+def start() -> None:
+    """Parse the command line and run."""
+    try:
+        given = parse(sys.argv[1:], os.environ)
+    except daemon.UserError as error:
+        sys.stderr.write(f"headrace master: {error}\n")
+        sys.exit(daemon.EXIT_USAGE)
+    daemon.run("master", lambda stop: serve(given, stop), level=given.log_level)
 
 
 if __name__ == "__main__":
-    daemon.run("master", main)
+    start()

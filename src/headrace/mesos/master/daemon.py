@@ -13,10 +13,11 @@ from headrace.kernel.http.server import HttpServer
 from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import open_store
+from headrace.mesos import MESOS_VERSION
 from headrace.mesos.master.api.operator_api import OperatorApi
 from headrace.mesos.master.api.routes import MasterApi
 from headrace.mesos.master.api.streams import Streams
-from headrace.mesos.master.api.views import MESOS_VERSION, Views
+from headrace.mesos.master.api.views import Views
 from headrace.mesos.master.core.events import MasterEvent, Started
 from headrace.mesos.master.core.master import MasterCore
 from headrace.mesos.master.flags import Flags

@@ -1,19 +1,23 @@
 """The master's flags: Headrace's spelling and Mesos's (``--agent-ping-timeout``, ``--agent_ping_timeout``).
 
-A flag that is not known is an error, also one of Mesos's that means nothing here: it would be ignored silently.
+A flag that is not known is an error, also one of Mesos's that means nothing here (``mesos.unsupported_flags``).
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
 from headrace.kernel.daemon import UserError
+from headrace.kernel.flags import Parser, not_empty, port
+from headrace.kernel.log import LEVELS
+from headrace.mesos.flags import completed, domain_flag, hostname
 from headrace.mesos.master.allocator.allocator import MIN_ALLOCATABLE
 from headrace.mesos.master.core.books import Settings
 from headrace.mesos.messages.common import DomainInfo
@@ -38,22 +42,30 @@ class Flags(msgspec.Struct, frozen=True):
     settings: Settings
     given: dict[str, str]
     domain: DomainInfo | None = None
+    log_level: str = "INFO"
 
 
-def parse(arguments: Sequence[str]) -> Flags:
-    """Read the command line. Raises UserError."""
-    found = parser().parse_args(list(arguments))
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> Flags:
+    """Read the command line, and MESOS_… of the environment for what it lacks. Raises UserError."""
+    reader = parser()
+    with completed(reader, arguments, environment) as words:
+        return _parsed(reader.parse_args(words))
+
+
+def _parsed(found: argparse.Namespace) -> Flags:
+    not_empty(found, ("host", "port", "data", "hostname"))
     data = str(Path(found.data).expanduser().absolute())
     given = {name: str(value) for name, value in sorted(vars(found).items()) if value not in (None, "")}
     return Flags(
         found.host,
-        _read(found.port, "port", _port),
+        port("--port", found.port),
         data,
-        found.hostname,
+        hostname(found.hostname),
         found.cluster,
         _settings(found),
-        {**given, "data": data, "work_dir": data, "ip": found.host},
-        _read(found.domain, "domain", domain) if found.domain else None,
+        {**given, "data": data, "work_dir": data, "ip": found.host, "logging_level": found.log_level},
+        domain_flag(found.domain),
+        found.log_level,
     )
 
 
@@ -135,25 +147,6 @@ def _quantities(text: str) -> Resources:
     return Resources.of(**total)
 
 
-def domain(text: str) -> DomainInfo:
-    """A domain of JSON, or of the file that holds it. Raises ValueError."""
-    example = '{"fault_domain": {"region": {"name": "eu"}, "zone": {"name": "eu-1"}}}'
-    if not text.lstrip().startswith("{"):
-        path = text.removeprefix("file://")
-        try:
-            text = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ValueError(f"{example} or a file that holds it; {path} can't be read: {why}") from None
-    try:
-        found = msgspec.json.decode(text, type=DomainInfo)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{example}; {error}") from None
-    if found.fault_domain is None or not found.fault_domain.region.name or not found.fault_domain.zone.name:
-        raise ValueError(f"{example}; region and zone need a name")
-    return found
-
-
 def weights(text: str) -> dict[str, float]:
     """Weights of ``role=2,other=0.5``. Raises ValueError."""
     out: dict[str, float] = {}
@@ -165,6 +158,8 @@ def weights(text: str) -> dict[str, float]:
             value = 0.0
         if not separator or not role.strip() or not 0 < value < float("inf"):
             raise ValueError(f"role=weight pairs such as a=2,b=0.5 with weights above 0; {part!r} is none")
+        if role.strip() in out:
+            raise ValueError(f"each role once; {role.strip()!r} has two weights")
         out[role.strip()] = value
     return out
 
@@ -187,12 +182,6 @@ def _truth(text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise ValueError("a port from 0 to 65535")
-    return int(text)
-
-
 def _read(text: str, flag: str, reader: Callable[[str], T]) -> T:
     try:
         return reader(text)
@@ -200,16 +189,11 @@ def _read(text: str, flag: str, reader: Callable[[str], T]) -> T:
         raise UserError(f"--{flag} {text!r} is not understood; give {error}") from None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the flags")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """What reads the command line."""
-    parser = _Parser("headrace master", description="The Mesos-compatible master.", allow_abbrev=False)
+    parser = Parser("headrace master", "The Mesos-compatible master. MESOS_<FLAG> in the environment is read as well.")
 
-    def add(*names: str, default: str, help: str) -> None:  # noqa: A002 - argparse's own name
+    def add(*names: str, default: str | None, help: str) -> None:  # noqa: A002 - argparse's own name
         spellings = dict.fromkeys(s for name in names for s in (f"--{name}", f"--{name.replace('-', '_')}"))
         parser.add_argument(*spellings, dest=names[0].replace("-", "_"), default=default, help=help)
 
@@ -223,7 +207,7 @@ def parser() -> argparse.ArgumentParser:
     add("host", "ip", default="127.0.0.1", help="address to listen on")
     add("port", default="5050", help="port to listen on; 0 takes a free one")
     add("data", "work-dir", default="headrace-master", help="directory for what must survive a restart")
-    add("hostname", "advertise-ip", default="", help="name or address under which others reach the master")
+    add("hostname", "advertise-ip", default=None, help="name or address under which others reach the master")
     add("cluster", default="", help="name of the cluster, for people")
     add("weights", default="", help="weights of roles: a=2,b=1; those that an operator has set since count more")
     add("domain", default="", help="where the master is, as JSON or a file of it: a fault domain of region and zone")
@@ -259,4 +243,11 @@ def parser() -> argparse.ArgumentParser:
     add("registry-gc-interval", default="15mins", help="time between looks for agents that need not be remembered")
     add("registry-max-agent-age", default="2weeks", help="how long unreachable and removed agents are remembered")
     add("registry-max-agent-count", default="102400", help="how many unreachable and removed agents are remembered")
+    parser.add_argument(
+        *("--log-level", "--log_level", "--logging-level", "--logging_level"),
+        default="INFO",
+        type=str.upper,
+        choices=LEVELS,
+        help="what is logged",
+    )
     return parser

@@ -211,10 +211,13 @@ def test_directories_in_the_sandbox_stay_in_it() -> None:
     def volume(path: str) -> Volume:
         return Volume("/c", "RW", source=VolumeSource("SANDBOX_PATH", sandbox_path=SandboxPath(path, "SELF")))
 
-    assert sandbox_directories([volume("a/b"), Volume("/c", host_path="/h")]) == ["a/b"]
+    docker = DockerInfo("i")
+    relative = Volume("/c", host_path="cache")
+    assert sandbox_directories([volume("a/b"), Volume("/c", host_path="/h"), relative], docker) == ["a/b", "cache"]
+    assert sandbox_directories([relative], DockerInfo("i", volume_driver="d")) == []
     for path in ("/a", "../a", "a/../../b", ""):
         with pytest.raises(VolumeError, match="must be a path inside the sandbox"):
-            sandbox_directories([volume(path)])
+            sandbox_directories([volume(path)], docker)
 
 
 @pytest.mark.parametrize(

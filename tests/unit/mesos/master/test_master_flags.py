@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.master.flags import domain, duration, min_allocatable, parse, percentage, spacing, weights
+from headrace.mesos.flags import domain
+from headrace.mesos.master.flags import duration, min_allocatable, parse, percentage, spacing, weights
 from headrace.mesos.resources import Resources
 
 

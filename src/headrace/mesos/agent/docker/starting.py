@@ -122,9 +122,9 @@ class Starter:
     # sandbox
 
     def _furnish(self, spec: ContainerSpec, sandbox: Path) -> None:
-        container, _ = docker_of(spec)
+        container, docker = docker_of(spec)
         user = check_user(spec.command.user if spec.command is not None else None)
-        for directory in sandbox_directories(container.volumes or ()):
+        for directory in sandbox_directories(container.volumes or (), docker):
             os.makedirs(sandbox / directory, exist_ok=True)
         sizes(sandbox)
         if user is not None:

@@ -54,9 +54,14 @@ def add_volumes(body: Body, volumes: Iterable[Volume], docker: DockerInfo, sandb
             raise VolumeError(f"{where}.source: {source.type} is not supported for Docker containers")
 
 
-def sandbox_directories(volumes: Iterable[Volume]) -> list[str]:
+def sandbox_directories(volumes: Iterable[Volume], docker: DockerInfo) -> list[str]:
     """Directories of the sandbox, relative to it, that must be there before the volumes are mounted."""
-    paths = [v.source.sandbox_path.path for v in volumes if v.source is not None and v.source.sandbox_path is not None]
+    paths: list[str] = []
+    for volume in volumes:
+        if volume.source is not None and volume.source.sandbox_path is not None:
+            paths.append(volume.source.sandbox_path.path)
+        elif volume.host_path is not None and not posixpath.isabs(volume.host_path) and docker.volume_driver is None:
+            paths.append(volume.host_path)
     return [_inside("container.volumes", path) for path in paths]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from headrace.kernel.daemon import UserError
+from headrace.kernel.flags import Parser, not_empty, port
+from headrace.kernel.log import LEVELS
 from headrace.mesos.agent.core.executors import Timeouts
 from headrace.mesos.agent.docker import flags as docker_flags
 from headrace.mesos.agent.docker.flags import DockerFlags
@@ -19,7 +22,9 @@ from headrace.mesos.agent.flags.units import duration as _duration
 from headrace.mesos.agent.isolation import flags as isolation_flags
 from headrace.mesos.agent.isolation.flags import IsolationFlags
 from headrace.mesos.agent.offered import ANYBODY, check_role, contents
+from headrace.mesos.flags import completed, domain_flag, hostname
 from headrace.mesos.masters import master_url
+from headrace.mesos.messages.common import DomainInfo
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -36,6 +41,7 @@ class Flags(msgspec.Struct, frozen=True):
     gc_delay: float
     log_level: str
     default_role: str = ANYBODY
+    domain: DomainInfo | None = None
     executors: Timeouts = Timeouts()
     sandboxes: SandboxFlags = SandboxFlags()
     isolation: IsolationFlags = IsolationFlags()
@@ -61,6 +67,7 @@ class Flags(msgspec.Struct, frozen=True):
             "gc_delay": f"{self.gc_delay:g}secs",
             "logging_level": self.log_level,
             "default_role": self.default_role,
+            "domain": "" if self.domain is None else msgspec.json.encode(self.domain).decode(),
             **executor_flags.shown(self.executors),
             **self.sandboxes.shown(),
             **self.isolation.shown(),
@@ -68,25 +75,24 @@ class Flags(msgspec.Struct, frozen=True):
         }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """What reads the command line."""
-    parser = argparse.ArgumentParser(
-        prog="headrace agent",
-        description="Offers this machine's resources to a Mesos master and runs tasks for it.",
-        allow_abbrev=False,
-        # with a width of its own, argparse does not import shutil, which would cost 0.7 MB for good
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+    parser = Parser(
+        "headrace agent",
+        "Offers this machine's resources to a Mesos master and runs tasks for it. "
+        "MESOS_<FLAG> in the environment is read as well.",
     )
     add = parser.add_argument
     add("--master", required=True, help="host:port or http://host:port")
     add("--host", "--ip", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    add("--port", type=int, default=5051, help="port to listen on, 0 for a free one (default 5051)")
-    add("--data", "--work-dir", "--work_dir", type=Path, required=True, help="directory for state and sandboxes")
+    add("--port", default="5051", help="port to listen on, 0 for a free one (default 5051)")
+    add("--data", "--work-dir", "--work_dir", required=True, help="directory for state and sandboxes")
     add("--resources", default="", help="such as cpus:8;mem:8192;ports:[31000-32000]; the rest is detected")
     add("--attributes", default="", help="such as rack:r1;zone:z")
-    add("--hostname", default="", help="what offers name (default: the address)")
+    add("--hostname", help="what offers name (default: the address)")
     add("--executor-environment-variables", "--executor_environment_variables", default="{}", help="a JSON object")
     add("--default-role", "--default_role", default=ANYBODY, help="whose resources are that name no role")
+    add("--domain", default="", help="where it is, as JSON or a file of it: a fault domain of region and zone")
     executor_flags.add_to(parser)
     sandbox_flags.add_to(parser)
     isolation_flags.add_to(parser)
@@ -97,28 +103,36 @@ def parser() -> argparse.ArgumentParser:
         "--logging-level",
         "--logging_level",
         default="INFO",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        type=str.upper,
+        choices=LEVELS,
         help="what is logged (default INFO)",
     )
     return parser
 
 
-def parse(arguments: Sequence[str]) -> Flags:
-    """Read the command line. Exits with status 2 for what argparse refuses; raises UserError for the rest."""
-    given = parser().parse_args(arguments)
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> Flags:
+    """Read the command line, and MESOS_… of the environment for what it lacks. Raises UserError."""
+    reader = parser()
+    with completed(reader, arguments, environment) as words:
+        return _parsed(reader.parse_args(words))
+
+
+def _parsed(given: argparse.Namespace) -> Flags:
+    not_empty(given, ("master", "host", "port", "data", "hostname"))
     try:
         return Flags(
             master=master_url(given.master),
             host=given.host,
-            port=given.port,
+            port=port("--port", given.port),
             data=Path(given.data).absolute(),
             resources=given.resources,
             attributes=given.attributes,
-            hostname=given.hostname,
+            hostname=hostname(given.hostname),
             executor_environment_variables=_environment(given.executor_environment_variables),
             gc_delay=_duration("--gc-delay", given.gc_delay),
             log_level=given.log_level,
             default_role=_role(given.default_role),
+            domain=domain_flag(given.domain),
             executors=executor_flags.read(given),
             sandboxes=sandbox_flags.read(given),
             isolation=isolation_flags.read(given),

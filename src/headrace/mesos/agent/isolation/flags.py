@@ -40,7 +40,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         (
             "isolation",
             DEFAULT,
-            "comma list; auto: all cgroups that there are (default posix/cpu,posix/mem)",
+            "comma list of posix/cpu, posix/mem, cgroups/cpu, cgroups/mem, cgroups/pids, disk/du (posix/disk), "
+            "namespaces/pid, filesystem/linux; or posix or process: the first two; cgroups: the next two; cgroups/all: "
+            "all cgroups that there are; auto: these, if any, and posix; posix/rlimits, filesystem/posix, "
+            "volume/host_path and volume/sandbox_path are always there (default posix/cpu,posix/mem)",
         ),
         ("cgroups_hierarchy", "/sys/fs/cgroup", "where cgroups are mounted"),
         ("cgroups_root", "headrace", "the agent's cgroup below that; ./name: below the one that the agent is in"),

@@ -11,11 +11,11 @@ import msgspec
 
 from headrace.kernel.clock import Clock
 from headrace.kernel.http.messages import JSON, Request, Response
+from headrace.mesos import MESOS_VERSION
 from headrace.mesos.master.api import metrics, roles, shapes
 from headrace.mesos.master.core.books import Books
 from headrace.mesos.master.core.model import Framework, Task
 
-MESOS_VERSION = "1.11.0"
 """The version whose API the master speaks; clients look at it."""
 
 CAPABILITIES = ("AGENT_UPDATE", "QUOTA_V2")

@@ -19,7 +19,10 @@ final class CommandSender {
     private final BiConsumer<String, IOException> onRequestRefused;
     private final Outbox outbox = new Outbox();
     private final Thread thread = new Thread(this::run, "headrace-commands");
-    private volatile long requestsFrom = Long.MIN_VALUE;
+    private long requestsFrom = Long.MIN_VALUE;
+    /** Requests that may go at once all the same. */
+    private int exempt;
+
     /** Whether the last call failed, so that an outage is logged once. */
     private boolean away;
 
@@ -41,14 +44,28 @@ final class CommandSender {
         thread.interrupt();
     }
 
-    /** Sends nothing but releases for this long. */
+    /** Sends nothing but releases for this long, and requests that replace somebody. */
     void holdRequests(Duration time) {
-        requestsFrom = now() + time.toMillis();
+        synchronized (outbox) {
+            requestsFrom = now() + time.toMillis();
+        }
+    }
+
+    /** A worker has ended: one request in its place need not wait. */
+    void exemptRequest() {
+        synchronized (outbox) {
+            if (now() < requestsFrom && !outbox.hurry(now())) {
+                exempt++;
+            }
+            outbox.notifyAll();
+        }
     }
 
     void request(WorkerRequest request) {
         synchronized (outbox) {
-            outbox.request(request, requestsFrom);
+            boolean waits = now() < requestsFrom && exempt == 0;
+            exempt = waits ? exempt : Math.max(0, exempt - 1);
+            outbox.request(request, waits ? requestsFrom : Long.MIN_VALUE);
             outbox.notifyAll();
         }
     }

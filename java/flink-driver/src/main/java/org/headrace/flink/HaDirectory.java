@@ -22,6 +22,7 @@ import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -79,7 +80,14 @@ final class HaDirectory implements AutoCloseable {
 
     /** Becomes the owner; waits for as long as another process is. */
     static HaDirectory open(Path root, Logger log) throws IOException {
-        Files.createDirectories(root);
+        if (!Files.exists(root)) {
+            // Graphs of jobs may hold what is secret: it is for this user alone.
+            Files.createDirectories(root.toAbsolutePath().getParent());
+            Files.createDirectories(
+                    root,
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+        }
         FileChannel lockFile =
                 FileChannel.open(
                         root.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);

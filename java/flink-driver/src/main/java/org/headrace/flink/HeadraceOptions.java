@@ -58,5 +58,24 @@ public final class HeadraceOptions {
                             "Where TaskManagers are told of leaders: host:port/cluster."
                                     + " The JobManager gives it to those that it starts.");
 
+    public static final ConfigOption<String> JOB_JAR =
+            ConfigOptions.key("headrace.job.jar")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("Job cluster: the jar with the job's main class.");
+
+    public static final ConfigOption<String> JOB_CLASS =
+            ConfigOptions.key("headrace.job.class")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("Job cluster: the main class; else the jar's manifest says.");
+
+    public static final ConfigOption<String> JOB_ARGUMENTS_FILE =
+            ConfigOptions.key("headrace.job.arguments-file")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Job cluster: a file with the main method's arguments, a JSON list.");
+
     private HeadraceOptions() {}
 }

@@ -180,6 +180,7 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
                                 "TaskManager " + change.id + " did not start: " + change.reason));
                 break;
             case TERMINATED:
+                sender.exemptRequest();
                 getResourceEventHandler()
                         .onWorkerTerminated(new ResourceID(change.id), change.reason);
                 break;

@@ -44,6 +44,17 @@ final class Outbox {
         commands.put(request.id, command);
     }
 
+    /** Lets the first request go that waits for its time; false if none does. */
+    boolean hurry(long now) {
+        for (Command command : commands.values()) {
+            if (!command.isRelease() && !command.mayHaveArrived && command.notBefore > now) {
+                command.notBefore = now;
+                return true;
+            }
+        }
+        return false;
+    }
+
     /** Queues a request that was sent before, if nothing about that worker waits already. */
     void requestAgain(WorkerRequest request) {
         commands.putIfAbsent(request.id, new Command(request.id, request, true));

@@ -16,6 +16,7 @@ public final class OutboxTest {
         new OutboxTest().releaseReplacesSentRequest();
         new OutboxTest().held();
         new OutboxTest().requestAgain();
+        new OutboxTest().hurried();
         delays();
     }
 
@@ -66,6 +67,17 @@ public final class OutboxTest {
         equal("", take(499));
         outbox.release("a");
         equal(0, outbox.size());
+    }
+
+    private void hurried() {
+        equal(false, outbox.hurry(0));
+        outbox.request(request("a"), 10_000);
+        outbox.request(request("b"), 10_000);
+        equal("", take(0));
+        equal(true, outbox.hurry(5));
+        equal("request a", finish(5));
+        equal("", take(5));
+        equal("request b", finish(10_000));
     }
 
     private void requestAgain() {

@@ -1,0 +1,231 @@
+"""Clusters for one job: from a jar, a job graph, a SQL script; how they end, and that a job runs once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from headrace.flink import distribution
+from headrace.flink.job_result import JobResult
+from tests.cluster.flink_counting import numbers, script
+from tests.cluster.flink_harness import SCRIPT, AppMaster
+from tests.cluster.harness import Cluster, cluster, get, wait_for
+from tests.cluster.house import HEADRACE, House
+
+JOB_SCRIPT = SCRIPT.with_name("mesos-appmaster-job.sh")
+SOURCE = Path(__file__).parent / "jobs" / "Count.java"
+SMALL = {
+    "mesos.resourcemanager.tasks.cpus": 0.5,
+    "mesos.resourcemanager.tasks.mem": 800,
+    "env.java.opts.all": "-XX:TieredStopAtLevel=1",
+    "web.refresh-interval": 100,
+}
+SQL = """
+CREATE TABLE a (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100');
+CREATE TABLE b (n BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO b SELECT n FROM a;
+"""
+
+
+@pytest.fixture(scope="module")
+def mesos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("jobs")) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with ``count.jar`` and ``count.graph``, made by the Flink that runs them."""
+    directory = tmp_path_factory.mktemp("count")
+    lib = distribution.find_flink({}, {}).home / "lib"
+    classes = directory / "classes"
+    for command in (
+        ["javac", "--release", "11", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), str(SOURCE)],
+        ["jar", "--create", "--file", "count.jar", "--main-class", "Count", "-C", "classes", "."],
+        ["java", "-XX:TieredStopAtLevel=1", "-cp", f"count.jar:{lib}/*", "Count", "100", "-1", "count.graph"],
+    ):
+        subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
+    return directory
+
+
+class Run:
+    """One run of the script in a sandbox of its own, to its end."""
+
+    def __init__(self, mesos: Cluster, sandbox: Path, **options: object) -> None:
+        sandbox.mkdir(exist_ok=True)
+        given = {"mesos.master": mesos.master.url, **SMALL, **options}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._ended = subprocess.run(
+            [str(JOB_SCRIPT), *(f"-D{key}={value}" for key, value in given.items())],
+            cwd=sandbox,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.status, self.stderr = self._ended.returncode, self._ended.stderr
+        self._result = sandbox / "job-result.json"
+        assert get(mesos.master.url + "/master/state")["frameworks"] == [], self.stderr
+
+    @property
+    def result(self) -> JobResult:
+        return msgspec.json.decode(self._result.read_bytes(), type=JobResult)
+
+
+def test_a_jar_that_finishes(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    """Two subtasks, so two TaskManagers."""
+    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "1000"})
+    assert (it.status, it.result.state) == (0, "FINISHED")
+    started = {line.split()[3] for line in it.stderr.splitlines() if "is TASK_RUNNING" in line}
+    assert len(started) == 2
+
+
+def test_a_jar_whose_job_fails(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "1000 77"})
+    assert (it.status, it.result.state) == (3, "FAILED")
+    assert it.result.message == "number 77 is unlucky"
+    assert "number 77 is unlucky" in it.stderr.splitlines()[-1]
+
+
+def test_a_jar_whose_program_fails(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "many"})
+    assert (it.status, it.result.state) == (3, "FAILED")
+    assert "many" in it.result.message
+
+
+def test_a_class_that_is_not_there(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    """The user's mistake: said at once, not tried again."""
+    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.class": "Nope"})
+    assert it.status == 2
+    assert "'Nope' was not found" in it.stderr
+    assert it.stderr.count("starting the JobManager") == 1
+
+
+def test_a_job_graph(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    """TaskManagers get the jar from the JobManager."""
+    options = {"internal.jobgraph-path": jobs / "count.graph", "pipeline.jars": jobs / "count.jar"}
+    it = Run(mesos, tmp_path, **options)
+    assert (it.status, it.result.state) == (0, "FINISHED")
+
+
+def test_a_job_graph_of_another_flink(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    graph = (jobs / "count.graph").read_bytes()
+    name = b"org.apache.flink.runtime.jobgraph.JobGraph"
+    at = graph.index(name) + len(name)  # the version of the class follows its name
+    (tmp_path / "job.graph").write_bytes(graph[:at] + b"\x00\x00\x00\x00\x00\x00\x00\x07" + graph[at + 8 :])
+    it = Run(mesos, tmp_path)
+    assert it.status == 2
+    assert "only by the version of Flink that wrote it" in it.stderr
+
+
+def test_a_script_that_can_not_be_planned(mesos: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "job.sql").write_text("INSERT INTO x SELEKT 1;")
+    it = Run(mesos, tmp_path, **{"headrace.job.sql": "job.sql"})
+    assert (it.status, it.result.state) == (3, "FAILED")
+    assert "SELEKT" in it.result.message
+    assert "\tat " not in it.stderr
+
+
+@pytest.fixture
+def counting(mesos: Cluster, tmp_path: Path) -> Iterator[AppMaster]:
+    """A job that counts to 3000, in 15 s, and has begun."""
+    (tmp_path / "job.sql").write_text(script(tmp_path, last=3000))
+    it = AppMaster(
+        tmp_path / "sandbox",
+        mesos.master.url,
+        script=JOB_SCRIPT,
+        **SMALL,
+        **{"headrace.job.sql": tmp_path / "job.sql"},
+    )
+    try:
+        wait_for(lambda: len(numbers(tmp_path)) > 100, f"it writes; see {it.sandbox}", 40)
+        yield it
+    finally:
+        it.stop()
+
+
+def result_of(it: AppMaster) -> Any:
+    return msgspec.json.decode((it.sandbox / "job-result.json").read_bytes())
+
+
+def test_sigkill_of_the_job_manager_does_not_end_the_job(counting: AppMaster, tmp_path: Path) -> None:
+    os.kill(counting.job_manager_pid, signal.SIGKILL)
+    assert counting.process.wait(60) == 0
+    assert result_of(counting)["state"] == "FINISHED"
+    assert numbers(tmp_path) == list(range(3001))
+
+
+def test_cancelling_ends_it_in_order(mesos: Cluster, counting: AppMaster) -> None:
+    (job,) = get(counting.web + "/jobs/overview")["jobs"]
+    command = [str(HEADRACE), "flink", "cancel", job["jid"], "--master", mesos.master.url]
+    subprocess.run(command, check=True, timeout=30, stdout=subprocess.DEVNULL)
+    assert counting.process.wait(20) == 0
+    assert result_of(counting)["state"] == "CANCELED"
+    wait_for(lambda: get(mesos.master.url + "/master/state")["frameworks"] == [], "its framework is gone")
+
+
+# with Marathon
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    it = House(tmp_path_factory.mktemp("run-once") / "data")
+    try:
+        yield it
+    finally:
+        it.close()
+
+
+def headrace(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+    servers = ["--master", house.url("master"), "--marathon", house.url("marathon"), "--task-mem", "800"]
+    command = [str(HEADRACE), "flink", "job", *servers, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def apps(house: House) -> list[str]:
+    return [app["id"] for app in get(house.url("marathon") + "/v2/apps")["apps"]]
+
+
+def test_the_command_follows_the_job_and_removes_the_cluster(house: House, tmp_path: Path) -> None:
+    (tmp_path / "ok.sql").write_text(SQL)
+    done = headrace(house, "--sql", str(tmp_path / "ok.sql"))
+    assert done.returncode == 0, done.stderr
+    assert "FINISHED" in done.stdout.splitlines()[-1]
+    assert apps(house) == []
+
+
+def test_the_command_says_why_a_job_has_failed(house: House, tmp_path: Path) -> None:
+    (tmp_path / "bad.sql").write_text(SQL.replace("FROM a", "FROM c"))
+    failed = headrace(house, "--sql", str(tmp_path / "bad.sql"), "--id", "/bad")
+    assert failed.returncode == 1
+    assert "'c' not found" in failed.stderr
+    assert apps(house) == []
+
+
+def test_a_supervisor_that_starts_it_again_does_not_run_the_job_again(house: House, tmp_path: Path) -> None:
+    (tmp_path / "ok.sql").write_text(SQL)
+    assert headrace(house, "--sql", str(tmp_path / "ok.sql"), "--id", "/once", "--keep").returncode == 0
+    master = wait_for(lambda: house.daemon("application master"), "the application master stays")
+    os.kill(os.getpgid(master) * -1, signal.SIGKILL)
+    again = wait_for(
+        lambda: house.daemon("application master") not in (None, master) and house.daemon("application master"),
+        "Marathon starts it again",
+        30,
+    )
+    cwd = Path(os.readlink(f"/proc/{again}/cwd"))
+    wait_for(lambda: (cwd / "job-result.json").exists(), "it says how the job ended")
+    assert "is not run again" in (cwd / "stderr").read_text()
+    assert not house.flink
+    subprocess.run(
+        [str(HEADRACE), "app", "destroy", "/once", "--marathon", house.url("marathon")], check=True, timeout=30
+    )
+    wait_for(lambda: house.daemon("application master") is None, "it is gone")
+    assert not list((house.data / "flink").glob("once*"))
