@@ -20,6 +20,9 @@ from headrace.kernel.store import Store
 
 EventT = TypeVar("EventT")
 
+_SLACK = 64
+"""Stale timers that may be kept beside those that count."""
+
 
 class Shell(Generic[EventT]):
     """Runs one core. ``perform`` carries out the effects that are not the shell's own.
@@ -69,34 +72,43 @@ class Shell(Generic[EventT]):
         batch, self._inbox = self._inbox, []
         effects: list[Effect] = []
         for event in batch:
-            effects.extend(self._core.handle(event, now))
-        effects.extend(self._due(now))
+            effects += self._handle(event, now)
+        effects += self._due(now)
         writes = [effect for effect in effects if isinstance(effect, (Put, Delete))]
         if writes:
             await self._store.commit(writes)
         self._carry_out(effects)
         self._set_alarm()
 
-    def _due(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        while self._heap and self._heap[0][0] <= now:
-            at, key = heapq.heappop(self._heap)
-            if self._timers.get(key) != at:
-                continue
-            del self._timers[key]
-            effects.extend(self._core.handle(TimerFired(key), now))  # type: ignore[arg-type]
-        return effects
-
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
+    def _handle(self, event: EventT, now: float) -> Sequence[Effect]:
+        """What the core makes of an event. Timers count from here on, so that a cancelled one can't go off."""
+        effects = self._core.handle(event, now)
         for effect in effects:
             match effect:
-                case Put() | Delete():
-                    pass
                 case SetTimer(key, at):
                     self._timers[key] = at
                     heapq.heappush(self._heap, (at, key))
                 case CancelTimer(key):
                     self._timers.pop(key, None)
+        return effects
+
+    def _due(self, now: float) -> list[Effect]:
+        """Fire what is due; a timer that is set meanwhile waits for the next turn."""
+        due: list[tuple[float, str]] = []
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heapq.heappop(self._heap))
+        effects: list[Effect] = []
+        for at, key in due:
+            if self._timers.get(key) == at:
+                del self._timers[key]
+                effects += self._handle(TimerFired(key), now)  # type: ignore[arg-type]
+        return effects
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Put() | Delete() | SetTimer() | CancelTimer():
+                    pass
                 case Reply(to, value):
                     future = self._asked.get(to)
                     if future is not None and not future.done():
@@ -108,6 +120,9 @@ class Shell(Generic[EventT]):
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if len(self._heap) > 2 * len(self._timers) + _SLACK:  # of timers that are renewed all the time
+            self._heap = [(at, key) for key, at in self._timers.items()]
+            heapq.heapify(self._heap)
         while self._heap and self._timers.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         if self._heap:

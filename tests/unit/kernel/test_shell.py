@@ -99,3 +99,39 @@ async def test_a_core_that_raises_ends_the_shell() -> None:
     shell.post(Event())
     with pytest.raises(ValueError, match="Event"):
         await asyncio.wait_for(shell.run(), 5)
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+
+async def test_a_timer_that_is_cancelled_in_the_turn_in_which_it_is_due_does_not_fire() -> None:
+    clock, core, acts = ManualClock(), EchoCore(), list[Effect]()
+    shell: Shell[Event] = Shell(core, MemoryStore(), acts.append, clock)
+    shell.post(Told((SetTimer("gone", 1.0), SetTimer("later", 1.0), SetTimer("due", 1.0))))
+    task = asyncio.create_task(shell.run())
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        clock.time = 2.0
+        shell.post(Told((CancelTimer("gone"), SetTimer("later", 9.0))))
+        while core.fired != ["due"]:
+            await asyncio.sleep(0)
+        assert [str(act) for act in acts] == [str(Act("after due"))]
+    task.cancel()
+
+
+async def test_timers_that_are_renewed_for_ever_do_not_pile_up() -> None:
+    shell: Shell[Event] = Shell(EchoCore(), MemoryStore(), lambda _: None, ManualClock())
+    shell.post(*(Told((SetTimer("t", 1000.0 + n),)) for n in range(5000)))
+    task = asyncio.create_task(shell.run())
+    async with asyncio.timeout(5):
+        while shell._inbox:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert len(shell._heap) < 100
+    task.cancel()
