@@ -22,14 +22,16 @@ JVM_WAIT = 90.0
 class AppMaster:
     """One run of ``mesos-appmaster.sh`` in a sandbox of its own."""
 
-    def __init__(self, sandbox: Path, master: str, *, script: Path = SCRIPT, **options: object) -> None:
+    script = SCRIPT
+
+    def __init__(self, sandbox: Path, master: str, **options: object) -> None:
         self.sandbox = sandbox
         sandbox.mkdir(parents=True)
         arguments = [f"-D{key.replace('__', '-').replace('_', '.')}={value}" for key, value in options.items()]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with (sandbox / "stdout").open("w") as out, (sandbox / "stderr").open("w") as err:
             self.process = subprocess.Popen(
-                [str(script), f"-Dmesos.master={master}", *arguments],
+                [str(self.script), f"-Dmesos.master={master}", *arguments],
                 cwd=sandbox,
                 stdout=out,
                 stderr=err,

@@ -134,14 +134,19 @@ def test_a_script_that_can_not_be_planned(mesos: Cluster, tmp_path: Path) -> Non
     assert "\tat " not in it.stderr
 
 
+class JobMaster(AppMaster):
+    """The same for one job."""
+
+    script = JOB_SCRIPT
+
+
 @pytest.fixture
 def counting(mesos: Cluster, tmp_path: Path) -> Iterator[AppMaster]:
     """A job that counts to 3000, in 15 s, and has begun."""
     (tmp_path / "job.sql").write_text(script(tmp_path, last=3000))
-    it = AppMaster(
+    it = JobMaster(
         tmp_path / "sandbox",
         mesos.master.url,
-        script=JOB_SCRIPT,
         **SMALL,
         **{"headrace.job.sql": tmp_path / "job.sql"},
     )
@@ -228,4 +233,4 @@ def test_a_supervisor_that_starts_it_again_does_not_run_the_job_again(house: Hou
         [str(HEADRACE), "app", "destroy", "/once", "--marathon", house.url("marathon")], check=True, timeout=30
     )
     wait_for(lambda: house.daemon("application master") is None, "it is gone")
-    assert not list((house.data / "flink").glob("once*"))
+    wait_for(lambda: not list((house.data / "flink").glob("once*")), "what it kept is gone")

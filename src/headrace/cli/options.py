@@ -51,12 +51,20 @@ def _flags(_context: click.Context, parameter: click.Parameter, given: tuple[str
     return [f"--{text}" for text in given]
 
 
+def _host(_context: click.Context, parameter: click.Parameter, given: str) -> str:
+    if not given.strip():
+        raise click.BadParameter("it is empty (an unset variable?); give an address, or leave it out", param=parameter)
+    return given
+
+
 def cluster_options(command: CommandT) -> CommandT:
     """The options of ``headrace up`` and of everything else that starts a cluster."""
     port = click.IntRange(0, 65535)
     for option in reversed(
         [
-            click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+            click.option(
+                "--host", default="127.0.0.1", show_default=True, callback=_host, help="Address to listen on."
+            ),
             click.option("--master-port", type=port, default=5050, show_default=True, help="0 takes a free one."),
             click.option("--agent-port", type=port, default=5051, show_default=True, help="Of the first agent."),
             click.option("--marathon-port", type=port, default=8080, show_default=True),

@@ -35,11 +35,15 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
     """
     given = with_present_names(given)
     chosen = given.get(TYPE)
-    if chosen not in (None, FACTORY) or (chosen is None and _OWN_COMMAND in given):
+    if (chosen or "NONE").upper() == "NONE" and (chosen or _OWN_COMMAND in given):
+        return given
+    # Flink waits so long for the TaskManagers from before until it asks for others.
+    given = {_RECOVERY: "15 s", **given}
+    if chosen not in (None, FACTORY):
         return given
     storage = next((given[key] for key in (STORAGE, *_OLD_STORAGES) if key in given), None)
     named = given.get(CLUSTER_ID) or environment.get("MARATHON_APP_ID")
-    added = {TYPE: FACTORY, _RECOVERY: "15 s"}
+    added = {TYPE: FACTORY}
     if storage is None:
         data = environment.get(DATA_VARIABLE) if named else None
         added[STORAGE] = storage = f"{data}/flink" if data else f"{sandbox}/.headrace/ha"

@@ -19,7 +19,7 @@ The shell (``kernel.shell``) keeps two promises:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -91,12 +91,16 @@ class StoryLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Stories:
-    """The last few decisions about each object, newest last; bounded in both directions."""
+    """The last few decisions about each object, newest last; bounded in both directions.
+
+    ``listener`` is the shell's, which may log them: it gets each line that is kept and its subject, and must be quick.
+    """
 
     def __init__(self, per_object: int = 32, objects: int = 10_000) -> None:
         self._per_object = per_object
         self._objects = objects
         self._lines: dict[str, deque[StoryLine]] = {}
+        self.listener: Callable[[str, StoryLine], None] | None = None
 
     def tell(self, subject: str, at: float, what: str, why: str = "") -> None:
         """Note a decision about ``subject``; the same decision twice in a row is kept once."""
@@ -107,7 +111,10 @@ class Stories:
             lines = self._lines[subject] = deque(maxlen=self._per_object)
         if lines and lines[-1].what == what and lines[-1].why == why:
             return
-        lines.append(StoryLine(at, what, why))
+        line = StoryLine(at, what, why)
+        lines.append(line)
+        if self.listener is not None:
+            self.listener(subject, line)
 
     def of(self, subject: str) -> list[StoryLine]:
         """The story of ``subject``, oldest line first; empty if nothing is known."""

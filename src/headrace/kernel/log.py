@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 
 from headrace.kernel.clock import iso8601
+from headrace.kernel.core import StoryLine
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -33,3 +35,25 @@ def set_up(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+LONGEST = 300
+
+
+class StoryLog:
+    """A listener of ``Stories`` that logs: what ``matters`` to operators at INFO, all else at DEBUG."""
+
+    def __init__(self, logger: logging.Logger, matters: Callable[[str, str], bool]) -> None:
+        """``matters`` is asked with subject and decision."""
+        self._logger, self._matters = logger, matters
+        self._all = logger.isEnabledFor(logging.DEBUG)
+
+    def __call__(self, subject: str, line: StoryLine) -> None:
+        """Log one decision, in one line whatever names others have given."""
+        level = logging.INFO if self._matters(subject, line.what) else logging.DEBUG
+        if level == logging.DEBUG and not self._all:
+            return
+        text = f"{subject} {line.what}: {line.why}" if line.why else f"{subject} {line.what}"
+        if not text.isprintable():
+            text = repr(" ".join(text.split()))[1:-1]
+        self._logger.log(level, "%s", text if len(text) <= LONGEST else text[:LONGEST] + "…")

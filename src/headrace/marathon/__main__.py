@@ -5,14 +5,18 @@ from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory smal
 # isort: split
 import sys
 
-from headrace.kernel.daemon import run
+from headrace.kernel.daemon import EXIT_USAGE, UserError, run
 from headrace.marathon.daemon import main
 from headrace.marathon.flags import parse
 
 
 def entry() -> None:
     """Parse the command line and run."""
-    options = parse(sys.argv[1:])
+    try:
+        options = parse(sys.argv[1:])
+    except UserError as error:
+        sys.stderr.write(f"headrace marathon: {error}\n")
+        sys.exit(EXIT_USAGE)
     level = {"warn": "WARNING"}.get(options.logging_level, options.logging_level.upper())
     run("marathon", lambda stop: main(options, stop), level=level)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import __version__
+from headrace.kernel.flags import Parser, not_empty, port
 from headrace.marathon.core.books import Settings
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Identifier
 
@@ -62,10 +63,10 @@ _SHOWN = (
 _FIXED = {"checkpoint": True, "executor": "//cmd", "features": [], "ha": False}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """What reads the command line. Every flag may be written with ``_`` or ``-``; times are milliseconds where
     Marathon's are."""
-    parser = argparse.ArgumentParser(prog="headrace marathon", description="Marathon-compatible service orchestrator")
+    parser = Parser("headrace marathon", "Marathon-compatible service orchestrator")
     parser.add_argument("command", nargs="?", choices=["run_jar"], help="accepted for scripts, means nothing")
 
     def flag(name: str, **options: Any) -> None:
@@ -74,11 +75,11 @@ def parser() -> argparse.ArgumentParser:
 
     flag("master", required=True, metavar="HOST:PORT", help="the Mesos master")
     flag("zk", metavar="URL", help="not supported yet: state is kept in --data")
-    flag("data", type=Path, default=Path("marathon-data"), metavar="DIR", help="where the state is kept")
+    flag("data", default="marathon-data", metavar="DIR", help="where the state is kept")
     spellings = ("--http_address", "--http-address", "--host")
     parser.add_argument(*spellings, default="127.0.0.1", dest="http_address", help="address to listen on")
     spellings = ("--http_port", "--http-port", "--port")
-    parser.add_argument(*spellings, type=int, default=8080, dest="http_port", help="port to listen on; 0: a free one")
+    parser.add_argument(*spellings, default="8080", dest="http_port", help="port to listen on; 0: a free one")
     flag("hostname", help="the name that this Marathon is known by; default: the address")
     flag("framework_name", default="marathon", help="its name in Mesos")
     flag("mesos_role", default="*", help="the role of all apps")
@@ -105,16 +106,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """The command line. Raises UserError."""
     reader = parser()
     options = reader.parse_args(argv)
+    not_empty(options, ("master", "data", "http_address", "http_port", "hostname"))
+    options.data, options.http_port = Path(options.data), port("--http_port", options.http_port)
     _check(reader, options)
     return options
 
 
-def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if not 0 <= options.http_port <= 65535:
-        parser.error(f"--http_port is {options.http_port}; give a port from 0 to 65535")
+def _check(parser: Parser, options: argparse.Namespace) -> None:
     if not 0 < options.local_port_min <= options.local_port_max <= 65535:
         low, high = options.local_port_min, options.local_port_max
         parser.error(f"--local_port_min {low} and --local_port_max {high} are no range of ports from 1 to 65535")

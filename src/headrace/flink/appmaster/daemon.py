@@ -30,17 +30,17 @@ from typing import Any
 
 import msgspec
 
-from headrace.flink import address, conf, distribution, high_availability, job, job_result, jvm, overlays
+from headrace.flink import address, conf, distribution, high_availability, job, jvm, overlays
 from headrace.flink.appmaster import assembly, credentials, events, records, tls
 from headrace.flink.appmaster.artifacts import ArtifactServer
 from headrace.flink.appmaster.core import ApplicationMaster
 from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
+from headrace.flink.appmaster.ending import Ending
 from headrace.flink.appmaster.events import AppMasterEvent
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
 from headrace.flink.cluster import Cluster, resolve
 from headrace.flink.distribution import DRIVER_JAR, Distribution
 from headrace.flink.job import Job
-from headrace.flink.job_result import JobResult
 from headrace.flink.overlays.shipment import Shipment
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Delete, Effect
@@ -129,10 +129,9 @@ async def _serve(
 ) -> None:
     private = sandbox / ".headrace"
     private.mkdir(mode=0o700, exist_ok=True)
-    record = job_result.record_path(high_availability.named_directory(cluster.flink, environment))
-    if cluster_job is not None and (result := job_result.load(record)) is not None:
-        log.warning("%s; it has run and is not run again; remove %s to run it", result, record)
-        return await _leave(stop, cluster_job, result, record, sandbox)
+    ending = Ending(cluster, cluster_job, sandbox, environment)
+    if (result := ending.before()) is not None:
+        return _exit(await ending.leave(result, stop))
     stable = high_availability.stable_directory(cluster.flink, environment)
     if stable is not None:
         stable.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,29 +142,13 @@ async def _serve(
         finish = await process.run(stop)
     finally:
         store.close()
-    result = None
-    if cluster_job is not None and finish.said:
-        kept = high_availability.directory(cluster.flink)
-        result = job_result.collect(finish.said, finish.status, kept, process.last_words())
-        job_result.save(result, record)
-    if finish.gone:
-        high_availability.remove(cluster.flink)
-    if cluster_job is not None and result is not None:
-        log.log(logging.ERROR if result.status else logging.INFO, "%s", result)
-        return await _leave(stop, cluster_job, result, record, sandbox)
-    if finish.status:
-        raise SystemExit(finish.status)
+    result = ending.settle(finish, process.last_words())
+    _exit(finish.status if result is None else await ending.leave(result, stop))
 
 
-async def _leave(stop: asyncio.Event, cluster_job: Job, result: JobResult, record: Path | None, sandbox: Path) -> None:
-    """End with the job's result; or stay until asked to stop, which is the end of the record too."""
-    job_result.save(result, sandbox / "job-result.json")
-    if cluster_job.idle:
-        log.info("nothing is left to do; destroy the app, or restart it once its record is removed")
-        await stop.wait()
-        job_result.forget(record)
-    elif result.status:
-        raise SystemExit(result.status)
+def _exit(status: int) -> None:
+    if status:
+        raise SystemExit(status)
 
 
 class Process:

@@ -69,6 +69,7 @@ from headrace.mesos.agent.sandbox.fetcher import Fetcher
 from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.sandbox.volumes import Volumes
+from headrace.mesos.agent.told import story_log
 from headrace.mesos.messages.common import AgentInfo
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class AgentDaemon:
         self._hostname = self._flags.hostname or self._address
         endpoint = f"{self._hostname}:{server.port}"
         core = AgentCore(self._config(server.port), self._saved, new_id=random_ids, new_uuid=_new_uuid)
+        core.stories.listener = story_log()
         api.attach(core, self._fetcher, server.port)
         self._shell: Shell[AgentInput] = Shell(core, self._store, self._perform, self._clock)
         environment = base_environment(self._flags.executor_environment_variables)

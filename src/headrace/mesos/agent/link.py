@@ -181,7 +181,7 @@ class MasterLink:
     def _refusal(self, message: str) -> None:
         self._refused = True
         if message != self._last_refusal:  # one that stays is told of once
-            log.error("the master at %s refuses this agent, which asks again: %s", self._url, message)
+            log.error("the master at %s refuses this agent: %s", self._url, message)
             self._last_refusal = message
 
     def _lost(self, why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 
@@ -11,6 +12,7 @@ from headrace.kernel.daemon import UserError, announce
 from headrace.kernel.http.messages import Request, Response
 from headrace.kernel.http.server import HttpServer
 from headrace.kernel.ids import random_ids
+from headrace.kernel.log import StoryLog
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import open_store
 from headrace.mesos import MESOS_VERSION
@@ -22,6 +24,8 @@ from headrace.mesos.master.core.events import MasterEvent, Started
 from headrace.mesos.master.core.master import MasterCore
 from headrace.mesos.master.flags import Flags
 from headrace.mesos.messages.common import Address, Capability, MasterInfo
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 1
 _MAX_BODY = 64 * 1024 * 1024
@@ -37,6 +41,7 @@ async def serve(flags: Flags, stop: asyncio.Event) -> None:
         try:
             clock = SystemClock()
             core = MasterCore(_master_info(flags, server.port), flags.settings, random.shuffle)
+            core.books.stories.listener = StoryLog(log, _matters)
             streams = Streams()
             shell: Shell[MasterEvent] = Shell(core, store, streams.perform, clock)
             shell.post(Started(store.load()))
@@ -69,6 +74,11 @@ async def _run_until(stop: asyncio.Event, shell: Shell[MasterEvent]) -> None:
     finally:
         running.cancel()
         stopping.cancel()
+
+
+def _matters(subject: str, what: str) -> bool:
+    """Whether operators want it in the log: what becomes of agents, frameworks, roles, machines; not tasks, offers."""
+    return not subject.startswith(("task/", "operation/")) and not what.startswith(("offer of", "inverse offer of"))
 
 
 def _recovering(_: Request) -> Response:

@@ -18,6 +18,7 @@ from headrace.mesos.messages.common import (
     ExecutorInfo,
     FrameworkID,
     FrameworkInfo,
+    Int64,
     KillPolicy,
     Message,
     OperationID,
@@ -90,7 +91,7 @@ class ExecutorExited(Message, frozen=True, tag="EXECUTOR_EXITED"):
 
     framework_id: FrameworkID
     executor_id: ExecutorID
-    status: int
+    status: Int64
 
 
 class ToFramework(Message, frozen=True, tag="TO_FRAMEWORK"):

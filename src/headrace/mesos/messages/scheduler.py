@@ -15,6 +15,7 @@ from headrace.mesos.messages.common import (
     FrameworkID,
     FrameworkInfo,
     Identifier,
+    Int64,
     InverseOffer,
     KillPolicy,
     MasterInfo,
@@ -245,7 +246,7 @@ class Failure(Message, frozen=True):
 
     agent_id: AgentID | None = None
     executor_id: ExecutorID | None = None
-    status: int | None = None
+    status: Int64 | None = None
 
 
 class InverseOffers(Message, frozen=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.mesos.agent.offered import FlagError, offered, parse_attributes, parse_resources
+from headrace.mesos.agent.offered import FlagError, as_text, offered, parse_attributes, parse_resources
 from headrace.mesos.resources import Resources
 
 ONE = '"scalar": {"value": 1}'
@@ -66,6 +66,10 @@ def test_flags_from_files(tmp_path: Path) -> None:
         (":8", "':8' is not name:value"),
         ("mem:1; cpus:eight", "character 8: cpus: 'eight' is neither a number"),
         ("cpus:-1", "it must be 0 or more"),
+        ("cpus:1e300", "it must be less than 1e15"),
+        ("cpus:0.0001", "resource 'cpus' is 0.0001, which is less than Mesos counts; give 0.001 or more, or 0"),
+        ("gpus(a):0.0001", "which is less than Mesos counts"),
+        ('[{"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.0004}}]', "which is less than Mesos counts"),
         ("cpus:nan", "cpus: 'nan' is neither a number"),
         ("cpus:1_0", "cpus: '1_0' is neither a number"),
         ("ports:[1-2", "lacks the closing ]"),
@@ -104,6 +108,10 @@ def test_attributes() -> None:
     for wrong in ("rack", "rack:", ":r1", "rack:{a,b}", "rack:[1"):
         with pytest.raises(FlagError, match="--attributes, character 1: "):
             parse_attributes(wrong)
+
+
+def test_attributes_as_text() -> None:
+    assert as_text(parse_attributes("rack:r1; slots:4;racks:[1-4,7-8]")) == "rack:r1;slots:4;racks:[1-4,7-8]"
 
 
 def test_what_is_not_given_is_detected() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headrace.kernel.daemon import UserError
 from headrace.kernel.ids import numbered_ids
 from headrace.mesos.agent.core.events import KeepVolumes, MakeVolume, RemoveVolume
 from headrace.mesos.agent.core.records import load
+from headrace.mesos.agent.offered import parse_attributes
 from headrace.mesos.agent.restart import compare
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.sandbox.volumes import Volumes
@@ -44,6 +46,14 @@ def test_more_is_always_fine_and_less_unless_it_is_in_use(world: World) -> None:
     assert start(world, 1.05) is None
     with pytest.raises(UserError, match=r"hold cpus:1\.05, which is more than cpus:1;"):
         start(world, 1)
+
+
+def test_other_attributes_are_told_as_they_are_given(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    saved, resources = load(world.store), Resources.of(cpus=8)
+    assert saved.agent is not None
+    saved.agent = msgspec.structs.replace(saved.agent, attributes=parse_attributes("rack:r1;slots:4"))
+    compare(saved, AgentInfo("host", 5051, resources.messages()), resources)
+    assert "attributes were rack:r1;slots:4 before this start" in caplog.messages
 
 
 def test_reservations_stay_and_must_fit(world: World) -> None:

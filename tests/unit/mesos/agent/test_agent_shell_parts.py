@@ -7,9 +7,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from headrace.kernel.http import HttpClient
+from headrace.kernel import recordio
+from headrace.kernel.http import HttpClient, HttpServer, Request, Response
 from headrace.mesos.agent import link as link_module
 from headrace.mesos.agent.check_runner import ProcessChecks
 from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Place
@@ -21,7 +23,7 @@ from headrace.mesos.agent.prober import Prober
 from headrace.mesos.agent.sandbox.fetcher import Fetcher
 from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
 from headrace.mesos.agent.sandbox.layout import Layout
-from headrace.mesos.messages.agent_link import Register
+from headrace.mesos.messages.agent_link import Refused, Register
 from headrace.mesos.messages.common import (
     AgentInfo,
     CommandInfo,
@@ -92,6 +94,35 @@ async def test_a_refusal_that_stalls_is_a_lost_connection(monkeypatch: pytest.Mo
     await asyncio.gather(running, return_exceptions=True)
     server.close()
     await server.wait_closed()
+
+
+async def test_a_refusal_that_stays_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(link_module, "REFUSED_MIN", 0.001)
+    monkeypatch.setattr(link_module, "REFUSED_MAX", 0.001)
+    seen, enough = 0, asyncio.Event()
+
+    def refuse(_: Request) -> Response:
+        nonlocal seen
+        seen += 1
+        if seen > 3:
+            enough.set()
+        record = recordio.encode(msgspec.json.encode(Refused("Machine is DOWN")))
+        return Response(200, record, "application/json", {"Mesos-Stream-Id": "s"})
+
+    server = HttpServer(refuse)
+    await server.start()
+    register = Register(AgentInfo("h", 1), "1", None, [], [])
+    link = MasterLink(f"127.0.0.1:{server.port}", HttpClient(), lambda: register, lambda *_: None, lambda: 1.0)
+    caplog.set_level("INFO", link_module.__name__)
+    running = asyncio.create_task(link.run())
+    await asyncio.wait_for(enough.wait(), 5)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await server.stop()
+    url = f"http://127.0.0.1:{server.port}/api/v1/agent"
+    assert caplog.messages == [f"the master at {url} refuses this agent: Machine is DOWN"]
 
 
 async def test_a_cancelled_write_is_waited_for(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ class Books:
             self.send(framework, event)
 
     def story(self, subject: str, now: float, what: str, why: str = "") -> None:
-        """Note a decision; subjects are ``framework/<id>``, ``agent/<id>``, ``role/<name>``,
+        """Note a decision; subjects are ``framework/<id>``, ``agent/<id>``, ``role/<name>``, ``machine/<name>``,
         ``task/<framework>/<id>`` and ``operation/<framework>/<id>``.
         """
         self.stories.tell(subject, now, what, why)

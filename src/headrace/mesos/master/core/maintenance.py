@@ -69,6 +69,7 @@ class Maintenance:
         for machine_id in ids:
             key = machine_key(machine_id)
             self._books.machines[key] = msgspec.structs.replace(self._books.machines[key], down=True)
+            self._books.story(f"machine/{_named(machine_id)}", now, "down", "by an operator")
         self._store()
         agents = self._agents()
         for machine_id in ids:
@@ -76,7 +77,7 @@ class Maintenance:
                 self._losses.remove(agent, "Operator initiated 'Machine DOWN'", now, refuse=True)
         return OK
 
-    def stop(self, ids: Sequence[MachineID]) -> Answer:
+    def stop(self, ids: Sequence[MachineID], now: float) -> Answer:
         """Machines are up again, and no longer in the schedule."""
         if wrong := _problem_of_machines(ids) or self._not_in_mode(ids, down=True):
             return Answer(400, wrong)
@@ -91,6 +92,8 @@ class Maintenance:
             for window in books.schedule
         ]
         books.schedule = tuple(window for window in windows if window.machine_ids)
+        for machine_id in ids:
+            books.story(f"machine/{_named(machine_id)}", now, "up", "by an operator")
         self._store()
         return OK
 

@@ -63,7 +63,7 @@ class Operators:
             case Call(type="START_MAINTENANCE", start_maintenance=body) if body is not None:
                 return self._maintenance.start(body.machines or (), now)
             case Call(type="STOP_MAINTENANCE", stop_maintenance=body) if body is not None:
-                return self._maintenance.stop(body.machines or ())
+                return self._maintenance.stop(body.machines or (), now)
             case Call(type="MARK_AGENT_GONE", mark_agent_gone=body) if body is not None:
                 return self._losses.mark_gone(body.agent_id.value, now)
             case Call(type="TEARDOWN", teardown=body) if body is not None:

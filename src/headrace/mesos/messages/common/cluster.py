@@ -11,6 +11,7 @@ from headrace.mesos.messages.common.values import (
     DurationInfo,
     ExecutorID,
     FrameworkID,
+    Int64,
     Labels,
     Message,
     OfferID,
@@ -58,7 +59,7 @@ class AgentInfo(Message, frozen=True):
     """Who an agent is and all that it has."""
 
     hostname: str
-    port: int | None = None
+    port: Int64 | None = None
     resources: list[Resource] | None = None
     attributes: list[Attribute] | None = None
     id: AgentID | None = None
@@ -68,7 +69,7 @@ class AgentInfo(Message, frozen=True):
 class Address(Message, frozen=True):
     hostname: str | None = None
     ip: str | None = None
-    port: int | None = None
+    port: Int64 | None = None
 
 
 class URL(Message, frozen=True):
@@ -117,8 +118,8 @@ class Filters(Message, frozen=True):
 
 class MasterInfo(Message, frozen=True):
     id: str
-    ip: int
-    port: int
+    ip: Int64
+    port: Int64
     pid: str | None = None
     hostname: str | None = None
     version: str | None = None

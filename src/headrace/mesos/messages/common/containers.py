@@ -8,6 +8,7 @@ from headrace.mesos.messages.common.values import (
     DurationInfo,
     ExecutorID,
     FrameworkID,
+    Int64,
     Labels,
     Message,
     Resource,
@@ -52,15 +53,15 @@ class KillPolicy(Message, frozen=True):
 
 
 class HealthCheckHttp(Message, frozen=True):
-    port: int
+    port: Int64
     scheme: str | None = None
     path: str | None = None
     protocol: str | None = None
-    statuses: list[int] | None = None
+    statuses: list[Int64] | None = None
 
 
 class HealthCheckTcp(Message, frozen=True):
-    port: int
+    port: Int64
     protocol: str | None = None
 
 
@@ -74,7 +75,7 @@ class HealthCheck(Message, frozen=True):
     delay_seconds: float | None = None
     interval_seconds: float | None = None
     timeout_seconds: float | None = None
-    consecutive_failures: int | None = None
+    consecutive_failures: Int64 | None = None
     grace_period_seconds: float | None = None
 
 
@@ -83,12 +84,12 @@ class CheckCommand(Message, frozen=True):
 
 
 class CheckHttp(Message, frozen=True):
-    port: int
+    port: Int64
     path: str | None = None
 
 
 class CheckTcp(Message, frozen=True):
-    port: int
+    port: Int64
 
 
 class CheckInfo(Message, frozen=True):
@@ -104,11 +105,11 @@ class CheckInfo(Message, frozen=True):
 
 
 class CheckStatusCommand(Message, frozen=True):
-    exit_code: int | None = None
+    exit_code: Int64 | None = None
 
 
 class CheckStatusHttp(Message, frozen=True):
-    status_code: int | None = None
+    status_code: Int64 | None = None
 
 
 class CheckStatusTcp(Message, frozen=True):
@@ -132,8 +133,8 @@ class Parameter(Message, frozen=True):
 class PortMapping(Message, frozen=True):
     """``protocol`` is tcp unless it is set."""
 
-    host_port: int
-    container_port: int
+    host_port: Int64
+    container_port: Int64
     protocol: str | None = None
 
 
@@ -170,8 +171,8 @@ class RLimit(Message, frozen=True):
     """Both bounds unset: no limit. ``type`` is as RLMT_NOFILE."""
 
     type: str | None = None
-    hard: int | None = None
-    soft: int | None = None
+    hard: Int64 | None = None
+    soft: Int64 | None = None
 
 
 class RLimitInfo(Message, frozen=True):
@@ -185,7 +186,7 @@ class LinuxInfo(Message, frozen=True):
     share_pid_namespace: bool | None = None
     seccomp: dict[str, Any] | None = None
     ipc_mode: str | None = None
-    shm_size: int | None = None
+    shm_size: Int64 | None = None
     share_cgroups: bool | None = None
 
 

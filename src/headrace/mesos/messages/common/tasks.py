@@ -19,6 +19,7 @@ from headrace.mesos.messages.common.values import (
     DurationInfo,
     ExecutorID,
     Identifier,
+    Int64,
     Labels,
     Message,
     Resource,
@@ -65,7 +66,7 @@ class ContainerID(Message, frozen=True):
 class ContainerStatus(Message, frozen=True):
     container_id: ContainerID | None = None
     network_infos: list[NetworkInfo] | None = None
-    executor_pid: int | None = None
+    executor_pid: Int64 | None = None
 
 
 class TaskResourceLimitation(Message, frozen=True):
