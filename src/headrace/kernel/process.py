@@ -46,6 +46,8 @@ from pathlib import Path
 
 import msgspec
 
+from headrace.kernel.output_file import open_output
+
 _LOCK_FD = 9
 _VARIABLES_FD = 5
 _UNSHARED_FD = 10  # descriptors from here on are none of those that the shell uses
@@ -68,8 +70,8 @@ except OSError as error:
     sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 """
 
-# $1 run directory, $2 working directory, $3 stdout, $4 stderr, $5 own or shared group, then the files that it enters
-# cgroups by, --, and the command with its arguments. Only builtins are used: the supervisor costs one fork besides
+# $1 run directory, $2 working directory, $3 own or shared group, then the files that it enters cgroups by, --, and
+# the command with its arguments. Only builtins are used: the supervisor costs one fork besides
 # its own. A line of a few bytes is one write, and readers take an empty file for one that is not there yet, so
 # nothing needs a rename.
 # The file pid says by being there that the command may have begun, and by its content that signals may come.
@@ -83,10 +85,10 @@ except OSError as error:
 # Until the command is forked no variable is touched, as it would be the command's too: hence the numbers.
 # `jobs` tells an exit with 143 from an end by SIGTERM; what `before` runs may know better and has written it then.
 _SUPERVISOR = """
-cd "$2" || exit 1; exec >>"$3" 2>>"$4"
+cd "$2" || exit 1
 : >"$1/pid"
 exec 7<>"$1/alive"
-{ unset PWD OLDPWD; shift 5; while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"
+{ unset PWD OLDPWD; shift 3; while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"
 } </dev/null 7>&- 9>&- 8>"$1/alive" &
 child=$! stopping=
 trap stopping=yes TERM INT HUP
@@ -103,7 +105,7 @@ done
 [ $status -le 128 ] || [ -e "$1/how" ] || jobs >"$1/how"
 echo $status >"$1/status"
 [ -z "$stopping" ] || { exec 6<"$1/alive" 7>&-; read -r rest <&6; }
-[ "$5" = own ] && kill -KILL 0
+[ "$3" = own ] && kill -KILL 0
 """
 
 
@@ -154,6 +156,7 @@ def start(
 
     ``enter`` are files such as cgroup.procs; ``before`` is a program that is run with all of ``argv`` appended.
     ``run_dir`` must exist; nothing may have been run from it before, though an earlier start may have been cut off.
+    ``stdout`` and ``stderr`` are appended to; nothing that lies there instead of a regular file is followed.
     Raises OSError if no process can be made, ValueError if a variable or argument can't be given to any.
     """
     held = [os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
@@ -161,15 +164,18 @@ def start(
         fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
         _prepare(run_dir)
         actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, held[0], _LOCK_FD),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         ]
         if not all(_SHELL_NAME.fullmatch(name) and not _SHELLS_OWN.fullmatch(name) for name in environment):
             held.append(_in_memory(environment))
-            actions.append((os.POSIX_SPAWN_DUP2, held[1], _VARIABLES_FD))
+            actions.append((os.POSIX_SPAWN_DUP2, held[-1], _VARIABLES_FD))
             argv = [sys.executable, "-I", "-S", "-c", _HAND_OVER, *argv]
             environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-        places = [*map(str, (run_dir, work_dir, stdout, stderr)), "own" if own_group else "shared"]
+        for target, path in ((1, stdout), (2, stderr)):
+            held.append(_unshared(open_output(path)))
+            actions.append((os.POSIX_SPAWN_DUP2, held[-1], target))
+        places = [str(run_dir), str(work_dir), "own" if own_group else "shared"]
         return os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _SUPERVISOR, "headrace-supervisor", *places, *map(str, enter), "--", *before, *argv],
@@ -205,6 +211,14 @@ def _in_memory(environment: Mapping[str, str]) -> int:
         file.write(b"".join(pairs))
         file.seek(0)
         return fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, _UNSHARED_FD)
+
+
+def _unshared(fd: int) -> int:
+    """``fd`` under a number that none of the shell's descriptors has."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _UNSHARED_FD)
+    finally:
+        os.close(fd)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ async def look(client: HttpClient, url: str, timeout: float) -> Seen:
     Raises HttpClientError, TimeoutError.
     """
     async with asyncio.timeout(timeout):
-        answer = await client.stream("GET", url, timeout=timeout)
+        answer = await client.stream("GET", url, headers={"Connection": "close"}, timeout=timeout)
         try:
             body, size = b"", 0
             async for chunk in answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_BODY = 64 * 1024 * 1024
 MAX_IDLE_TIME = 30.0
 """Seconds after which an unused connection is not used again: well before servers close theirs."""
+MAX_IDLE = 64
+"""Unused connections that are kept in all."""
 _REPEATABLE = frozenset(("GET", "HEAD"))
 _PATH_SAFE = "/%:@!$&'()*+,;=~?-._[]"
 _MAX_BUFFERED = 1024 * 1024
@@ -82,13 +84,14 @@ class ClientStream:
 
 
 class HttpClient:
-    """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each.
+    """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each, MAX_IDLE in all.
 
     With ``unix_socket``, the path of one, all requests go there, whatever host their URLs name.
     """
 
     def __init__(self, *, max_idle: int = 8, tls: ssl.SSLContext | None = None, unix_socket: str = "") -> None:
-        self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}
+        self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}  # that used last is last; none is empty
+        self._kept = 0
         self._max_idle = max_idle
         self._tls = tls
         self._unix_socket = unix_socket
@@ -147,14 +150,14 @@ class HttpClient:
             for connection in connections:
                 connection.abort()
         self._idle.clear()
+        self._kept = 0
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Connection:
         origin, target, host = _split(url)
         head = _head(method, target, host, headers, body)
         now = asyncio.get_running_loop().time()
-        idle = self._idle.get(origin)
-        while idle:
-            connection = idle.pop()
+        while idle := self._idle.get(origin):
+            connection = self._take(origin, idle.pop)
             if not connection.usable or now - connection.idle_since > MAX_IDLE_TIME:
                 connection.abort()
                 continue
@@ -190,12 +193,32 @@ class HttpClient:
         return connection
 
     def _give_back(self, url: str, connection: _Connection) -> None:
-        idle = self._idle.setdefault(_split(url)[0], deque())
+        origin = _split(url)[0]
+        idle = self._idle.get(origin) or deque()
+        now = asyncio.get_running_loop().time()
         if connection.usable and len(idle) < self._max_idle:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = now
             idle.append(connection)
+            self._kept += 1
+            self._idle.pop(origin, None)
+            self._idle[origin] = idle
         else:
             connection.abort()
+        self._drop_oldest(now)
+
+    def _drop_oldest(self, now: float) -> None:
+        while self._idle:
+            origin, idle = next(iter(self._idle.items()))
+            if self._kept <= MAX_IDLE and now - idle[-1].idle_since <= MAX_IDLE_TIME:
+                return
+            self._take(origin, idle.popleft).abort()
+
+    def _take(self, origin: tuple[str, str, int], pop: Callable[[], _Connection]) -> _Connection:
+        connection = pop()
+        self._kept -= 1
+        if not self._idle[origin]:
+            del self._idle[origin]
+        return connection
 
 
 _NO_ANSWER = "the server closed the connection without an answer"

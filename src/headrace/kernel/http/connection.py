@@ -297,8 +297,8 @@ class Connection(asyncio.Protocol):
 
     async def _send_file(self, request: Request, response: Response, body: FileBody, keep_alive: bool) -> None:
         try:
-            file = body.path.open("rb")
-        except OSError as error:
+            file = body.open()
+        except (OSError, HttpError) as error:
             self._write(request, _failed(request, error), keep_alive)
             return
         with file:

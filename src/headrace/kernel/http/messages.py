@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -61,11 +61,20 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class FileBody(msgspec.Struct, frozen=True):
-    """A part of a file as a response body, sent without reading it into memory."""
+    """A part of a file as a response body, sent without reading it into memory.
+
+    ``opener`` opens it when it is sent, for files that not everything at ``path`` may stand in for. It may raise
+    OSError or HttpError.
+    """
 
     path: Path
     offset: int
     length: int
+    opener: Callable[[], BinaryIO] | None = None
+
+    def open(self) -> BinaryIO:
+        """The file, which the caller closes. Raises OSError, HttpError."""
+        return self.opener() if self.opener is not None else self.path.open("rb")
 
 
 class EventStream:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,9 @@ from headrace.mesos.messages.common import CommandInfo
 LOCAL = "127.0.0.1"
 
 _ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"'
+
+
+_LAST_WAIT = 1.0
 
 
 class CheckRunner(Protocol):
@@ -47,21 +51,7 @@ class ProcessChecks:
         environment = container_environment(self._environment, spec, sandbox, self._endpoint)
         variables = command.environment.variables if command.environment else None
         environment.update((variable.name, variable.value or "") for variable in variables or ())
-        process = await asyncio.create_subprocess_exec(
-            *self._command_line(spec, command, sandbox),
-            cwd=sandbox,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(timeout):
-                return await process.wait()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, or all of it when time is up
+        return await _run(self._command_line(spec, command, sandbox), sandbox, environment, timeout)
 
     def address(self, container_id: str) -> str:
         """They are all in the machine's own network."""
@@ -71,3 +61,51 @@ class ProcessChecks:
         user = check_user(command.user or (spec.command.user if spec.command else None))
         argv, enter = self._isolation.inside(spec.place.container_id, as_user(user, command_line(command)), sandbox)
         return ["/bin/sh", "-c", _ENTER, "sh", *map(str, enter), "--", *argv] if enter else argv
+
+
+async def _run(argv: Sequence[str], directory: Path, environment: Mapping[str, str], timeout: float) -> int:
+    """Exit status, or minus the signal; what the command leaves behind is ended. Raises TimeoutError, OSError."""
+    child = _started(argv, directory, environment)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+    try:
+        fd = os.pidfd_open(child.pid)
+    except OSError:
+        _end(child)
+        child.wait()
+        raise
+
+    def over() -> None:
+        loop.remove_reader(fd)
+        os.close(fd)
+        _end(child)
+        ended.set_result(child.wait())
+
+    loop.add_reader(fd, over)
+    try:
+        await asyncio.wait([ended], timeout=timeout)
+        if not ended.done():
+            raise TimeoutError
+        return ended.result()
+    finally:
+        if not ended.done():
+            _end(child)
+            await asyncio.wait([ended], timeout=_LAST_WAIT)
+
+
+def _started(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to its whole group. To be called before it is waited for: then its id can be another's."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

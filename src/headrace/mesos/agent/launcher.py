@@ -7,6 +7,7 @@ neither pings nor the updates of the tasks that run already.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
@@ -209,8 +210,24 @@ class Launcher:
             return self._failed(container_id, str(problem))
         except (OSError, ValueError) as error:
             return self._failed(container_id, f"can't start the command: {error}")
-        self._watch(container_id, pid)
+        except Exception as error:  # whatever it is, one task must not end the agent
+            log.exception("container %s can't be started because of a bug", container_id)
+            return self._failed(container_id, f"the agent has a bug: {error!r}")
+        try:
+            self._watch(container_id, pid)
+        except Exception as error:
+            log.exception("container %s can't be watched and is ended", container_id)
+            self._give_up(container_id, pid)
+            return self._failed(container_id, f"can't watch the command: {error}")
         return ContainerStarted(container_id, pid)
+
+    def _give_up(self, container_id: str, pid: int) -> None:
+        """End what has just been started: nobody would hear of its end. ``pid``: a child not waited for yet."""
+        self._watches.pop(container_id, None)
+        self._pids.pop(container_id, None)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # not by its files: there may be no descriptor left
+        os.waitpid(pid, 0)
 
     def _failed(self, container_id: str, message: str) -> StartFailed:
         if not self._cleared(container_id):

@@ -106,7 +106,8 @@ class Prober:
     async def _get(self, what: ProbeHealth | ProbeCheck, scheme: str, port: int, path: str | None) -> int:
         full = quote(path or "/", safe=_AS_IT_IS)
         url = f"{scheme}://{self._host(what)}:{port}{full if full.startswith('/') else '/' + full}"
-        answer = await self._http.request("GET", url, timeout=what.timeout)
+        answer = await self._http.stream("GET", url, headers={"Connection": "close"}, timeout=what.timeout)
+        answer.close()  # only the status counts; a server that does one thing at a time must not wait for us
         return answer.status
 
     async def _connect(self, what: ProbeHealth | ProbeCheck, port: int) -> None:

@@ -156,7 +156,7 @@ class AgentCore:
         if self._refused or self._shutdown is not None:
             return None
         known = [task for task in self._books.tasks if not task.orphaned]
-        executors = [e for e in self._books.executors.values() if not self.frameworks[e.record.framework_id].ending]
+        executors = self._books.name_executors()
         holders = {one.record.framework_id: None for one in (*known, *executors)}
         return Register(
             self.config.info,
@@ -248,6 +248,7 @@ class AgentCore:
             self.stories.tell("agent", now, "registered again")
         info = self.config.info
         effects: list[Effect] = [put(AGENT, AgentRecord(agent_id, info.resources or [], info.attributes or []))]
+        effects += self._books.tell_of_exits()
         for task in self._books.tasks:
             effects += task.resume(now)
         return [*effects, *self._operations.resume(now)]

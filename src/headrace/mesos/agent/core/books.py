@@ -81,6 +81,7 @@ class Books:
         self.frameworks: dict[str, Framework] = {}
         self.containers: dict[str, Task] = {}
         self.executors: dict[str, Executor] = {}
+        self._named: dict[tuple[str, str], int] = {}
         self.completed = CompletedTasks(
             saved.completed, config.gc_delay, config.gc_disk_headroom, saved.completed_executors
         )
@@ -148,7 +149,7 @@ class Books:
         runs += [executor for executor in self.executors.values() if isinstance(executor, CustomExecutor)]
         for one in runs:
             if one.phase not in (FETCHING, ENDED):
-                found.setdefault(one.spec().kind, []).append(Fact(one.container_id, one.pid))
+                found.setdefault(one.kind, []).append(Fact(one.container_id, one.pid))
         return found
 
     # entering
@@ -248,6 +249,8 @@ class Books:
         tasks = list(executor.completed) if isinstance(executor, CustomExecutor) else []
         done = CompletedExecutor(framework_id, record.executor, record.place, now, tasks)
         exited = ExecutorExited(FrameworkID(framework_id), ExecutorID(executor_id), status)
+        if (framework_id, executor_id) in self._named:
+            self._named[framework_id, executor_id] = status
         return [
             Delete(executor_key(framework_id, executor_id)),
             Delete(executor_state_key(framework_id, executor_id)),
@@ -255,6 +258,18 @@ class Books:
             *self.completed.add(done),
             *([Send(exited)] if self.context.connected else []),
         ]
+
+    def name_executors(self) -> list[Executor]:
+        """Those that a registration is to name; ``tell_of_exits`` tells which of them are gone when it arrives."""
+        named = [e for e in self.executors.values() if not self.frameworks[e.record.framework_id].ending]
+        self._named = {(e.record.framework_id, e.record.place.executor_id): -1 for e in named}
+        return named
+
+    def tell_of_exits(self) -> list[Effect]:
+        """The master takes the executors that the registration named for running: which of them have ended since."""
+        gone = [(key, status) for key, status in self._named.items() if self.executor(*key) is None]
+        self._named = {}
+        return [Send(ExecutorExited(FrameworkID(key[0]), ExecutorID(key[1]), status)) for key, status in gone]
 
     def settle(self, now: float) -> list[Effect]:
         """After a restart: the default executors that have nothing left to do."""

@@ -35,7 +35,7 @@ from headrace.mesos.messages.common import (
 )
 
 REMEMBERED = 32
-"""How many uuids of a task's statuses are kept."""
+"""How many uuids of a task's statuses are kept, besides those of all that are still on their way."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class DeliveredTask(ReportedTask):
     def update(self, now: float, status: TaskStatus, container: ContainerStatus) -> list[Effect]:
         """What the executor says; ``container`` is its own. Nothing if it was said before, or after the task's end."""
         uuid = status.uuid or ""
-        if self.phase == ENDED or uuid in self.seen:
+        if self.phase == ENDED or uuid in self.seen or any(one.uuid == uuid for one in self.updates.pending):
             return []
         self.seen.append(uuid)
         self.phase = ENDED if is_terminal(status.state) else RUNNING

@@ -15,7 +15,7 @@ import msgspec
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.core.completed import SHOWN_PER_EXECUTOR
-from headrace.mesos.agent.core.containers import DOCKER, ContainerSpec, Limitation
+from headrace.mesos.agent.core.containers import DOCKER, ContainerSpec, Limitation, kind_of
 from headrace.mesos.agent.core.delivered import DeliveredTask, Verdict
 from headrace.mesos.agent.core.events import (
     CancelFetch,
@@ -97,6 +97,11 @@ class CustomExecutor:
     @property
     def container_id(self) -> str:
         return self.record.place.container_id
+
+    @property
+    def kind(self) -> str:
+        """Which containerizer runs it; ``spec`` would list what all of its tasks hold."""
+        return kind_of(self.record.executor.container)
 
     @property
     def subject(self) -> str:
@@ -257,8 +262,7 @@ class CustomExecutor:
             return [CancelFetch(self.container_id), *self.ended()]
         saved = self._save()
         if self.phase == STARTING:
-            spec = self.spec()
-            return [saved, *([self._signal()] if spec.kind == DOCKER else [])]  # its image may be on its way
+            return [saved, *([self._signal()] if self.kind == DOCKER else [])]  # its image may be on its way
         return [saved, *self._end_politely()]
 
     def exceeded(self, now: float, limitation: Limitation) -> list[Effect]:
@@ -321,7 +325,7 @@ class CustomExecutor:
         return [Tell(self.stream, event)] if self.stream else []
 
     def _signal(self, force: bool = False) -> Effect:
-        return SignalContainer(self.container_id, force, self.spec().kind)
+        return SignalContainer(self.container_id, force, self.kind)
 
     def _subscribed(self) -> api.Event:
         info = self.record.executor

@@ -2,6 +2,7 @@
 
 The new total is stored before anybody hears of it, so an operation is either done or has never been. Only one with
 an id is told of; its status is sent again after 10 s, 20 s, … until it is acknowledged, and after each registration.
+When one without an id fails, which the master has counted as done, the agent registers anew with its true total.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, SetTimer, Stories
-from headrace.mesos.agent.core.events import KeepVolumes, MakeVolume, RemoveVolume, Send
+from headrace.mesos.agent.core.events import KeepVolumes, MakeVolume, Reconnect, RemoveVolume, Send
 from headrace.mesos.agent.core.records import TOTAL, operation_key, put
 from headrace.mesos.agent.core.updates import RETRY_MAX, RETRY_MIN
 from headrace.mesos.messages.agent_link import AcknowledgeOperation, ApplyOperation, KnownOperation, OperationUpdate
@@ -67,7 +68,7 @@ class OperationDesk:
             state, message = "OPERATION_FAILED", str(error)
         self._stories.tell("agent", now, f"{operation.type}: {state}", message)
         if not operation_id:
-            return effects
+            return [Reconnect()] if state == "OPERATION_FAILED" and connected else effects
         uuid = self._new_uuid()
         status = OperationStatus(
             state, operation.id, message or None, uuid=OperationUuid(uuid), agent_id=AgentID(agent_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.core.checks import CheckWatch, first_status
-from headrace.mesos.agent.core.containers import DOCKER, ContainerSpec, Limitation
+from headrace.mesos.agent.core.containers import DOCKER, ContainerSpec, Limitation, kind_of
 from headrace.mesos.agent.core.events import CancelFetch, ContainerFound, Fetch, SignalContainer, StartContainer
 from headrace.mesos.agent.core.health import HealthWatch
 from headrace.mesos.agent.core.records import (
@@ -72,6 +72,11 @@ class Task(ReportedTask):
     def alone(self) -> bool:
         """Whether it is a command task, not one of a group."""
         return self.record.sort == COMMAND
+
+    @property
+    def kind(self) -> str:
+        """Which containerizer runs it."""
+        return kind_of(self.info.container)
 
     def spec(self) -> ContainerSpec:
         """The container that it runs in."""
@@ -174,8 +179,7 @@ class Task(ReportedTask):
             end = self._end(now, "TASK_KILLED", KILLED_EARLY, AGENT_SOURCE, KILLED_DURING_LAUNCH)
             return [CancelFetch(self.container_id), *end]
         if self.phase == STARTING:  # a process starts at once, but an image may take its time
-            pulls = self.spec().kind == DOCKER
-            return [self._save(), *([self._signal_effect()] if pulls else ())]
+            return [self._save(), *([self._signal_effect()] if self.kind == DOCKER else ())]
         effects: list[Effect] = []
         if before is None and cause in _EXECUTORS and has_capability(self.framework, "TASK_KILLING_STATE"):
             effects += self._tell(now, "TASK_KILLING")
@@ -301,7 +305,7 @@ class Task(ReportedTask):
         return [self._signal_effect(), SetTimer(f"kill/{self.container_id}", self.killing.deadline)]
 
     def _signal_effect(self, force: bool = False) -> Effect:
-        return SignalContainer(self.container_id, force, self.spec().kind)
+        return SignalContainer(self.container_id, force, self.kind)
 
     @property
     def _steady(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from headrace.mesos.agent.core.containers import ContainerSpec
@@ -16,6 +14,8 @@ CFS_PERIOD = 100_000
 SHORTEST_QUOTA = 1_000
 """Microseconds."""
 LEAST_MEMORY = 32 * MIB
+UNLIMITED = 1e12
+"""So many CPUs or MiB are no bound: more than any machine has, and the kernel's numbers would overflow."""
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -45,11 +45,9 @@ def amounts_of(spec: ContainerSpec, enable_cfs: bool) -> Amounts:
 
 def _held(spec: ContainerSpec, name: str) -> float | None:
     values = [r.scalar.value for r in spec.resources if r.name == name and r.scalar is not None]
-    return sum(values) if values else None
+    return min(sum(values), UNLIMITED) if values else None
 
 
 def _bound(limit: Limit | None, otherwise: float | None) -> float | None:
-    if limit is None:
-        return otherwise
-    value = float(limit.value)
-    return value if math.isfinite(value) else None
+    value = otherwise if limit is None else float(limit.value)
+    return value if value is not None and value < UNLIMITED else None

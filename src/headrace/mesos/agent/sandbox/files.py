@@ -4,6 +4,8 @@ A path is the sandbox's real one (``directory`` in /state), or ``/frameworks/<id
 ``/frameworks/<id>/executors/<id>/tasks/<id>/…`` for a task of an executor's newest group.
 Whatever a path goes through, links included, it must end in a sandbox; else there is nothing there.
 What a task keeps to itself, a file or directory that neither group nor others may read, is listed but not shown.
+A task may change what lies there at any moment: so a path is resolved first, then opened part by part with no link
+followed, and what is decided is decided by the open descriptor.
 
 /files/download understands ``Range`` with one range. Of files that are rotated, the header ``Headrace-Rotated``
 tells how many bytes were cut off the front so far: with it, whoever follows a file knows where he is.
@@ -18,7 +20,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
@@ -34,6 +36,54 @@ MOST = 16 * 1024 * 1024
 _LOGS = ("stdout", "stderr")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+_DEPTH = 7
+"""Parts of a sandbox's path: <agent>/frameworks/<id>/executors/<id>/runs/<container>; above it all is the agent's."""
+_ON_THE_WAY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class _Target(NamedTuple):
+    """What is asked for: the path as asked, the sandbox's real one, and the parts below it, no link among them."""
+
+    path: str
+    sandbox: str
+    parts: list[str]
+
+    @property
+    def name(self) -> str:
+        """The file's own, wherever links led from."""
+        return os.path.basename(os.path.join(self.sandbox, *self.parts))
+
+    def open(self, flags: int) -> int:
+        """A descriptor of it. Raises HttpError, OSError if there is a link by now."""
+        try:
+            return self._open(flags)
+        except (FileNotFoundError, NotADirectoryError):
+            raise HttpError(404, f"There is nothing at {self.path}") from None
+
+    def _open(self, flags: int) -> int:
+        at = os.open(self.sandbox, _ON_THE_WAY if self.parts else flags)
+        try:
+            for left, part in zip(range(len(self.parts) - 1, -1, -1), self.parts, strict=True):
+                below = os.open(part, _ON_THE_WAY if left else flags, dir_fd=at)
+                os.close(at)
+                at = below
+                if not os.fstat(at).st_mode & _OTHERS_READ:
+                    raise HttpError(403, f"{self.path} is private to its task: only its owner may read it")
+        except BaseException:
+            os.close(at)
+            raise
+        return at
+
+    def open_file(self) -> BinaryIO:
+        """It, if it is a regular file. Raises HttpError, OSError."""
+        fd = self.open(_FILE)
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(fd, "rb")
+        os.close(fd)
+        raise HttpError(400 if stat.S_ISDIR(mode) else 404, f"There is no file {self.path}")
 
 
 class Files:
@@ -52,23 +102,23 @@ class Files:
 
     def browse(self, request: Request) -> Response:
         """What a directory holds."""
-        path, real = self._resolve(request)
-        if not os.path.isdir(real):
-            raise HttpError(404, f"There is no directory {path}")
-        with os.scandir(real) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        described = (_describe(path, entry) for entry in found)
+        target = self._resolve(request)
+        fd = target.open(_DIRECTORY)
+        try:
+            with os.scandir(fd) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+            described = [_describe(target.path, entry) for entry in found]
+        finally:
+            os.close(fd)
         return Response.json([entry for entry in described if entry is not None])
 
     def read(self, request: Request) -> Response:
         """A part of a file as text; offset -1 tells the size."""
-        path, real = self._resolve(request)
+        target = self._resolve(request)
         offset, length = _number(request, "offset", -1), _number(request, "length", PAGE)
-        if not os.path.isfile(real):
-            raise HttpError(400 if os.path.isdir(real) else 404, f"There is no file {path}")
-        with open(real, "rb") as file, cut_lock:
+        with target.open_file() as file, cut_lock:
             size = os.fstat(file.fileno()).st_size
-            headers = _rotation_of(real, file.fileno())
+            headers = _rotation_of(target.name, file.fileno())
             if offset == -1:
                 return Response.json({"data": "", "offset": size}, headers=headers)
             length = PAGE if length == -1 else length
@@ -76,7 +126,7 @@ class Files:
                 raise HttpError(400, "offset and length must be -1 or more")
             if offset >= size:
                 return Response.json({"data": "", "offset": offset}, headers=headers)
-            offset = _begin(real, file.fileno(), offset)
+            offset = _begin(target.name, file.fileno(), offset)
             file.seek(offset)
             data = file.read(min(length, MOST))
             more = offset + len(data) < size
@@ -84,15 +134,17 @@ class Files:
 
     def download(self, request: Request) -> Response:
         """A whole file, or a range of it."""
-        path, real = self._resolve(request)
-        if not os.path.isfile(real):
-            raise HttpError(404, f"There is no file {path}")
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(os.path.basename(path), safe='')}"}
+        target = self._resolve(request)
+        name = quote(os.path.basename(target.path), safe="")
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
         if wanted is None or wanted[0] == "bytes=-":
             headers["Accept-Ranges"] = "bytes"
-            return Response(200, FileBody(Path(real), 0, os.path.getsize(real)), BINARY, headers)
-        return _part(real, wanted[1], wanted[2], headers)
+            with target.open_file() as file:
+                size = os.fstat(file.fileno()).st_size
+            whole = FileBody(Path(target.sandbox, *target.parts), 0, size, target.open_file)
+            return Response(200, whole, BINARY, headers)
+        return _part(target, wanted[1], wanted[2], headers)
 
     def debug(self, _: Request) -> Response:
         """Which virtual path stands for which sandbox."""
@@ -104,8 +156,8 @@ class Files:
                 newest[virtual] = os.path.realpath(runs / LATEST)
         return Response.json(newest)
 
-    def _resolve(self, request: Request) -> tuple[str, str]:
-        """The path as asked for, and as it is on disk. Raises HttpError."""
+    def _resolve(self, request: Request) -> _Target:
+        """Where the path leads now. Raises HttpError."""
         path = request.parameter("path")
         if not path:
             raise HttpError(400, "Expecting 'path=value' in query")
@@ -114,12 +166,10 @@ class Files:
         path = path.rstrip("/") or "/"
         real = os.path.realpath(self._on_disk(path))
         root = os.path.realpath(self._layout.sandboxes)
-        # a sandbox is six directories below: <agent>/frameworks/<id>/executors/<id>/runs/<container>
         inside = os.path.relpath(real, root).split(os.sep)
-        if inside[0] == ".." or len(inside) < 7:
+        if inside[0] == ".." or len(inside) < _DEPTH:
             raise HttpError(404, f"There is nothing at {path}; paths begin with a sandbox's directory, see /state")
-        _refuse_private(path, os.path.join(root, *inside[:7]), inside[7:])
-        return path, real
+        return _Target(path, os.path.join(root, *inside[:_DEPTH]), inside[_DEPTH:])
 
     def _on_disk(self, path: str) -> str:
         parts = path.split("/")[1:]
@@ -136,26 +186,26 @@ class Files:
         return str(self._layout.sandboxes / found / below)
 
 
-def _rotation_of(real: str, fd: int) -> dict[str, str]:
-    return {ROTATED: str(rotated_bytes(fd))} if os.path.basename(real) in _LOGS else {}
+def _rotation_of(name: str, fd: int) -> dict[str, str]:
+    return {ROTATED: str(rotated_bytes(fd))} if name in _LOGS else {}
 
 
-def _begin(real: str, fd: int, offset: int) -> int:
+def _begin(name: str, fd: int, offset: int) -> int:
     """Where to read: a rotated file may begin with a hole, which nobody has written."""
-    return data_begins(fd, offset) if os.path.basename(real) in _LOGS else offset
+    return data_begins(fd, offset) if name in _LOGS else offset
 
 
-def _part(real: str, first: str, last: str, headers: dict[str, str]) -> Response:
+def _part(target: _Target, first: str, last: str, headers: dict[str, str]) -> Response:
     """A range: ``first`` to ``last``, or the last ``last`` bytes; 16 MiB of it at most."""
-    with open(real, "rb") as file, cut_lock:
+    with target.open_file() as file, cut_lock:
         size = os.fstat(file.fileno()).st_size
-        headers |= _rotation_of(real, file.fileno())
+        headers |= _rotation_of(target.name, file.fileno())
         begin = int(first) if first else max(0, size - int(last))
         end = min(int(last), size - 1) if first and last else size - 1
         if begin >= size or begin > end:
             headers["Content-Range"] = f"bytes */{size}"
             return Response(416, b"", None, headers)
-        begin = _begin(real, file.fileno(), begin)
+        begin = _begin(target.name, file.fileno(), begin)
         file.seek(begin)
         data = file.read(max(0, min(end + 1 - begin, MOST)))
     if not data:
@@ -178,19 +228,6 @@ def _explained(handler: Callable[[Request], Response]) -> Callable[[Request], Re
             raise HttpError(400, f"It can't be read: {error.strerror}") from None
 
     return explained
-
-
-def _refuse_private(path: str, sandbox: str, parts: list[str]) -> None:
-    """Raise HttpError 403 if what is at ``parts`` below the sandbox, or a directory on the way, is private."""
-    at = sandbox
-    for part in parts:
-        at = os.path.join(at, part)
-        try:
-            mode = os.lstat(at).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            raise HttpError(404, f"There is nothing at {path}") from None
-        if not mode & _OTHERS_READ:
-            raise HttpError(403, f"{path} is private to its task: only its owner may read it")
 
 
 def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any] | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.kernel.output_file import open_output
 from headrace.mesos.agent.flags.units import readable_size
 
 EVERY = 3.0
@@ -48,8 +50,8 @@ class Progress:
         self._say(message)
 
     def _say(self, line: str) -> None:
-        with contextlib.suppress(OSError), self._file.open("a") as out:
-            out.write(line + "\n")
+        with contextlib.suppress(OSError), os.fdopen(open_output(self._file), "wb", 0) as out:
+            out.write(f"{line}\n".encode(errors="backslashreplace"))
 
 
 class Listeners:

@@ -16,8 +16,6 @@ from headrace.mesos.master.api import metrics, roles, shapes
 from headrace.mesos.master.core.books import Books
 from headrace.mesos.master.core.model import Framework, Task
 
-"""The version whose API the master speaks; clients look at it."""
-
 CAPABILITIES = ("AGENT_UPDATE", "QUOTA_V2")
 
 _EXPLAINED_AGENTS = 100

@@ -236,9 +236,13 @@ class Losses:
         books.allocator.remove_agent(agent.id)
         books.emit(CancelTimer(ABSENCE_TIMER + agent.id))
         del books.agents[agent.id]
+        self.leave_address(agent)
+
+    def leave_address(self, agent: Agent) -> None:
+        """Nobody is looked for there any more, unless another agent has taken the address over."""
         address = (agent.ip, agent.info.port or 0)
-        if books.agent_addresses.get(address) is agent:
-            del books.agent_addresses[address]
+        if self._books.agent_addresses.get(address) is agent:
+            del self._books.agent_addresses[address]
 
     def _tell(self, agent_id: str) -> None:
         self._books.tell_all(self._books.frameworks.values(), Event("FAILURE", failure=Failure(AgentID(agent_id))))

@@ -2,17 +2,21 @@
 
 The syntax is Python's as far as RE2 has it too: no look-around and no back references. A pattern becomes a
 machine of states; all states that the text may have led to are followed at a time, so nothing is tried twice.
+Where a character leads from there is remembered, so most texts cost a look-up per character.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 MAX_STATES = 1000
 """A pattern that needs more is refused."""
+
+MAX_REMEMBERED = 5000
+"""Moves from one set of states to the next; when there are more, all are forgotten."""
 
 _parser: Any = importlib.import_module("re._parser")
 
@@ -22,6 +26,17 @@ Edges = tuple[int, ...]
 
 class RegexError(ValueError):
     """A pattern that can't be used; the message says why."""
+
+
+class _Place:
+    """A set of states that a text may have led to, and where characters lead from there."""
+
+    __slots__ = ("accepts", "moves", "states")
+
+    def __init__(self, states: int) -> None:
+        self.states = states
+        self.moves: dict[str, _Place] = {}
+        self.accepts: bool | None = None
 
 
 class Regex:
@@ -46,20 +61,46 @@ class Regex:
             self._start = self._sequence(tree, self._end)
         except RecursionError:
             raise RegexError(f"Regex '{pattern}' is too complex") from None
+        self._forget()
+
+    @property
+    def size(self) -> int:
+        """How many states it needs."""
+        return len(self._steps)
 
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
-        current = self._closure({self._start}, first=True, last=not text)
-        for at, character in enumerate(text):
-            reached: set[int] = set()
-            for state in current:
-                accepts, edges = self._steps[state]
-                if accepts is not None and edges and accepts(character):
-                    reached.update(edges)
-            current = self._closure(reached, first=False, last=at == len(text) - 1)
-        return self._end in current
+        place = self._first
+        for character in text:
+            place = place.moves.get(character) or self._move(place, character)
+        if place.accepts is None:
+            reached = self._closure(_members(place.states), first=place is self._first, last=True)
+            place.accepts = self._end in reached
+        return place.accepts
 
-    def _closure(self, states: set[int], *, first: bool, last: bool) -> set[int]:
+    def _forget(self) -> None:
+        self._first = _Place(1 << self._start)
+        self._places: dict[int, _Place] = {}
+        self._remembered = 0
+
+    def _move(self, place: _Place, character: str) -> _Place:
+        """Where the character leads; a dead end is a place without states."""
+        reached = 0
+        for state in self._closure(_members(place.states), first=place is self._first, last=False):
+            accepts, edges = self._steps[state]
+            if accepts is not None and edges and accepts(character):
+                for edge in edges:
+                    reached |= 1 << edge
+        if self._remembered >= MAX_REMEMBERED:
+            self._forget()
+        following = self._places.get(reached)
+        if following is None:
+            following = self._places[reached] = _Place(reached)
+        place.moves[character] = following
+        self._remembered += 1
+        return following
+
+    def _closure(self, states: Iterable[int], *, first: bool, last: bool) -> set[int]:
         """All states that can be reached without reading on."""
         seen: set[int] = set()
         todo = list(states)
@@ -164,6 +205,13 @@ class Regex:
 
     def _unsupported(self, what: str) -> RegexError:
         return RegexError(f"Failed to construct regex from pattern '{self._pattern}': {what} not supported")
+
+
+def _members(states: int) -> Iterator[int]:
+    while states:
+        lowest = states & -states
+        yield lowest.bit_length() - 1
+        states ^= lowest
 
 
 def _explain(error: re.error) -> str:

@@ -25,6 +25,7 @@ def problem_of(report: Register, *, domain_required: bool = False) -> str | None
         _problem_of_total("agent_info.resources", report.agent_info.resources or [], dynamic=False)
         or _problem_of_total("total", report.total or [], dynamic=True)
         or _problem_of_frameworks(report)
+        or _problem_of_owners(report)
         or _problem_of_names(report)
         or _problem_of_holders(report)
     )
@@ -61,8 +62,20 @@ def _problem_of_tag(tag: Tag, volumes: set[tuple[str, str]], *, dynamic: bool) -
 
 def _problem_of_frameworks(report: Register) -> str | None:
     for info in report.frameworks:
+        if info.id is not None and (wrong := validation.identifier(info.id.value)):
+            return f"the id of framework {info.id.value} can't be used: {wrong}"
         if wrong := validation.framework(info, ()):
             return f"framework {info.id.value if info.id is not None else info.name}: {wrong}"
+    return None
+
+
+def _problem_of_owners(report: Register) -> str | None:
+    owners = [known.framework_id for known in report.tasks]
+    owners += [one.framework_id for one in report.executors]
+    owners += [one.framework_id for one in report.operations if one.framework_id is not None]
+    for value in dict.fromkeys(owner.value for owner in owners):
+        if wrong := validation.identifier(value):
+            return f"the id of framework {value} can't be used: {wrong}"
     return None
 
 
@@ -73,7 +86,8 @@ def _problem_of_names(report: Register) -> str | None:
         name = f"task {key[1]} of framework {key[0]}"
         if report.agent_id is None or known.task.agent_id != report.agent_id:
             return f"{name} belongs to agent {known.task.agent_id.value}, which is not the one that reports it"
-        if wrong := validation.identifier(key[1]):
+        executor_id = known.executor_id.value if known.executor_id is not None else ""
+        if wrong := validation.identifier(key[1]) or (validation.identifier(executor_id) if executor_id else None):
             return f"the id of {name} can't be used: {wrong}"
         if key in tasks:
             return f"{name} is reported twice"

@@ -138,9 +138,12 @@ class Tasks:
     # From the framework
 
     def acknowledge(self, framework: Framework, call: Acknowledge) -> None:
-        """The framework has an update: the agent may send the next."""
+        """The framework has an update: the agent may send the next.
+
+        While the agent is away this has no effect: it would not hear of it, and says the update again when it is back.
+        """
         agent = self._books.agents.get(call.agent_id.value)
-        if agent is None:
+        if agent is None or not agent.connected:
             return
         task = framework.tasks.get(call.task_id.value)
         status = task.unacknowledged if task is not None else None
