@@ -12,7 +12,10 @@ BENCHES = {
     "executors": ("Tasks through custom executors (real master, real agents)", executors.rows),
     "recovery": ("After a kill (real master, real agents, tasks running)", recovery.rows),
     "first-job": ("From `make run` to the first result, everything installed", first_job.rows),
-    "flink-recovery": ("Flink after a kill (real Flink, master and agent; a job with checkpoints)", flink_recovery.rows),
+    "flink-recovery": (
+        "Flink after a kill (real Flink, master and agent; a job with checkpoints)",
+        flink_recovery.rows,
+    ),
     "memory": ("Memory at rest", memory.rows),
     "allocator": ("Allocator: one full cycle", allocator.rows),
 }

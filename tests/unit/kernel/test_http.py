@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -204,6 +205,30 @@ async def test_files_are_sent_in_part_and_head_has_no_body(client: HttpClient, t
     assert (await client.request("GET", url)).body == b"23456"
     head = await client.request("HEAD", url)
     assert (head.headers["content-length"], head.body) == ("5", b"")
+    await server.stop()
+
+
+async def test_a_file_that_its_opener_refuses_is_not_sent_and_one_that_it_opens_is_closed(
+    client: HttpClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789")
+    opened: list[BinaryIO] = []
+
+    def opener() -> BinaryIO:
+        if opened:
+            raise HttpError(403, "private")
+        opened.append(path.open("rb"))
+        return opened[0]
+
+    server, url = await _serve(lambda _: Response(body=FileBody(tmp_path / "not-this", 0, 4, opener)))
+    assert (await client.request("HEAD", url)).status == 200
+    assert opened.pop().closed
+    assert (await client.request("GET", url)).body == b"0123"
+    async with asyncio.timeout(5):
+        while not opened[0].closed:  # the answer may be here before the server goes on
+            await asyncio.sleep(0)
+    assert (await client.request("GET", url)).status == 403
     await server.stop()
 
 

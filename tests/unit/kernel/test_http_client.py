@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headrace.kernel.http import ClientResponse, HttpClient, HttpClientError
+from headrace.kernel.http import ClientResponse, HttpClient, HttpClientError, HttpServer, Request, Response
+from headrace.kernel.http import client as client_module
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,28 @@ async def test_a_unix_socket_in_place_of_the_host(tmp_path: Path) -> None:
         assert (await client.request("GET", "http://engine/x")).body == b"hi"
     assert asked[0].startswith(b"GET /x HTTP/1.1\r\nHost: engine\r\n")
     client.close()
+
+
+async def test_unused_connections_are_bounded_and_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(_: Request) -> Response:
+        return Response.text("hi")
+
+    servers = [HttpServer(handler) for _ in range(4)]
+    client = HttpClient()
+    monkeypatch.setattr(client_module, "MAX_IDLE", 2)
+    for server in servers:
+        await server.start()
+        await client.request("GET", f"http://127.0.0.1:{server.port}/")
+    ports = [server.port for server in servers]
+    assert [port for _, _, port in client._idle] == ports[2:]
+    await client.request("GET", f"http://127.0.0.1:{ports[2]}/")
+    assert [port for _, _, port in client._idle] == [ports[3], ports[2]], "the one used last is kept longest"
+    monkeypatch.setattr(client_module, "MAX_IDLE_TIME", -1.0)
+    await client.request("GET", f"http://127.0.0.1:{ports[2]}/")
+    assert (client._idle, client._kept) == ({}, 0)
+    client.close()
+    none = HttpClient(max_idle=0)
+    await none.request("GET", f"http://127.0.0.1:{ports[0]}/")
+    assert none._idle == {}
+    for server in servers:
+        await server.stop()

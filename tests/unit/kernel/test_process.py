@@ -196,6 +196,52 @@ async def test_a_run_directory_in_use_is_refused(runs: Runs) -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+@pytest.mark.parametrize("what", ["link", "dangling", "pipe", "hard link", "directory"])
+def test_output_goes_to_nothing_that_was_put_in_its_place(tmp_path: Path, name: str, what: str) -> None:
+    run_dir, precious, file = tmp_path / "run", tmp_path / "precious", tmp_path / name
+    run_dir.mkdir()
+    precious.write_text("as it was")
+    put: dict[str, Callable[[], None]] = {
+        "link": lambda: file.symlink_to(precious),
+        "dangling": lambda: file.symlink_to(tmp_path / "new"),
+        "pipe": lambda: os.mkfifo(file),
+        "hard link": lambda: file.hardlink_to(precious),
+        "directory": file.mkdir,
+    }
+    put[what]()
+    places = {"run_dir": run_dir, "work_dir": tmp_path, "stdout": tmp_path / "stdout", "stderr": tmp_path / "stderr"}
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match=name):
+        process.start(["echo", "ran"], environment={}, **places)  # type: ignore[arg-type]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert precious.read_text() == "as it was"
+    assert not (tmp_path / "new").exists()
+    assert process.find(run_dir) is Found.NEVER_STARTED
+
+
+async def test_output_is_appended_wherever_the_end_is(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    out = tmp_path / "out"
+    out.write_text("earlier\n")
+    script = "echo one; while [ ! -e go ]; do sleep 0.005; done; echo two"
+    runs.pids.append(
+        process.start(
+            ["/bin/sh", "-c", script],
+            run_dir=tmp_path / "run",
+            work_dir=tmp_path,
+            environment={"PATH": os.environ["PATH"]},
+            stdout=out,
+            stderr=out,
+        )
+    )
+    await until(lambda: out.read_text() == "earlier\none\n")
+    os.truncate(out, 0)  # as a rotation does
+    (tmp_path / "go").touch()
+    assert await end_of(runs, tmp_path / "run") == Ended(0)
+    assert out.read_text() == "two\n"
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:

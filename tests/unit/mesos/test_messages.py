@@ -9,10 +9,11 @@ import pytest
 
 from headrace.mesos.messages import executor, scheduler
 from headrace.mesos.messages.agent_link import AgentCall
+from headrace.mesos.messages.common import Filters
 
 CALLS: list[tuple[Any, bytes]] = [
     (scheduler.Call, b'{"kill":{"task_id":{"value":"t"},"kill_policy":{"grace_period":{"nanoseconds":%s}}}}'),
-    (scheduler.Filters, b'{"refuse_seconds":%s}'),
+    (Filters, b'{"refuse_seconds":%s}'),
     (
         executor.Call,
         b'{"update":{"status":{"task_id":{"value":"t"},"state":"s","container_status":{"executor_pid":%s}}}}',

@@ -94,7 +94,7 @@ async def _run(argv: Sequence[str], directory: Path, environment: Mapping[str, s
 
 
 def _started(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - running the framework's commands is what it is for
         argv,
         cwd=directory,
         env=environment,

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.kernel.core import Reply
 from headrace.kernel.process import Ended
-from headrace.mesos.agent.core.containers import Limitation
+from headrace.mesos.agent.core.containers import POSIX, Limitation
 from headrace.mesos.agent.core.events import (
     Answer,
     ContainerEnded,
@@ -14,10 +14,12 @@ from headrace.mesos.agent.core.events import (
     ExecutorStreamClosed,
     FetchFailed,
     LimitExceeded,
+    LinkLost,
     StartContainer,
     StartFailed,
     Tell,
 )
+from headrace.mesos.agent.core.executors import CustomExecutor
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     ExecutorExited,
@@ -417,3 +419,40 @@ def test_tasks_for_an_executor_that_has_just_ended_are_dropped(world: World) -> 
     assert [*world.core.frameworks["fw"].executors] == ["e2"]
     world.handle(RunTasks(framework(), [delivered("t2", "e2")], [Identifier("e2")]))
     assert last(world, "t2").state == "TASK_STAGING"
+
+
+def test_the_master_hears_of_an_executor_that_ended_while_the_agent_registered(world: World) -> None:
+    subscribed(world)
+    world.handle(LinkLost("test"))
+    said = world.core.registration()
+    assert said
+    assert [one.executor.executor_id for one in said.executors] == [E]
+    world.end("c-1", Ended(1))
+    assert exits(world) == []
+    world.register()
+    assert exits(world) == [("e", 256)]
+    world.handle(LinkLost("test"))
+    said = world.core.registration()
+    assert said
+    assert said.executors == []
+    world.register()
+    assert exits(world) == [("e", 256)]
+
+
+def test_updates_on_their_way_are_known_again_however_many_there_are(world: World) -> None:
+    subscribed(world)
+    said = [world.update("t", "TASK_RUNNING", f"x{i}") for i in range(100)]
+    for update in said:
+        world.call("UPDATE", update=update)
+    world.subscribe(said=said)
+    found = world.core._books.find("fw", "t")
+    assert found
+    assert [status.uuid for status in found.updates.pending] == [f"x{i}" for i in range(100)]
+
+
+def test_what_kind_of_container_it_is_asks_nothing_of_its_tasks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscribed(world, "a", "b")
+    monkeypatch.setattr(CustomExecutor, "spec", None)
+    assert list(world.core.left()) == [POSIX]
+    world.handle(LimitExceeded("c-1", Limitation("REASON_CONTAINER_LIMITATION_DISK", "full")))
+    assert world.signals == [("c-1", True)]

@@ -148,6 +148,16 @@ def test_progress_is_told_now_and_then(tmp_path: Path) -> None:
     ]
 
 
+def test_progress_follows_no_link_and_writes_any_text(tmp_path: Path) -> None:
+    Progress(tmp_path, "http://h/\udcff")
+    assert (tmp_path / "stderr").read_text() == "Fetching URI 'http://h/\\udcff'\n"
+    for put in (lambda at: at.symlink_to(tmp_path / "precious"), os.mkfifo):
+        (tmp_path / "stderr").unlink()
+        put(tmp_path / "stderr")
+        Progress(tmp_path, "http://h/x")
+    assert not (tmp_path / "precious").exists()
+
+
 def tar_with(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
     with tarfile.open(path, "w") as tar:
         for info, data in members:

@@ -18,6 +18,7 @@ from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.sandbox.log_rotation import rotate
 
 Get = Callable[..., Response]
+Swap = Callable[[Path, Layout], None]
 
 
 @pytest.fixture
@@ -73,6 +74,89 @@ def test_what_a_task_keeps_to_itself_is_listed_but_not_shown(get: Get, sandbox: 
 @pytest.mark.parametrize("offset", [5, 2**63 - 1, 10**19])
 def test_beyond_the_end_there_is_nothing(get: Get, sandbox: Path, offset: int) -> None:
     assert b'"data":""' in bytes(get("read", sandbox / "stdout", f"&offset={offset}").body)  # type: ignore[arg-type]
+
+
+def to_a_link_outside(at: Path, layout: Layout) -> None:
+    at.symlink_to(layout.data / "secret")
+
+
+def to_a_private_file(at: Path, _: Layout) -> None:
+    at.touch(0o600)
+
+
+def to_a_pipe(at: Path, _: Layout) -> None:
+    os.mkfifo(at, 0o644)
+
+
+def to_a_directory(at: Path, _: Layout) -> None:
+    at.mkdir()
+
+
+SWAPS = [(to_a_link_outside, 404), (to_a_private_file, 403), (to_a_pipe, 404), (to_a_directory, 400)]
+
+
+@pytest.mark.parametrize(("swap", "status"), SWAPS)
+@pytest.mark.parametrize("what", ["read", "download", "part"])
+def test_what_is_swapped_after_the_path_is_resolved_is_not_shown(
+    get: Get, layout: Layout, sandbox: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap, status: int, what: str
+) -> None:
+    (layout.data / "secret").write_text("s3cret")
+    file = sandbox / "stdout"
+    resolve = os.path.realpath
+
+    def resolve_then_swap(path: object) -> str:
+        real = resolve(str(path))
+        if real == str(file):
+            file.unlink()
+            swap(file, layout)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", resolve_then_swap)
+    part = {"range": "bytes=0-"} if what == "part" else {}
+    with pytest.raises(HttpError) as refused:
+        get("read" if what == "read" else "download", file, "&offset=0", **part)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(("swap", "status"), SWAPS)
+def test_what_is_swapped_before_it_is_sent_is_not_sent(
+    get: Get, layout: Layout, sandbox: Path, swap: Swap, status: int
+) -> None:
+    (layout.data / "secret").write_text("s3cret")
+    body = get("download", sandbox / "stdout").body
+    (sandbox / "stdout").unlink()
+    swap(sandbox / "stdout", layout)
+    assert isinstance(body, FileBody)
+    with pytest.raises(HttpError) as refused:
+        body.open()
+    assert refused.value.status == status
+
+
+def test_a_directory_that_becomes_a_link_is_not_followed(get: Get, layout: Layout, sandbox: Path) -> None:
+    for directory in (sandbox / "logs", layout.data / "root"):
+        directory.mkdir()
+        (directory / "f").write_text("x")
+        (directory / "f").chmod(0o644)
+    body = get("download", sandbox / "logs" / "f").body
+    (sandbox / "logs").rename(sandbox / "old")
+    (sandbox / "logs").symlink_to(layout.data / "root")
+    assert isinstance(body, FileBody)
+    with pytest.raises(HttpError):
+        body.open()
+    assert refusal(get, "browse", sandbox / "logs") == 404
+
+
+def test_links_inside_a_sandbox_are_followed_and_nothing_stays_open(get: Get, sandbox: Path) -> None:
+    (sandbox / "logs").mkdir()
+    (sandbox / "logs" / "latest").symlink_to("../stdout")
+    (sandbox / "link").symlink_to("logs")
+    before = len(os.listdir("/proc/self/fd"))
+    assert b"hello" in bytes(get("read", sandbox / "link" / "latest", "&offset=0").body)  # type: ignore[arg-type]
+    assert b"latest" in bytes(get("browse", sandbox / "link").body)  # type: ignore[arg-type]
+    get("download", sandbox / "link" / "latest")
+    assert refusal(get, "read", sandbox / "link", "&offset=0") == 400
+    assert refusal(get, "browse", sandbox / "stdout") == 404
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_names_that_are_no_names_get_an_answer(get: Get, sandbox: Path) -> None:
@@ -133,7 +217,10 @@ def test_ranges_of_a_file(get: Get, sandbox: Path, wanted: str, status: int, bod
 def test_ranges_that_are_none_mean_the_whole_file(get: Get, sandbox: Path, wanted: str) -> None:
     answer = get("download", sandbox / "stdout", range=wanted)
     assert answer.status == 200
-    assert answer.body == FileBody(sandbox / "stdout", 0, 5)
+    assert isinstance(answer.body, FileBody)
+    assert (answer.body.path, answer.body.offset, answer.body.length) == (sandbox / "stdout", 0, 5)
+    with answer.body.open() as file:
+        assert file.read() == b"hello"
 
 
 def test_bytes_that_are_no_text_come_as_they_are(get: Get, sandbox: Path) -> None:

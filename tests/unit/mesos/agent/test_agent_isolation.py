@@ -171,6 +171,17 @@ def test_how_much_a_container_may_use(
     assert amounts_of(spec, cfs) == amounts
 
 
+@pytest.mark.parametrize("value", [2e5, 1e15, 1e305, 1.7e308, "Infinity"])
+def test_more_than_any_machine_has_is_no_bound(value: float | str) -> None:
+    mem = value if value == "Infinity" else float(value) * 1e8
+    spec = ContainerSpec(PLACE, "t", resources=[], limits={"cpus": Limit(value), "mem": Limit(mem)})
+    assert amounts_of(spec, True) == Amounts()
+    held = [scalar("cpus", float(value)), scalar("mem", float(mem))]
+    amounts = amounts_of(ContainerSpec(PLACE, "t", resources=held), True)
+    assert (amounts.quota, amounts.memory) == (None, None)
+    assert max(amounts.shares or 0, amounts.memory_request or 0) < 2**63
+
+
 def test_parts_of_different_reservations_count_together() -> None:
     spec = ContainerSpec(PLACE, "t", resources=[scalar("cpus", 1), scalar("cpus", 0.5)])
     assert amounts_of(spec, False).shares == 1536

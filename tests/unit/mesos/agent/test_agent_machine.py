@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from headrace.kernel.process import Ended
+from headrace.mesos.agent.core.agent import AgentCore
 from headrace.mesos.agent.core.events import ExecutorStreamClosed, FetchFailed, LinkLost, StartFailed
 from headrace.mesos.agent.core.executors import CustomExecutor
 from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,
     ApplyOperation,
+    ExecutorExited,
     OperationUpdate,
     Refused,
+    Register,
     ShutdownExecutor,
     ShutdownFramework,
 )
@@ -79,6 +82,7 @@ class AgentMachine(Walker):
         self.forgotten = False
         self.peace = 0
         self.processes: dict[str, Process] = {}
+        self.said: tuple[AgentCore, Register] | None = None
 
     def name(self) -> str:
         self.names += 1
@@ -175,10 +179,38 @@ class AgentMachine(Walker):
             assert status.operation_id
             self.world.handle(AcknowledgeOperation(status.operation_id, status.uuid.value, FW))
 
+    def apart(self) -> bool:
+        """Whether the agent may register."""
+        core = self.world.core
+        return not core.connected and not core._refused and core._shutdown is None
+
+    @rule(n=ANY, end=ENDS)
+    @precondition(apart)
+    def begins_to_register(self, n: int, end: Ended) -> None:
+        """The first word is made before there is a connection; an executor may end until the answer."""
+        self.speaks()
+        if running := sorted(self.world.running & self.customs().keys()):
+            self.world.end(running[n % len(running)], end)
+
+    def speaks(self) -> None:
+        said = self.world.core.registration()
+        assert said
+        self.said = (self.world.core, said)
+
     @rule()
-    @precondition(lambda self: not self.world.core.connected and self.world.core.registration() is not None)
+    @precondition(apart)
     def registers(self) -> None:
-        self.world.register()
+        world = self.world
+        if self.said is None or self.said[0] is not world.core:
+            self.speaks()
+        assert self.said
+        said, self.said, before = self.said[1], None, len(world.calls)
+        world.register()
+        if world.core.connected:  # not killed meanwhile
+            exited = [one.executor_id for one in world.calls[before:] if isinstance(one, ExecutorExited)]
+            for one in said.executors:
+                there = world.core._books.executor(one.framework_id.value, one.executor.executor_id.value)
+                assert (there is None) == (one.executor.executor_id in exited)
 
     # containers
 

@@ -108,6 +108,16 @@ def test_an_operation_without_an_id_is_carried_out_in_silence(world: World) -> N
     assert stored(world) == world.core.total != Resources.parse(INFO.resources)
 
 
+def test_one_without_an_id_that_fails_makes_the_agent_tell_the_master_what_it_has(world: World) -> None:
+    world.handle(operation("RESERVE", amount("cpus", 99, reservations=OURS), "op"))
+    assert world.reconnects == 0, "its status says it"
+    world.handle(operation("RESERVE", amount("cpus", 99, reservations=OURS)))
+    assert world.reconnects == 1
+    said = world.core.registration()
+    assert said
+    assert Resources.parse(said.total) == Resources.parse(INFO.resources)
+
+
 def test_one_that_can_not_be_done_changes_nothing_and_says_why(world: World) -> None:
     before = world.core.total
     world.handle(operation("RESERVE", amount("cpus", 99, reservations=OURS), "op"))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from headrace.kernel import recordio
+from headrace.kernel import process, recordio
 from headrace.kernel.http import HttpClient, HttpServer, Request, Response
 from headrace.mesos.agent import link as link_module
 from headrace.mesos.agent.check_runner import ProcessChecks
 from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Place
-from headrace.mesos.agent.core.events import LinkLost, Probed, ProbeHealth
+from headrace.mesos.agent.core.events import LinkLost, Probed, ProbeHealth, StartFailed
 from headrace.mesos.agent.core.health import problem_of_check
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
+from headrace.mesos.agent.launcher import Launcher
 from headrace.mesos.agent.link import MasterLink
 from headrace.mesos.agent.prober import Prober
 from headrace.mesos.agent.sandbox.fetcher import Fetcher
@@ -161,3 +166,104 @@ def test_what_was_private_stays_so_in_the_cache(tmp_path: Path) -> None:
     file.chmod(0o600)
     assert cache.seal("url-x", file, 1.0)
     assert (tmp_path / "c" / "url-x").stat().st_mode & 0o777 == 0o400
+
+
+def _launcher(tmp_path: Path, posted: list[Any]) -> Launcher:
+    layout = Layout(tmp_path)
+    return Launcher(layout, {"PATH": "/bin:/usr/bin"}, "h:1", lambda *events: posted.extend(events))
+
+
+async def test_a_task_that_meets_a_bug_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted = list[Any]()
+    launcher = _launcher(tmp_path, posted)
+
+    def overflow(*_: object) -> None:
+        raise OverflowError("too much")
+
+    monkeypatch.setattr(launcher.isolation, "prepare", overflow)
+    launcher.start(ContainerSpec(Place("S", "f", "t", "c"), "t", CommandInfo("true")))
+    assert posted == [StartFailed("c", "the agent has a bug: OverflowError('too much')")]
+    launcher.stop()
+
+
+async def test_a_command_that_can_not_be_watched_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted, pids = list[Any](), list[int]()
+    launcher = _launcher(tmp_path, posted)
+
+    def full(pid: int, *_: object) -> None:
+        pids.append(pid)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(process, "watch", full)
+    launcher.start(ContainerSpec(Place("S", "f", "t", "c"), "t", CommandInfo("sleep 77")))
+    assert [type(event) for event in posted] == [StartFailed]
+    assert "can't watch the command" in posted[0].message
+    async with asyncio.timeout(5):
+        while _group_lives(pids[0]):
+            await asyncio.sleep(0.002)
+    launcher.stop()
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.kill(-group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _checks(tmp_path: Path) -> tuple[ProcessChecks, ContainerSpec]:
+    layout, place = Layout(tmp_path), Place("S", "f", "t", "c")
+    layout.create(place)
+    checks = ProcessChecks(layout, {"PATH": "/bin:/usr/bin"}, "h:1", Isolation(Active(), layout))
+    return checks, ContainerSpec(place, "t")
+
+
+async def test_what_a_check_leaves_behind_is_ended_while_its_id_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, spec = _checks(tmp_path)
+    ended: list[int] = []
+
+    def killpg(group: int, number: int, real: Callable[[int, int], None] = os.killpg) -> None:
+        os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises if it has been waited for
+        ended.append(group)
+        real(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    assert await checks.run_check(spec, CommandInfo("sleep 77 & exit 3"), 5.0) == 3
+    assert await checks.run_check(spec, CommandInfo("kill -9 $$"), 5.0) == -9
+    with pytest.raises(TimeoutError):
+        await checks.run_check(spec, CommandInfo("sleep 77; true"), 0.05)
+    work = asyncio.create_task(checks.run_check(spec, CommandInfo("sleep 77; true"), 5.0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert len(set(ended)) == 4
+    async with asyncio.timeout(5):
+        for group in ended:
+            while _group_lives(group):
+                await asyncio.sleep(0.002)
+
+
+async def test_a_health_check_over_http_reads_the_status_and_keeps_no_connection(tmp_path: Path) -> None:
+    checks, spec = _checks(tmp_path)
+    posted, heads, closed = list[Any](), list[bytes](), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nthe rest never comes")
+        with contextlib.suppress(OSError):
+            await reader.read()
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        port = server.sockets[0].getsockname()[1]
+        prober = Prober({POSIX: checks}, HttpClient(), posted.append)
+        prober.probe(ProbeHealth(spec, HealthCheck("HTTP", http=HealthCheckHttp(port)), 5.0))
+        await closed.wait()
+        await prober.stop()
+    assert posted == [Probed("c", True, "status 200")]
+    assert b"\r\nConnection: close\r\n" in heads[0]

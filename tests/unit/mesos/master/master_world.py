@@ -547,6 +547,9 @@ def validate(core: MasterCore) -> None:
     assert books.awaited <= books.absent.keys()
     assert not books.agents.keys() & books.absent.keys()
     assert not books.agents.keys() & books.removed.keys()
+    for address, agent in books.agent_addresses.items():
+        assert books.agents.get(agent.id) is agent, f"{address} is that of {agent.id}, which is no more"
+        assert address == (agent.ip, agent.info.port or 0), f"{agent.id} has left {address}"
 
 
 def _each_volume_once(resources: Resources) -> Resources:

@@ -171,6 +171,26 @@ def test_an_agent_that_forgot_itself_takes_the_place_of_the_one_at_its_address(w
     assert list(world.books.agents) == ["m-S1"]
 
 
+def test_an_agent_may_move_and_another_one_may_take_its_address(world: World) -> None:
+    agent = world.agent()
+    agent.disconnect()
+    agent.info = agent_info(port=6000)
+    agent.register()
+    agent.call(Unregister())
+    other = world.agent()
+    assert list(world.books.agents) == [other.id]
+
+
+def test_an_agent_that_has_moved_is_not_removed_with_its_old_address(world: World) -> None:
+    agent = world.agent()
+    agent.disconnect()
+    agent.info = agent_info(port=6000)
+    agent.register()
+    agent.disconnect()
+    other = world.agent()
+    assert list(world.books.agents) == [agent.id, other.id]
+
+
 def test_a_task_that_came_back_beside_its_successor_is_killed_quietly(world: World) -> None:
     agent, framework = with_task(world)
     agent.disconnect()

@@ -242,6 +242,27 @@ def test_patterns_may_be_nested_deeply_or_are_refused(depth: int) -> None:
         assert Regex("(" * depth + "a" + ")" * depth).matches("a")
 
 
+def test_what_a_pattern_costs_is_paid_once_for_texts_that_are_alike() -> None:
+    regex = Regex("(.?){499}x")
+    started = time.perf_counter()
+    assert not any(regex.matches(f"host-{number:05}.example") for number in range(5000))
+    assert time.perf_counter() - started < 0.5
+
+
+def test_what_is_remembered_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.mesos.master.core.regex.MAX_REMEMBERED", 3)
+    regex = Regex("^(a|b)*c$")
+    for text in ("ababc", "c", "abab", "", "cc", "bac", "xc"):
+        assert regex.matches(text) == bool(re.fullmatch("(a|b)*c", text)), text
+
+
+def test_all_patterns_of_a_framework_count_together() -> None:
+    patterns = [on("rack", text_matches={"regex": f"{letter}{{900}}"}) for letter in "abc"]
+    constraints.read(given(patterns[:2], patterns[:2]), ["test"])
+    with pytest.raises(constraints.ConstraintError, match="the maximum of 2000 states"):
+        constraints.read(given(patterns[:2], patterns[2:]), ["test"])
+
+
 @pytest.mark.parametrize("pattern", ["x{2000}", "(a{40}){40}", "(" * 5000 + ")" * 5000])
 def test_patterns_that_are_too_large(pattern: str) -> None:
     with pytest.raises(RegexError, match="is too complex"):

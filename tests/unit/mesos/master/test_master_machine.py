@@ -215,7 +215,9 @@ class MasterMachine(Walker):
     @precondition(lambda self: len(self.agents) < 3)
     @rule(cpus=st.integers(2, 6))
     def agent_comes(self, cpus: int) -> None:
-        info = agent_info(port=5051 + len(self.agents), cpus=cpus, mem=512, disk=200)
+        taken = {agent.info.port for agent in self.agents}
+        port = next(port for port in range(5051, 5056) if port not in taken)
+        info = agent_info(port=port, cpus=cpus, mem=512, disk=200)
         agent = FakeAgent(self.world, info)
         agent.register()
         self.agents.append(agent)
@@ -230,6 +232,17 @@ class MasterMachine(Walker):
             if loses:
                 agent.tasks = {t: task for t, task in agent.tasks.items() if task[2].state != "TASK_STAGING"}
             self.register(agent)
+        self.obey(agent)
+
+    @precondition(lambda self: self.agents)
+    @rule(n=pick, port=st.integers(5051, 5055))
+    def agent_restarts_at_another_address(self, n: int, port: int) -> None:
+        agent = self.agents[n % len(self.agents)]
+        if any(other is not agent and other.info.port == port for other in self.agents):
+            return
+        agent.disconnect()
+        agent.info = msgspec.structs.replace(agent.info, port=port)
+        self.register(agent)
         self.obey(agent)
 
     def register(self, agent: FakeAgent) -> None:

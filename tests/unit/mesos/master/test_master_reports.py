@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from headrace.mesos.master.core.reports import problem_of
-from headrace.mesos.messages.agent_link import KnownExecutor, KnownTask, Register
+from headrace.mesos.messages.agent_link import KnownExecutor, KnownOperation, KnownTask, Register
 from headrace.mesos.messages.common import (
     AgentID,
     AgentInfo,
@@ -19,6 +19,7 @@ from headrace.mesos.messages.common import (
     FrameworkID,
     FrameworkInfo,
     Named,
+    OperationStatus,
     Persistence,
     Range,
     Ranges,
@@ -30,6 +31,7 @@ from headrace.mesos.messages.common import (
     TaskStatus,
     Volume,
 )
+from headrace.mesos.messages.scheduler import Operation
 
 CPUS = Resource("cpus", "SCALAR", Scalar(1))
 
@@ -117,6 +119,31 @@ def test_what_agents_say_is_taken(good: Register) -> None:
         (report(known("a", CPUS), agent=None), "belongs to agent S0"),
         (report(known("a", Resource("cpus"))), "task a of framework F: resource 'cpus' has neither"),
         (report(agent="../x"), "the agent id can't be used"),
+        (
+            msgspec.structs.replace(report(), frameworks=[FrameworkInfo("u", "n", id=FrameworkID("../../../x"))]),
+            "the id of framework ../../../x can't be used: '../../../x' contains invalid characters",
+        ),
+        (
+            report(msgspec.structs.replace(known("a", CPUS), framework_id=FrameworkID("../x"))),
+            "the id of framework ../x can't be used",
+        ),
+        (
+            report(executors=(msgspec.structs.replace(executor("e"), framework_id=FrameworkID("../x")),)),
+            "the id of framework ../x can't be used",
+        ),
+        (
+            msgspec.structs.replace(
+                report(),
+                operations=[
+                    KnownOperation(Operation("RESERVE"), OperationStatus("OPERATION_FINISHED"), FrameworkID("../x"))
+                ],
+            ),
+            "the id of framework ../x can't be used",
+        ),
+        (
+            report(msgspec.structs.replace(known("a", CPUS), executor_id=ExecutorID("../e"))),
+            "the id of task a of framework F can't be used: '../e'",
+        ),
         (
             msgspec.structs.replace(report(), frameworks=[FrameworkInfo("u", "n", role="a b")]),
             "framework n: 'FrameworkInfo.role' is not a valid role: Role component 'a b' is invalid",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.mesos.messages.agent_link import AcknowledgeUpdate, KillTask, RunTasks, ShutdownFramework
+from headrace.mesos.messages.agent_link import AcknowledgeUpdate, KillTask, RunTasks, ShutdownFramework, StatusUpdate
+from headrace.mesos.messages.common import FrameworkID
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World
 
@@ -213,3 +214,22 @@ def test_completed_tasks_are_bounded(world: World, monkeypatch: pytest.MonkeyPat
         framework.acknowledge(agent.update(f"t{number}", "TASK_FINISHED"))
     assert [task.id for task in books.completed] == ["t0", "t1", "t2"]
     assert books.completed[0].info.command is None
+
+
+def test_an_acknowledgement_for_an_agent_that_is_away_has_no_effect(world: World) -> None:
+    agent, framework = started(world)
+    agent.update("t1", "TASK_RUNNING")
+    framework.acknowledge(framework.statuses[-1])
+    status = agent.update("t1", "TASK_FINISHED")
+    agent.disconnect()
+    framework.acknowledge(status)
+    assert list(world.books.frameworks[framework.id].tasks) == ["t1"]
+    agent.register()
+    framework.take()
+    agent.call(StatusUpdate(FrameworkID(framework.id), status, status.state))
+    assert framework.statuses == [status], "the agent says it again"
+    framework.acknowledge(status)
+    assert agent.heard(AcknowledgeUpdate)[-1].uuid == status.uuid
+    assert not world.books.frameworks[framework.id].tasks
+    assert len(world.books.frameworks[framework.id].completed) == 1
+    assert world.books.counters["tasks_finished"] == 1

@@ -222,6 +222,14 @@ BAD_TASKS: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"mem": {"value": 31}}}, "The memory limit must be greater than or equal to the memory request"),
     ({"limits": {"cpus": {"value": "NaN"}}}, "The cpu limit 'NaN' is not a number"),
     (
+        {"limits": {"cpus": {"value": 1e300}}},
+        "The cpu limit '1e+300' is not valid: it must be at most 1e+15, or Infinity",
+    ),
+    (
+        {"limits": {"mem": {"value": "1e16"}}},
+        "The memory limit '1e16' is not valid: it must be at most 1e+15, or Infinity",
+    ),
+    (
         {"resources": {"mem": 32}, "limits": {"cpus": {"value": 1}}},
         "When a CPU limit is specified, a CPU request must also be specified",
     ),
@@ -467,6 +475,24 @@ def test_a_limit_may_be_infinite() -> None:
     agent, framework = world.agent(), world.framework()
     framework.accept(framework.task("t1", agent, limits={"cpus": {"value": 2}, "mem": {"value": "Infinity"}}))
     assert len(agent.heard(RunTasks)) == 1
+
+
+@pytest.mark.parametrize("where", ["task", "executor", "group"])
+def test_what_is_too_large_is_not_launched(where: str) -> None:
+    world = World()
+    agent, framework = world.agent(cpus=8, mem=8192, disk=64), world.framework()
+    large, text = "x" * 1024 * 1024, "is too large: its description is "
+    if where == "task":
+        framework.accept(framework.task("t1", agent, data=large))
+    elif where == "executor":
+        own = framework.executor("e", type="CUSTOM", command={"value": "run"}, data=large)
+        framework.accept(framework.task("t1", agent, command=None, executor=own))
+    else:
+        framework.operate(framework.group(framework.executor("e", data=large), framework.task("t1", agent)))
+    (status,) = framework.statuses
+    assert status.state == "TASK_ERROR"
+    assert text in (status.message or "")
+    assert not agent.tasks
 
 
 def test_a_health_check_without_a_type_has_that_of_its_body() -> None:

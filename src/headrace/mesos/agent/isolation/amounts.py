@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from headrace.mesos.agent.core.containers import ContainerSpec
-from headrace.mesos.messages.common import Limit
 
 MIB = 1024 * 1024
 SHARES_PER_CPU = 1024
@@ -14,8 +13,8 @@ CFS_PERIOD = 100_000
 SHORTEST_QUOTA = 1_000
 """Microseconds."""
 LEAST_MEMORY = 32 * MIB
-UNLIMITED = 1e12
-"""So many CPUs or MiB are no bound: more than any machine has, and the kernel's numbers would overflow."""
+UNLIMITED = {"cpus": 1e5, "mem": 1e12}
+"""So much, in CPUs and MiB, is no bound: no machine has it, and the kernel takes no greater numbers."""
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -36,18 +35,19 @@ def amounts_of(spec: ContainerSpec, enable_cfs: bool) -> Amounts:
     """What ``spec`` asks for. A limit counts where there is one, else what it holds."""
     cpus, mem = _held(spec, "cpus"), _held(spec, "mem")
     shares = None if cpus is None else max(FEWEST_SHARES, int(cpus * SHARES_PER_CPU))
-    bound = _bound(spec.limits.get("cpus"), cpus if enable_cfs else None)
+    bound = _bound(spec, "cpus", cpus if enable_cfs else None)
     quota = None if bound is None else max(SHORTEST_QUOTA, int(bound * CFS_PERIOD))
     request = None if mem is None else max(LEAST_MEMORY, int(mem * MIB))
-    most = _bound(spec.limits.get("mem"), mem)
+    most = _bound(spec, "mem", mem)
     return Amounts(shares, quota, request, None if most is None else max(LEAST_MEMORY, int(most * MIB)))
 
 
 def _held(spec: ContainerSpec, name: str) -> float | None:
     values = [r.scalar.value for r in spec.resources if r.name == name and r.scalar is not None]
-    return min(sum(values), UNLIMITED) if values else None
+    return min(sum(values), UNLIMITED[name]) if values else None
 
 
-def _bound(limit: Limit | None, otherwise: float | None) -> float | None:
+def _bound(spec: ContainerSpec, name: str, otherwise: float | None) -> float | None:
+    limit = spec.limits.get(name)
     value = otherwise if limit is None else float(limit.value)
-    return value if value is not None and value < UNLIMITED else None
+    return value if value is not None and value < UNLIMITED[name] else None

@@ -13,6 +13,7 @@ tells how many bytes were cut off the front so far: with it, whoever follows a f
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -56,11 +57,14 @@ class _Target(NamedTuple):
         return os.path.basename(os.path.join(self.sandbox, *self.parts))
 
     def open(self, flags: int) -> int:
-        """A descriptor of it. Raises HttpError, OSError if there is a link by now."""
+        """A descriptor of it. Raises HttpError, also if there is a link by now, and OSError."""
         try:
             return self._open(flags)
-        except (FileNotFoundError, NotADirectoryError):
-            raise HttpError(404, f"There is nothing at {self.path}") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            kind = "directory" if flags == _DIRECTORY else "file"
+            raise HttpError(404, f"There is no {kind} {self.path}") from None
 
     def _open(self, flags: int) -> int:
         at = os.open(self.sandbox, _ON_THE_WAY if self.parts else flags)

@@ -13,6 +13,7 @@ import msgspec
 
 from headrace.mesos.master.core.model import Absent, Agent, Executor, Framework, Offer, Task
 from headrace.mesos.messages.common import AgentInfo, Attribute, CommandInfo, Resource, TaskStatus
+from headrace.mesos.public import public_form
 from headrace.mesos.resources import EMPTY, MILLI, Resources, Tag, old_form
 
 CAPABILITIES = (
@@ -188,7 +189,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
 
 
 def _executor(executor: Executor) -> dict[str, Any]:
-    info = executor.info
+    info = public_form(executor.info)
     return {
         "executor_id": executor.id,
         "name": info.name or "",
@@ -204,7 +205,7 @@ def _executor(executor: Executor) -> dict[str, Any]:
 
 
 def _command(info: CommandInfo | None) -> dict[str, Any]:
-    """Without its environment: that may hold what is not for everybody's eyes."""
+    """The command of a public form."""
     if info is None:
         return {"shell": True, "argv": [], "uris": []}
     return {
@@ -228,7 +229,7 @@ def all_tasks(one: Framework) -> Iterator[Task]:
 
 def task(one: Task) -> dict[str, Any]:
     """A task with its history."""
-    info = one.info
+    info = public_form(one.info)
     out: dict[str, Any] = {
         "id": one.id,
         "name": info.name,

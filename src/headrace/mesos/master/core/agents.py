@@ -79,15 +79,15 @@ class Agents:
             return
         total = Resources.parse(call.agent_info.resources if call.total is None else call.total)
         agent = books.agents.get(call.agent_id.value) if call.agent_id is not None else None
-        known, same = agent is not None, False
+        known = agent is not None
         if agent is not None:
-            same = self._register_again(agent, call, total, ip, now)
+            self._register_again(agent, call, total, ip, now)
         else:
             agent = self._admit(call, total, ip, now)
         agent.version, agent.view = call.version, None
         self._connect(agent, stream, now)
         self._maintenance.greet(agent, now)
-        self._take_report(agent, call, known, same, now)
+        self._take_report(agent, call, known, now)
         self._send_orders(agent)
 
     def _refused(self, call: Register, ip: str, now: float) -> Refused | None:
@@ -132,8 +132,7 @@ class Agents:
         if old is not None and self._books.agents.get(old.id) is old and not old.connected:
             self._losses.remove(old, "a new agent registered at the same address", now)
 
-    def _register_again(self, agent: Agent, call: Register, total: Resources, ip: str, now: float) -> bool:
-        """Whether it is still what it was."""
+    def _register_again(self, agent: Agent, call: Register, total: Resources, ip: str, now: float) -> None:
         books = self._books
         books.counters["slave_reregistrations"] += 1
         if agent.stream is not None:
@@ -141,7 +140,7 @@ class Agents:
             self._losses.disconnect(agent, f"agent {agent.id} registered again", now)
             books.emit(CloseAgent(old))
         agent.reregistered = now
-        info, before = call.agent_info, agent.total
+        info = call.agent_info
         changed = info != agent.info or ip != agent.ip
         if changed or total != agent.total:
             self._losses.leave_address(agent)  # it may come from another one
@@ -149,7 +148,6 @@ class Agents:
             agent.describe(info, total)
         if changed:
             books.emit(registry.keep_agent(agent))
-        return not changed and total == before
 
     def _connect(self, agent: Agent, stream: str, now: float) -> None:
         books = self._books
@@ -163,7 +161,7 @@ class Agents:
 
     # The agent's report
 
-    def _take_report(self, agent: Agent, call: Register, known: bool, same: bool, now: float) -> None:
+    def _take_report(self, agent: Agent, call: Register, known: bool, now: float) -> None:
         """Make the books agree with what the agent says that it has and runs."""
         books = self._books
         was = books.absent.pop(agent.id, None)
@@ -178,23 +176,15 @@ class Agents:
         taken = self._take_tasks(agent, call.tasks, now)
         self._operations.report(agent, call.operations, now)
         # from here on the allocator knows what is in use
-        self._tell_allocator(agent, known, same)
+        if known:
+            books.allocator.remove_agent(agent.id)
+        domain = agent.info.domain.fault_domain if agent.info.domain is not None else None
+        region = domain.region.name if domain is not None else None
+        books.allocator.add_agent(agent.id, agent.total, agent.used(), region=region)
         if was is not None and was.since is not None:
             for task in taken:
                 status = latest(task, "Unreachable agent re-reregistered", "REASON_AGENT_REREGISTERED", now)
                 books.send(books.frameworks[task.framework_id], Event("UPDATE", update=Update(status)))
-
-    def _tell_allocator(self, agent: Agent, known: bool, same: bool) -> None:
-        """The agent may be offered; if nothing has changed, what was refused of it stays refused."""
-        allocator, used = self._books.allocator, agent.used()
-        if same and allocator.held(agent.id) == {owner: held for owner, held in used.items() if held}:
-            allocator.activate_agent(agent.id)
-            return
-        if known:
-            allocator.remove_agent(agent.id)
-        domain = agent.info.domain.fault_domain if agent.info.domain is not None else None
-        region = domain.region.name if domain is not None else None
-        allocator.add_agent(agent.id, agent.total, used, region=region)
 
     def _meet_framework(self, info: FrameworkInfo, now: float) -> None:
         books = self._books

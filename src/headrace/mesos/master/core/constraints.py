@@ -21,6 +21,10 @@ Predicate = Callable[[str | None, bool], bool]
 Test = Callable[[AgentInfo], bool]
 
 
+MAX_STATES = 2000
+"""How many states all patterns of a framework may need together: each may be tried on every agent."""
+
+
 class ConstraintError(ValueError):
     """Offer constraints or filters that make no sense; the message is Mesos's."""
 
@@ -101,33 +105,34 @@ def read(given: dict[str, Any] | None, roles: Iterable[str]) -> Constraints:
             raise ConstraintError(
                 f"Offer constraints specify `role_constraints` for a role '{role}'not contained in the set of roles"
             )
-    return Constraints(given, {role: _test(role, one) for role, one in by_role.items()})
+    patterns = _Patterns()
+    return Constraints(given, {role: _test(role, one, patterns) for role, one in by_role.items()})
 
 
-def _test(role: str, given: _Role) -> Test:
+def _test(role: str, given: _Role, patterns: _Patterns) -> Test:
     if not given.groups:
         raise ConstraintError(
             f"'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role {role}"
         )
-    groups = [_group(role, group) for group in given.groups]
+    groups = [_group(role, group, patterns) for group in given.groups]
     return lambda agent: any(all(test(agent) for test in group) for group in groups)
 
 
-def _group(role: str, given: _Group) -> list[Test]:
+def _group(role: str, given: _Group, patterns: _Patterns) -> list[Test]:
     if not given.attribute_constraints:
         # the missing space is Mesos's
         raise ConstraintError(
             f"'OfferConstraints::RoleConstraints::groups' for role {role}contains an empty RoleConstraints::Group"
         )
     try:
-        return [_constraint(one) for one in given.attribute_constraints]
+        return [_constraint(one, patterns) for one in given.attribute_constraints]
     except ConstraintError as error:
         raise ConstraintError(f"A role {role} has an invalid 'AttributeConstraint': {error}") from None
 
 
-def _constraint(given: _Constraint) -> Test:
+def _constraint(given: _Constraint, patterns: _Patterns) -> Test:
     select = _select(given.selector or _Selector())
-    predicate = _predicate(given.predicate or _Predicate())
+    predicate = _predicate(given.predicate or _Predicate(), patterns)
     return lambda agent: predicate(*select(agent))
 
 
@@ -162,7 +167,7 @@ def _domain(agent: AgentInfo, field: str) -> str | None:
     return str(getattr(fault, field).name) if fault is not None else None
 
 
-def _predicate(given: _Predicate) -> Predicate:
+def _predicate(given: _Predicate, patterns: _Patterns) -> Predicate:
     """Attributes that are no texts meet everything but ``not_exists``."""
     if given.exists is not None:
         return lambda text, _: text is not None
@@ -175,19 +180,37 @@ def _predicate(given: _Predicate) -> Predicate:
         unwanted = given.text_not_equals.value or ""
         return lambda text, is_text: not is_text or text != unwanted
     if given.text_matches is not None:
-        good = _regex(given.text_matches.regex)
+        good = patterns.get(given.text_matches.regex)
         return lambda text, is_text: text is not None and (not is_text or good.matches(text))
     if given.text_not_matches is not None:
-        bad = _regex(given.text_not_matches.regex)
+        bad = patterns.get(given.text_not_matches.regex)
         return lambda text, is_text: text is None or not is_text or not bad.matches(text)
     raise ConstraintError("Unknown predicate type")
 
 
-def _regex(pattern: str | None) -> Regex:
-    try:
-        return Regex(pattern or "")
-    except RegexError as error:
-        raise ConstraintError(str(error)) from None
+class _Patterns:
+    """The patterns of a framework, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Regex] = {}
+        self._states = 0
+
+    def get(self, pattern: str | None) -> Regex:
+        """Raises ConstraintError."""
+        text = pattern or ""
+        made = self._made.get(text)
+        if made is None:
+            try:
+                made = self._made[text] = Regex(text)
+            except RegexError as error:
+                raise ConstraintError(str(error)) from None
+            self._states += made.size
+            if self._states > MAX_STATES:
+                raise ConstraintError(
+                    f"Regex '{text}' is too much: with it all patterns of the framework need more than "
+                    f"the maximum of {MAX_STATES} states allowed"
+                )
+        return made
 
 
 class _Quantities(Message, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from headrace.mesos.master.core.model import Agent, Framework
 from headrace.mesos.master.core.validation import commands, resources
-from headrace.mesos.master.core.validation.names import identifier
+from headrace.mesos.master.core.validation.names import identifier, size
 from headrace.mesos.messages.common import ContainerInfo, ExecutorInfo, Resource, TaskInfo
 from headrace.mesos.resources import MILLI, Resources, describe
 
@@ -25,6 +25,7 @@ def executor(info: ExecutorInfo, owner: Framework, agent: Agent, role: str) -> s
         or _container(info)
         or _owner(info, owner)
         or resources.use("Executor", "executor", info.resources or [])
+        or size("Executor", info)
         or _compatible(info, owner, agent, role)
     )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import inf, isnan
 
 from headrace.mesos.master.core.model import Agent, Framework
 from headrace.mesos.master.core.validation import commands, executors, resources
-from headrace.mesos.master.core.validation.names import identifier
+from headrace.mesos.master.core.validation.names import identifier, size
 from headrace.mesos.messages.common import Limit, TaskInfo
 from headrace.mesos.resources import Resources, describe
+
+MAX_LIMIT = 1e15
 
 
 def task(info: TaskInfo, owner: Framework, agent: Agent, role: str, offered: Resources) -> str | None:
@@ -31,6 +33,7 @@ def by_itself(info: TaskInfo, owner: Framework, agent: Agent) -> str | None:
         or resources.use("Task", "task", info.resources or [])
         or _command(info)
         or (_limits(info) if info.limits else None)
+        or size("Task", info)
     )
 
 
@@ -87,6 +90,10 @@ def _limits(info: TaskInfo) -> str | None:
         limit = bound(limits[name])
         if limit is None:
             return f"The {short} limit '{limits[name].value}' is not a number"
+        if MAX_LIMIT < limit < inf:
+            return (
+                f"The {short} limit '{limits[name].value}' is not valid: it must be at most {MAX_LIMIT:g}, or Infinity"
+            )
         if not given.get(name):
             return f"When a {what} limit is specified, a {what} request must also be specified"
         if limit < given[name]:
