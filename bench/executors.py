@@ -11,6 +11,7 @@ import shlex
 import statistics
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from bench.framework import Launcher
@@ -26,10 +27,13 @@ ORIGINALS = {4: 194.0, 2: 187.0}
 _PROGRAM = Path(__file__).with_name("fast_executor.py")
 
 
-def _executor(name: str) -> ExecutorInfo:
+def _executor(run: int, number: int) -> ExecutorInfo:
     command = CommandInfo(value=f"exec {shlex.quote(sys.executable)} {shlex.quote(str(_PROGRAM))}")
     return ExecutorInfo(
-        ExecutorID(name), "CUSTOM", command=command, resources=Resources.of(cpus=0.1, mem=32).messages()
+        ExecutorID(f"fast-{run}-{number}"),
+        "CUSTOM",
+        command=command,
+        resources=Resources.of(cpus=0.1, mem=32).messages(),
     )
 
 
@@ -38,7 +42,7 @@ async def _measure(master: str, agents: int) -> float:
     rates = []
     async with Launcher(master) as launcher:
         for run in range(3):
-            _, finished = await launcher.execute(TASKS, lambda number: _executor(f"fast-{run}-{number}"), agents)  # noqa: B023
+            _, finished = await launcher.execute(TASKS, partial(_executor, run), agents)
             rates.append(TASKS / finished)
     return statistics.median(rates)
 

@@ -17,28 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cluster.flink_counting import numbers, script
 from tests.cluster.harness import get, wait_for
 from tests.cluster.house import APP, HEADRACE, MODULES, House
-
-SQL = """
-SET 'execution.checkpointing.interval' = '500 ms';
-SET 'execution.checkpointing.dir' = 'file://{directory}/checkpoints';
-SET 'restart-strategy.type' = 'fixed-delay';
-SET 'restart-strategy.fixed-delay.delay' = '200 ms';
-SET 'restart-strategy.fixed-delay.attempts' = '100';
-CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '200',
-  'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '100000');
-CREATE TABLE written (n BIGINT) WITH ('connector' = 'filesystem', 'path' = 'file://{directory}/written',
-  'format' = 'csv',
-  'sink.rolling-policy.rollover-interval' = '300 ms', 'sink.rolling-policy.check-interval' = '100 ms');
-INSERT INTO written SELECT n FROM numbers;
-"""
-
-
-def numbers(directory: Path) -> list[int]:
-    """What the job has written and committed; files under way begin with a dot."""
-    files = [path for path in (directory / "written").rglob("part-*") if not path.name.startswith(".")]
-    return sorted(int(line) for path in files for line in path.read_text().split())
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +33,7 @@ def house(directory: Path) -> Iterator[House]:
     try:
         it.start_session()
         command = [str(HEADRACE), "flink", "sql", "--master", it.url("master"), "--cluster", APP, "--detach"]
-        subprocess.run([*command, "-e", SQL.format(directory=directory)], check=True, timeout=60)
+        subprocess.run([*command, "-e", script(directory, last=100_000)], check=True, timeout=60)
         wait_for(lambda: it.job()["state"] == "RUNNING" and numbers(directory), "the job runs and writes", 60)
         yield it
     finally:
