@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.flink import address
-from headrace.flink.appmaster import daemon
+from headrace.flink.appmaster import own_address
 from headrace.flink.listener import Listener, listener
 from headrace.kernel.daemon import UserError
 
@@ -70,12 +70,12 @@ def test_trouble_with_names_is_no_end_of_a_cluster_that_runs(monkeypatch: pytest
         raise UserError("no name server")
 
     monkeypatch.setattr(address, "local_address", fails)
-    own = daemon._OwnAddress()
+    own = own_address.OwnAddress()
     own.check(ran_before=False)
     assert own.find("m:1") == "127.0.0.1"  # until all options have been checked
     with pytest.raises(SystemExit) as ended:
         own.check(ran_before=True)
-    assert ended.value.code == daemon.EXIT_TRY_AGAIN
+    assert ended.value.code == own_address.EXIT_TRY_AGAIN
     with pytest.raises(UserError, match="no name server"):
         own.check(ran_before=False)
 

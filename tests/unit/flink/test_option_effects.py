@@ -15,6 +15,7 @@ from headrace.flink import distribution
 from headrace.flink.appmaster import daemon, events, records
 from headrace.flink.appmaster.events import Finish
 from headrace.flink.appmaster.placement import place
+from headrace.flink.appmaster.plan import Plan
 from headrace.flink.options import TABLE, Option, check_names
 from headrace.kernel.core import TimerFired
 from headrace.kernel.daemon import UserError
@@ -189,9 +190,10 @@ def test_flink_home(tmp_path: Path) -> None:
 
 async def test_store(tmp_path: Path) -> None:
     """Its scheme is not known: that is said, so it was asked."""
-    cluster = built({"headrace.appmaster.store": "nonsense://x"}, tmp_path).cluster
+    it = built({"headrace.appmaster.store": "nonsense://x"}, tmp_path)
+    plan = Plan(it.cluster, it.flink, tmp_path, it.shipment)
     with pytest.raises(StoreError, match="nonsense://x"):
-        await daemon._serve(asyncio.Event(), cluster, None, tmp_path, None, tmp_path, {})  # type: ignore[arg-type]
+        await daemon.serve(asyncio.Event(), plan, tmp_path, {})
 
 
 # what the core does with them
