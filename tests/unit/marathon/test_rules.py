@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from headrace.marathon.core import backoff, planner, upgrade
 from headrace.marathon.core.constraints import Spread, unmet
+from headrace.marathon.core.environment import environment
 from headrace.marathon.core.matcher import Match, Place, Refusal, match
 from headrace.marathon.core.ports import with_service_ports
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Condition, Instance
 from headrace.marathon.core.scaling import victims
-from headrace.marathon.core.tasks import environment
 from headrace.marathon.core.upgrade import Member
 from headrace.marathon.definitions import patterns
-from headrace.marathon.definitions.app import App, PortDefinition, VersionInfo
+from headrace.marathon.definitions.app import App, PortDefinition
 from headrace.marathon.definitions.errors import Rejected
+from headrace.marathon.definitions.parts import VersionInfo
 from headrace.mesos.messages.common import AgentID, FrameworkID, Offer, OfferID
 from headrace.mesos.resources import Resources
 

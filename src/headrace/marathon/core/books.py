@@ -34,6 +34,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     role: str = "*"
     env_prefix: str = ""
+    features: frozenset[str] = frozenset()
+    default_network_name: str | None = None
+    mesos_bridge_name: str = "mesos-bridge"
     local_port_min: int = 10_000
     local_port_max: int = 20_000
     task_launch_timeout: float = 300.0
@@ -117,15 +120,15 @@ class Books:
 
     def _keep(self, app_id: str, app: App | None) -> None:
         before = self.apps.pop(app_id, None)
-        for definition in before.port_definitions if before is not None else ():
-            self._service_ports[definition.port] -= 1
-            if not self._service_ports[definition.port]:
-                del self._service_ports[definition.port]
+        for port in before.ports if before is not None else ():
+            self._service_ports[port.service] -= 1
+            if not self._service_ports[port.service]:
+                del self._service_ports[port.service]
         if app is not None:
             self.apps[app_id] = app
             self._last_version = max(self._last_version, app.version)
-            for definition in app.port_definitions:
-                self._service_ports[definition.port] = self._service_ports.get(definition.port, 0) + 1
+            for port in app.ports:
+                self._service_ports[port.service] = self._service_ports.get(port.service, 0) + 1
 
     def _prune(self, app_id: str) -> None:
         versions = self.versions[app_id]

@@ -33,7 +33,8 @@ from headrace.marathon.definitions import reading, update, writing
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, Violation, invalid, locked, unknown_app
 from headrace.marathon.definitions.paths import canonical, parent
-from headrace.marathon.definitions.validate import check_app, check_root, with_version
+from headrace.marathon.definitions.rules import Context, check_app, check_root
+from headrace.marathon.definitions.versions import with_version
 
 Targets = dict[str, App | None]
 
@@ -136,8 +137,9 @@ class Changes:
         return self._checked(fields)
 
     def _checked(self, fields: dict[str, Any]) -> App:
-        app, extras = reading.to_app(fields, default_role=self._books.settings.role)
-        check_app(app, extras, role=self._books.settings.role)
+        settings = self._books.settings
+        app = reading.to_app(fields, default_role=settings.role, default_network=settings.default_network_name)
+        check_app(app, Context((settings.role,), settings.features))
         return app
 
     def _updated(self, app_id: str, body: Any, partial: bool) -> App:
@@ -148,7 +150,7 @@ class Changes:
         version = update.rollback_version(fields)
         if version is not None:
             return self._version(app_id, version)
-        return self._checked(update.merged(current, fields))
+        return self._checked(update.merged(current, fields, body))
 
     def _version(self, app_id: str, version: str) -> App:
         app = self._books.versions.get(app_id, {}).get(version)
@@ -221,7 +223,7 @@ class Changes:
                 app = with_service_ports(
                     app, before, lambda port: port in given or self._books.port_taken(port), low, high
                 )
-                given.update(one.port for one in app.port_definitions)
+                given.update(one.service for one in app.ports)
             out[app_id] = app
         return out
 
@@ -229,7 +231,7 @@ class Changes:
         new = {app_id: app for app_id, app in targets.items() if app is not None}
         ids = self._books.apps.keys() | new.keys()
         for app_id in new.keys() - self._books.apps.keys():
-            check_root(ids, app_id)
+            check_root(ids, (), (), app_id)
         if any(app.dependencies for app in new.values()):
             try:
                 planner.layers({one: app for one, app in self._books.apps.items() if one not in targets} | new)

@@ -17,7 +17,8 @@ from headrace.marathon.core.events import Probe, Probed
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.records import Condition, HealthResult, Instance, ReadinessResult
 from headrace.marathon.core.tasks import check_port, nth_port
-from headrace.marathon.definitions.app import App, HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.checks import HealthCheck, ReadinessCheck
 from headrace.marathon.definitions.writing import health_check
 from headrace.mesos.messages.common import TaskStatus
 
@@ -198,7 +199,7 @@ class Health:
 
     def _probe(self, app: App, instance: Instance, key: str) -> Probe | None:
         check = app.health_checks[int(key.rpartition("/")[2])]
-        port = check_port(check, instance)
+        port = check_port(check, app, instance)
         if port is None:
             return None
         return Probe(
@@ -213,8 +214,8 @@ class Health:
 
     def _readiness_probe(self, app: App, instance: Instance, key: str) -> Probe | None:
         check = app.readiness_checks[0]
-        names = [one.name for one in app.port_definitions]
-        port = nth_port(instance, names.index(check.port_name))
+        names = [one.name for one in app.ports]
+        port = nth_port(app, instance, names.index(check.port_name))
         if port is None:
             return None
         return Probe(

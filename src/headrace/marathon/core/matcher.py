@@ -79,22 +79,27 @@ def match(place: Place, app: App, spread: Spread, randrange: Callable[[int], int
     if isinstance(ports, Refusal):
         return ports
     scalars = Resources.of(cpus=app.cpus, mem=app.mem, disk=app.disk, gpus=app.gpus)
-    return Match(scalars.with_ports(ports) if ports else scalars, ports)
+    taken = [port for port in ports if port]
+    return Match(scalars.with_ports(taken) if taken else scalars, ports)
 
 
 def _ports(free: Resources, app: App, randrange: Callable[[int], int]) -> list[int] | Refusal:
-    wanted = [one.port for one in app.port_definitions]
-    if not wanted:
-        return []
+    """One number for each port of the app, 0 for those that have none of the host."""
+    wanted = [one.host for one in app.ports]
+    fixed = {port for port in wanted if port}
     spans = free.ranges.get("ports", ())
-    if app.require_ports:
-        missing = [port for port in wanted if not any(begin <= port <= end for begin, end in spans)]
-        return Refusal("InsufficientPorts", f"port {missing[0]} is required and not offered") if missing else wanted
+    missing = [port for port in fixed if not any(begin <= port <= end for begin, end in spans)]
+    if missing:
+        return Refusal("InsufficientPorts", f"port {min(missing)} is required and not offered")
+    some = sum(port == 0 for port in wanted)
+    if not some:
+        return [port or 0 for port in wanted]
     total = sum(end - begin + 1 for begin, end in spans)
-    if total < len(wanted):
-        return Refusal("InsufficientPorts", f"needs {len(wanted)} ports; {total} are offered")
+    if total < some + len(fixed):
+        return Refusal("InsufficientPorts", f"needs {some + len(fixed)} ports; {total} are offered")
     start = randrange(total)
-    return [_nth(spans, (start + index) % total) for index in range(len(wanted))]
+    others = (port for index in range(total) if (port := _nth(spans, (start + index) % total)) not in fixed)
+    return [next(others) if port == 0 else port or 0 for port in wanted]
 
 
 def _nth(spans: Sequence[tuple[int, int]], index: int) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
-from headrace.marathon.definitions.app import App, PortDefinition
+from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected
 
 
@@ -16,13 +14,13 @@ def with_service_ports(app: App, before: App | None, taken: Callable[[int], bool
     An app that is updated keeps its assigned numbers by position; new ones are the lowest that
     nobody has (``low``..``high``). Raises Rejected 500 if there are none left.
     """
-    if all(one.port for one in app.port_definitions):
+    given = [one.service for one in app.ports]
+    if all(given):
         return app
-    own = {one.port for one in app.port_definitions if one.port}
-    old = [one.port for one in before.port_definitions] if before is not None else []
-    ports: list[PortDefinition] = []
-    for index, definition in enumerate(app.port_definitions):
-        number = definition.port
+    own = {number for number in given if number}
+    old = [one.service for one in before.ports] if before is not None else []
+    numbers: list[int] = []
+    for index, number in enumerate(given):
         if not number and index < len(old) and old[index] not in own:
             number = old[index]
         if not number:
@@ -30,5 +28,5 @@ def with_service_ports(app: App, before: App | None, taken: Callable[[int], bool
         if not number:
             raise Rejected(500, f"All service ports from {low} to {high} are taken; raise --local_port_max")
         own.add(number)
-        ports.append(msgspec.structs.replace(definition, port=number))
-    return msgspec.structs.replace(app, port_definitions=ports)
+        numbers.append(number)
+    return app.with_service_ports(numbers)

@@ -214,6 +214,7 @@ class LaunchQueue:
             instance,
             found.resources.messages(role),
             prefix=self._books.settings.env_prefix,
+            bridge=self._books.settings.mesos_bridge_name,
         )
 
     def _answer(self, places: list[Place], tasks: list[list[TaskInfo]]) -> None:

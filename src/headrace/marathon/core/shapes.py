@@ -32,7 +32,7 @@ def task_view(instance: Instance, app: App | None, *, service_ports: bool = Fals
     if results and instance.condition not in LOST:
         out["healthCheckResults"] = results
     if service_ports:
-        out["servicePorts"] = [one.port for one in app.port_definitions] if app is not None else []
+        out["servicePorts"] = [one.service for one in app.ports] if app is not None else []
     return {name: value for name, value in out.items() if value is not None}
 
 

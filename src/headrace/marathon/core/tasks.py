@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
+from headrace.marathon.core.containers import container_info
+from headrace.marathon.core.environment import effective_ports, environment, inner_ports
 from headrace.marathon.core.records import Instance
-from headrace.marathon.definitions.app import App, HealthCheck
+from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.checks import Check, HealthCheck
+from headrace.marathon.definitions.parts import SecretRef
 from headrace.marathon.definitions.paths import task_name
 from headrace.mesos.messages import common
 
-_LONGEST_LABEL_KEY, _LONGEST_LABEL_VALUE = 493, 512
 
-
-def environment(app: App, instance: Instance, *, prefix: str = "") -> dict[str, str]:
-    """The variables of one task; the app's own come last and win. ``prefix`` is ``--env_vars_prefix``."""
-    variables = {
-        "MESOS_TASK_ID": instance.task_id,
-        "MARATHON_APP_ID": app.id,
-        "MARATHON_APP_VERSION": app.version,
-        "MARATHON_APP_RESOURCE_CPUS": str(app.cpus),
-        "MARATHON_APP_RESOURCE_MEM": str(app.mem),
-        "MARATHON_APP_RESOURCE_DISK": str(app.disk),
-        "MARATHON_APP_RESOURCE_GPUS": str(app.gpus),
-        "MARATHON_APP_ENFORCE_GROUP_ROLE": "FALSE",
-    }
-    variables |= _labels(app.labels)
-    variables |= {prefix + name: value for name, value in _network(app, instance).items()}
-    return variables | app.env
-
-
-def task_info(app: App, instance: Instance, resources: list[common.Resource], *, prefix: str) -> common.TaskInfo:
+def task_info(
+    app: App, instance: Instance, resources: list[common.Resource], *, prefix: str, bridge: str
+) -> common.TaskInfo:
     """The task to launch for ``instance``, with the health check that its agent runs."""
     checks = [app.health_checks[index] for index in app.agent_checks]
     grace = app.task_kill_grace_period_seconds
@@ -39,15 +24,18 @@ def task_info(app: App, instance: Instance, resources: list[common.Resource], *,
         agent_id=common.AgentID(instance.agent_id),
         resources=resources,
         command=_command(app, environment(app, instance, prefix=prefix)),
+        container=container_info(app, instance, bridge=bridge),
+        check=_check(app.check, app, instance) if app.check is not None else None,
+        limits=_limits(app),
         kill_policy=None if grace is None else common.KillPolicy(common.DurationInfo(int(grace * 1e9))),
         labels=common.Labels([common.Label(key, value) for key, value in app.labels.items()]) if app.labels else None,
-        health_check=_agent_check(checks, instance) if checks else None,
+        health_check=_agent_check(checks, app, instance) if checks else None,
         discovery=_discovery(app, instance),
     )
 
 
-def _command(app: App, variables: dict[str, str]) -> common.CommandInfo:
-    env = common.Environment([common.EnvironmentVariable(name, value) for name, value in variables.items()])
+def _command(app: App, variables: dict[str, str | SecretRef]) -> common.CommandInfo:
+    env = common.Environment([_variable(name, value) for name, value in variables.items()])
     uris = [
         common.CommandUri(
             one.uri, executable=one.executable, extract=one.extract, cache=one.cache, output_file=one.dest_path
@@ -56,20 +44,64 @@ def _command(app: App, variables: dict[str, str]) -> common.CommandInfo:
     ] or None
     if app.cmd is not None:
         return common.CommandInfo(app.cmd, shell=True, environment=env, uris=uris, user=app.user)  # noqa: S604
+    if app.container is not None and app.container.docker is not None:
+        # the image's own program, with these arguments
+        return common.CommandInfo(shell=False, arguments=app.args or None, environment=env, uris=uris, user=app.user)
     return common.CommandInfo(app.args[0], shell=False, arguments=app.args, environment=env, uris=uris, user=app.user)
 
 
-def check_port(check: HealthCheck, instance: Instance) -> int | None:
-    """The port that a check looks at; None if the task has none such."""
-    return check.port if check.port is not None else nth_port(instance, check.port_index)
+def _variable(name: str, value: str | SecretRef) -> common.EnvironmentVariable:
+    if isinstance(value, str):
+        return common.EnvironmentVariable(name, value)
+    secret = {"type": "REFERENCE", "reference": {"name": value.secret}}
+    return common.EnvironmentVariable(name, type="SECRET", secret=secret)
 
 
-def nth_port(instance: Instance, index: int | None) -> int | None:
-    """One of the ports that the task has."""
-    return instance.ports[index] if index is not None and index < len(instance.ports) else None
+def _limits(app: App) -> dict[str, common.Limit] | None:
+    given = app.resource_limits
+    if given is None:
+        return None
+    named = (("cpus", given.cpus), ("mem", given.mem))
+    return {name: common.Limit("Infinity" if isinstance(one, str) else one) for name, one in named if one is not None}
 
 
-def _agent_check(checks: list[HealthCheck], instance: Instance) -> common.HealthCheck:
+def _check(check: Check, app: App, instance: Instance) -> common.CheckInfo:
+    """The check that only reports."""
+    where = check.http or check.tcp
+    port = (where.port or nth_port(app, instance, where.port_index or 0) or 0) if where is not None else 0
+    shell = check.exec.command.shell if check.exec is not None else None
+    return common.CheckInfo(
+        "COMMAND" if shell is not None else "HTTP" if check.http is not None else "TCP",
+        command=common.CheckCommand(common.CommandInfo(shell, shell=True)) if shell is not None else None,  # noqa: S604
+        http=common.CheckHttp(port, check.http.path) if check.http is not None else None,
+        tcp=common.CheckTcp(port) if check.tcp is not None else None,
+        delay_seconds=float(check.delay_seconds),
+        interval_seconds=float(check.interval_seconds),
+        timeout_seconds=float(check.timeout_seconds),
+    )
+
+
+def check_port(check: HealthCheck, app: App, instance: Instance) -> int | None:
+    """The port that Marathon's check looks at; None if the task has none such."""
+    return check.port if check.port is not None else nth_port(app, instance, check.port_index)
+
+
+def nth_port(app: App, instance: Instance, index: int | None) -> int | None:
+    """One of the ports under which the task is reached."""
+    numbers = [number for _, number in effective_ports(app, instance)]
+    return numbers[index] or None if index is not None and index < len(numbers) else None
+
+
+def _inner_port(check: HealthCheck, app: App, instance: Instance) -> int:
+    """The port that an agent looks at, from within the container."""
+    if check.port is not None:
+        return check.port
+    numbers = [number for _, number in (effective_ports if app.host_networking else inner_ports)(app, instance)]
+    index = check.port_index
+    return numbers[index] if index is not None and index < len(numbers) else 0
+
+
+def _agent_check(checks: list[HealthCheck], app: App, instance: Instance) -> common.HealthCheck:
     """Several (commands) become one that all of them must pass, with the strictest times.
 
     A MESOS_* check kills at the first failure even if ``maxConsecutiveFailures`` is 0, as Marathon's does.
@@ -77,7 +109,7 @@ def _agent_check(checks: list[HealthCheck], instance: Instance) -> common.Health
     first = checks[0]
     kind = first.protocol.removeprefix("MESOS_")
     most = min((one.max_consecutive_failures for one in checks if one.max_consecutive_failures), default=0)
-    port = check_port(first, instance) or 0
+    port = _inner_port(first, app, instance)
     return common.HealthCheck(
         type=kind,
         command=_check_command([one.command or "" for one in checks]) if kind == "COMMAND" else None,
@@ -102,41 +134,13 @@ def _discovery(app: App, instance: Instance) -> dict[str, object] | None:
     if not instance.ports:
         return None
     ports = []
-    for number, definition in zip(instance.ports, app.port_definitions, strict=False):
-        labels = [{"key": key, "value": value} for key, value in definition.labels.items()]
-        for protocol in definition.protocol.split(","):
+    for defined, number in effective_ports(app, instance):
+        labels = [{"key": key, "value": value} for key, value in defined.labels.items()]
+        for protocol in defined.protocol.split(","):
             port: dict[str, object] = {"number": number, "protocol": protocol}
-            if definition.name is not None:
-                port["name"] = definition.name
+            if defined.name is not None:
+                port["name"] = defined.name
             if labels:
                 port["labels"] = {"labels": labels}
             ports.append(port)
     return {"visibility": "FRAMEWORK", "name": task_name(app.id), "ports": {"ports": ports}}
-
-
-def _labels(labels: dict[str, str]) -> dict[str, str]:
-    short = {
-        _escaped(key): value
-        for key, value in labels.items()
-        if len(key) < _LONGEST_LABEL_KEY and len(value) < _LONGEST_LABEL_VALUE
-    }
-    return {"MARATHON_APP_LABELS": " ".join(short)} | {f"MARATHON_APP_LABEL_{key}": v for key, v in short.items()}
-
-
-def _network(app: App, instance: Instance) -> dict[str, str]:
-    out = {"HOST": instance.host}
-    ports = instance.ports
-    if not ports:
-        return out
-    out["PORT"] = str(ports[0])
-    out["PORTS"] = ",".join(map(str, ports))
-    for index, (number, definition) in enumerate(zip(ports, app.port_definitions, strict=False)):
-        out[f"PORT{index}"] = str(number)
-        out[f"PORT_{definition.port or number}"] = str(number)
-        if definition.name is not None:
-            out[f"PORT_{_escaped(definition.name)}"] = str(number)
-    return out
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_]+", "_", name).upper()

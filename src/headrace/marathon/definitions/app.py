@@ -1,83 +1,63 @@
 """An app as it is kept: canonical fields with Marathon's names and defaults.
 
-Deprecated fields (``uris``, ``ports``) never get here; ``normalise`` has turned them into their
-successors. Times are seconds, memory and disk MiB.
+Deprecated fields (``uris``, ``ports``, ``ipAddress``, ``docker.network`` …) never get here; reading has turned them
+into their successors. Times are seconds, memory and disk MiB.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from headrace.marathon.definitions.checks import Check, HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.container import DOCKER, Container, PortMapping
+from headrace.marathon.definitions.parts import (
+    HOST,
+    Environment,
+    ExecutorResources,
+    Fetch,
+    Network,
+    Part,
+    ResourceLimits,
+    Secret,
+    UnreachableStrategy,
+    UpgradeStrategy,
+    VersionInfo,
+)
 
-class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A part of a definition; JSON names are camelCase."""
 
+class PortDefinition(Part, frozen=True):
+    """A port with host networking."""
 
-class PortDefinition(_Part, frozen=True):
     port: int = 0
     protocol: str = "tcp"
     name: str | None = None
     labels: dict[str, str] = {}
 
 
-class Fetch(_Part, frozen=True):
-    uri: str
-    extract: bool = True
-    executable: bool = False
-    cache: bool = False
-    dest_path: str | None = None
+class Port(msgspec.Struct, frozen=True):
+    """A port of the app's tasks, whichever way it was defined.
+
+    ``host`` is the port to take of the host: a number, 0 for any, None for none. ``container`` is None with host
+    networking; 0 is the same number as the host's. ``requested`` is the number that was asked for, 0 if none.
+    """
+
+    service: int
+    host: int | None
+    container: int | None
+    requested: int
+    protocol: str
+    name: str | None
+    labels: dict[str, str]
 
 
-class HealthCheck(_Part, frozen=True):
-    """``port`` wins over ``port_index``; a check without either takes the app's first port."""
+class Residency(Part, frozen=True, omit_defaults=False):
+    """Goes with persistent volumes; without effect, as the same is said by other fields."""
 
-    protocol: str = "HTTP"
-    path: str | None = None
-    port: int | None = None
-    port_index: int | None = None
-    command: str | None = None
-    grace_period_seconds: int = 300
-    interval_seconds: int = 60
-    timeout_seconds: int = 20
-    max_consecutive_failures: int = 3
-    delay_seconds: int = 15
-    ignore_http1xx: bool = msgspec.field(default=False, name="ignoreHttp1xx")
-    ip_protocol: str = "IPv4"
+    relaunch_escalation_timeout_seconds: int = 3600
+    task_lost_behavior: str = "WAIT_FOREVER"
 
 
-class ReadinessCheck(_Part, frozen=True):
-    name: str = "readinessCheck"
-    protocol: str = "HTTP"
-    path: str = "/"
-    port_name: str = "http-api"
-    interval_seconds: int = 30
-    timeout_seconds: int = 10
-    http_status_codes_for_ready: list[int] = msgspec.field(default_factory=lambda: [200])
-    preserve_last_response: bool = False
-
-
-class UpgradeStrategy(_Part, frozen=True, omit_defaults=False):
-    """Shares of ``instances``: what must stay healthy, and what may run on top."""
-
-    minimum_health_capacity: float = 1.0
-    maximum_over_capacity: float = 1.0
-
-
-class UnreachableStrategy(_Part, frozen=True, omit_defaults=False):
-    """Seconds after which a lost instance is replaced, and after which it is forgotten."""
-
-    inactive_after_seconds: int = 0
-    expunge_after_seconds: int = 0
-
-
-class VersionInfo(_Part, frozen=True):
-    last_scaling_at: str = ""
-    last_config_change_at: str = ""
-
-
-class App(_Part, frozen=True):
+class App(Part, frozen=True):
     """One app definition. ``unreachable_strategy`` None is ``"disabled"``: lost instances are waited for."""
 
     id: str
@@ -91,24 +71,31 @@ class App(_Part, frozen=True):
     backoff_seconds: int = 1
     backoff_factor: float = 1.15
     max_launch_delay_seconds: int = 300
-    container: dict[str, Any] | None = None
+    container: Container | None = None
+    networks: list[Network] = msgspec.field(default_factory=lambda: [Network(HOST)])
     constraints: list[list[str]] = []
     dependencies: list[str] = []
-    env: dict[str, str] = {}
+    env: Environment = {}
+    secrets: dict[str, Secret] = {}
     executor: str = ""
+    executor_resources: ExecutorResources | None = None
+    resource_limits: ResourceLimits | None = None
     fetch: list[Fetch] = []
     health_checks: list[HealthCheck] = []
     readiness_checks: list[ReadinessCheck] = []
+    check: Check | None = None
     labels: dict[str, str] = {}
     port_definitions: list[PortDefinition] = []
     require_ports: bool = False
     accepted_resource_roles: list[str] = []
     role: str = "*"
+    residency: Residency | None = None
     task_kill_grace_period_seconds: int | None = None
     kill_selection: str = "YOUNGEST_FIRST"
     unreachable_strategy: UnreachableStrategy | None = UnreachableStrategy()
     upgrade_strategy: UpgradeStrategy = UpgradeStrategy()
     user: str | None = None
+    tty: bool | None = None
     version: str = ""
     version_info: VersionInfo = VersionInfo()
 
@@ -130,6 +117,52 @@ class App(_Part, frozen=True):
     def config_version(self) -> str:
         """The version since which the configuration is what it is."""
         return self.version_info.last_config_change_at
+
+    @property
+    def host_networking(self) -> bool:
+        return any(one.mode == HOST for one in self.networks)
+
+    @property
+    def port_mappings(self) -> list[PortMapping]:
+        """Those of its container; none with host networking."""
+        return (self.container.port_mappings or []) if self.container is not None else []
+
+    @property
+    def ports(self) -> list[Port]:
+        """All ports in their order."""
+        if not self.host_networking:
+            return [_mapped(one) for one in self.port_mappings]
+        return [
+            Port(one.port, one.port if self.require_ports else 0, None, one.port, one.protocol, one.name, one.labels)
+            for one in self.port_definitions
+        ]
+
+    @property
+    def resident(self) -> bool:
+        """Whether it keeps volumes, and so stays where it is."""
+        return self.container is not None and any(one.persistent is not None for one in self.container.volumes)
+
+    @property
+    def docker(self) -> bool:
+        """Whether the Docker engine runs it."""
+        return self.container is not None and self.container.type == DOCKER
+
+    def with_service_ports(self, numbers: list[int]) -> App:
+        """The app with these service ports, one for each of ``ports``."""
+        replace = msgspec.structs.replace
+        if self.host_networking:
+            given = zip(self.port_definitions, numbers, strict=True)
+            return replace(self, port_definitions=[replace(one, port=number) for one, number in given])
+        pairs = zip(self.port_mappings, numbers, strict=True)
+        mappings = [replace(one, service_port=number) for one, number in pairs]
+        if not mappings or self.container is None:
+            return self
+        return replace(self, container=replace(self.container, port_mappings=mappings))
+
+
+def _mapped(one: PortMapping) -> Port:
+    requested = one.host_port or one.container_port
+    return Port(one.service_port, one.host_port, one.container_port, requested, one.protocol, one.name, one.labels)
 
 
 def _bare(app: App) -> App:
