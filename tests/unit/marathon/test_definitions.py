@@ -201,7 +201,7 @@ def test_health_checks_are_shown_with_their_defaults() -> None:
 
 
 def test_what_is_shown_reads_back_as_the_same() -> None:
-    app = read(
+    app = read_app(
         {
             "id": "/a/b",
             "args": ["sleep", "1"],
