@@ -7,7 +7,7 @@
     deployment/<deployment id>    a deployment that is not finished
     failure/<app id>              how a task of the app failed last
 
-All values are JSON. App ids hold no ``@``.
+All values are JSON. RunSpec ids hold no ``@``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Mapping
 import msgspec
 
 from headrace.marathon.core.records import Failure, Instance, Plan
-from headrace.marathon.definitions import app as definitions
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions import run_spec as definitions
+from headrace.marathon.definitions.run_spec import RunSpec
 
 COMPONENT = "marathon"
 LAYOUT = 1
@@ -51,7 +51,7 @@ class Content(msgspec.Struct):
 
     framework_id: str | None = None
     apps: dict[str, str] = {}
-    versions: dict[str, dict[str, App]] = {}
+    versions: dict[str, dict[str, RunSpec]] = {}
     instances: list[Instance] = []
     plans: list[Plan] = []
     failures: dict[str, Failure] = {}

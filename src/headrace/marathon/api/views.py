@@ -85,7 +85,7 @@ def version(core: MarathonCore, now: float, app_id: str, wanted: str) -> Answer:
         raise Rejected(422, f"Invalid timestamp provided '{wanted}'. Expecting ISO-8601 datetime string.")
     _existing(core, app_id)
     found = core.books.versions[app_id].get(wanted)
-    if found is None:
+    if not isinstance(found, App):
         raise Rejected(404, f"App '{app_id}' does not exist in version {wanted}")
     return Answer(200, writing.whole(found))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Delay(msgspec.Struct, frozen=True):
         return self.since + self.seconds
 
 
-def after_failure(delay: Delay | None, app: App, now: float) -> Delay:
+def after_failure(delay: Delay | None, app: RunSpec, now: float) -> Delay:
     """The delay after one more task ended by itself."""
     current = valid(delay, app, now)
     longest = float(app.max_launch_delay_seconds)
@@ -34,13 +34,13 @@ def after_failure(delay: Delay | None, app: App, now: float) -> Delay:
     return Delay(app.config_version, min(seconds, longest), now, now)
 
 
-def advanced(delay: Delay | None, app: App, now: float) -> Delay | None:
+def advanced(delay: Delay | None, app: RunSpec, now: float) -> Delay | None:
     """A task made progress: the delay counts from now, and keeps its length."""
     current = valid(delay, app, now)
     return None if current is None else msgspec.structs.replace(current, since=now, updated=now)
 
 
-def valid(delay: Delay | None, app: App, now: float) -> Delay | None:
+def valid(delay: Delay | None, app: RunSpec, now: float) -> Delay | None:
     """The delay if it still counts: same configuration, touched within ``maxLaunchDelaySeconds``."""
     if delay is None or delay.config_version != app.config_version:
         return None

@@ -20,9 +20,11 @@ from headrace.marathon.core.backoff import Delay
 from headrace.marathon.core.constraints import Spread
 from headrace.marathon.core.events import Publish, SendCall
 from headrace.marathon.core.records import TERMINAL, Condition, Failure, Goal, Instance
-from headrace.marathon.definitions import app as definitions
+from headrace.marathon.definitions import run_spec as definitions
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.paths import safe
+from headrace.marathon.definitions.pod import Pod
+from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.mesos.messages.scheduler import Call
 
 MAX_VERSIONS = 50
@@ -64,7 +66,10 @@ class Books:
         self.touched: dict[str, None] = {}
         self.framework_id = content.framework_id
         self.connected = False
+        self.specs: dict[str, RunSpec] = {}
+        """All apps and pods."""
         self.apps: dict[str, App] = {}
+        self.pods: dict[str, Pod] = {}
         self.versions = content.versions
         self.failures = content.failures
         self.delays: dict[str, Delay] = {}
@@ -89,7 +94,7 @@ class Books:
         self._last_version = version
         return version
 
-    def put_app(self, app: App) -> None:
+    def put_app(self, app: RunSpec) -> None:
         """This is the app from now on."""
         self._keep(app.id, app)
         versions = self.versions.setdefault(app.id, {})
@@ -110,7 +115,7 @@ class Books:
             self.effects.append(Delete(repository.failure_key(app_id)))
         self.touch(app_id)
 
-    def definition(self, instance: Instance) -> App | None:
+    def definition(self, instance: Instance) -> RunSpec | None:
         """What the instance runs; None if the app is no more."""
         return self.versions.get(instance.app_id, {}).get(instance.version)
 
@@ -118,23 +123,29 @@ class Books:
         """Whether an app has this service port."""
         return port in self._service_ports
 
-    def _keep(self, app_id: str, app: App | None) -> None:
-        before = self.apps.pop(app_id, None)
-        for port in before.ports if before is not None else ():
-            self._service_ports[port.service] -= 1
-            if not self._service_ports[port.service]:
-                del self._service_ports[port.service]
+    def _keep(self, app_id: str, app: RunSpec | None) -> None:
+        before = self.specs.pop(app_id, None)
+        self.apps.pop(app_id, None)
+        self.pods.pop(app_id, None)
+        for port in _service_ports(before):
+            self._service_ports[port] -= 1
+            if not self._service_ports[port]:
+                del self._service_ports[port]
         if app is not None:
-            self.apps[app_id] = app
+            self.specs[app_id] = app
+            if isinstance(app, App):
+                self.apps[app_id] = app
+            else:
+                self.pods[app_id] = app
             self._last_version = max(self._last_version, app.version)
-            for port in app.ports:
-                self._service_ports[port.service] = self._service_ports.get(port.service, 0) + 1
+            for port in _service_ports(app):
+                self._service_ports[port] = self._service_ports.get(port, 0) + 1
 
     def _prune(self, app_id: str) -> None:
         versions = self.versions[app_id]
         if len(versions) <= MAX_VERSIONS:
             return
-        used = {one.version for one in self.of_app(app_id)} | {self.apps[app_id].version}
+        used = {one.version for one in self.of_app(app_id)} | {self.specs[app_id].version}
         oldest = next((version for version in sorted(versions) if version not in used), None)
         if oldest is not None:
             del versions[oldest]
@@ -154,7 +165,7 @@ class Books:
         """How many instances of an app are wanted to run."""
         return sum(one.wanted for one in self.of_app(app_id))
 
-    def spread(self, app: App) -> Spread:
+    def spread(self, app: RunSpec) -> Spread:
         """Where the placed instances of the app's present configuration are, by the fields that it constrains."""
         config, spread = self._spreads.get(app.id, ("", None))
         if spread is None or config != app.config_version:
@@ -175,7 +186,7 @@ class Books:
                 spread.add(place)
         instance.place = place
 
-    def schedule(self, app: App, now: float) -> Instance:
+    def schedule(self, app: RunSpec, now: float) -> Instance:
         """A new instance of ``app``, to be launched."""
         instance = Instance(f"{safe(app.id)}.instance-{self.ids()}", app.id, app.version, app.config_version, now)
         self.instances[instance.id] = instance
@@ -204,7 +215,7 @@ class Books:
         self.effects.append(Put(repository.instance_key(instance.id), msgspec.json.encode(instance)))
         self.touch(instance.app_id)
 
-    def again(self, instance: Instance, app: App, now: float) -> None:
+    def again(self, instance: Instance, app: RunSpec, now: float) -> None:
         """The instance's task has ended and it is to run on: its next incarnation waits for an offer."""
         instance.incarnation += 1
         self.placed(instance, {})
@@ -229,7 +240,7 @@ class Books:
 
     def record_failure(self, instance: Instance, state: str, message: str, now: float) -> None:
         """How the app's task failed last, for people to see."""
-        if instance.app_id not in self.apps:
+        if instance.app_id not in self.specs:
             return
         failure = Failure(
             instance.app_id,
@@ -280,6 +291,10 @@ class Books:
                 if instance.place and instance.config_version == config:
                     there.add(instance.place)
             assert spread.tallies == there.tallies, (app_id, config)  # noqa: S101
+
+
+def _service_ports(run_spec: RunSpec | None) -> list[int]:
+    return [one.service for one in run_spec.ports] if isinstance(run_spec, App) else []
 
 
 def _successor(version: str) -> str:

@@ -34,9 +34,9 @@ from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, Violation, invalid, locked, unknown_app
 from headrace.marathon.definitions.paths import canonical, parent
 from headrace.marathon.definitions.rules import Context, check_app, check_root
-from headrace.marathon.definitions.versions import with_version
+from headrace.marathon.definitions.run_spec import RunSpec, with_version
 
-Targets = dict[str, App | None]
+Targets = dict[str, RunSpec | None]
 
 
 class Changes:
@@ -51,11 +51,11 @@ class Changes:
     def create(self, event: CreateApp, now: float) -> Answer:
         """POST /v2/apps."""
         app = self._read(event.body)
-        if app.id in self._books.apps:
+        if app.id in self._books.specs:
             raise Rejected(409, f"An app with id [{app.id}] already exists.")
         plan = self._deploy({app.id: app}, event.force, now)
-        self._announce(event.origin, self._books.apps[app.id])
-        body = writing.whole(self._books.apps[app.id]) | {
+        self._announce(event.origin, self._books.specs[app.id])
+        body = _shown(self._books.specs[app.id]) | {
             "tasksStaged": 0,
             "tasksRunning": 0,
             "tasksHealthy": 0,
@@ -70,11 +70,11 @@ class Changes:
         if not event.create:
             for app_id, _ in event.updates:
                 self._existing(app_id)
-        created = event.single and event.updates[0][0] not in self._books.apps
+        created = event.single and event.updates[0][0] not in self._books.specs
         targets: Targets = {app_id: self._updated(app_id, body, event.partial) for app_id, body in event.updates}
         plan = self._deploy(targets, event.force, now)
         for app_id in targets:
-            self._announce(event.origin, self._books.apps[app_id])
+            self._announce(event.origin, self._books.specs[app_id])
         return _deployment_answer(plan, 201 if created else 200)
 
     def delete(self, event: DeleteApp, now: float) -> Answer:
@@ -127,7 +127,7 @@ class Changes:
 
     # reading and checking
 
-    def _read(self, body: Any, app_id: str | None = None) -> App:
+    def _read(self, body: Any, app_id: str | None = None) -> RunSpec:
         if app_id is not None and isinstance(body, dict):
             body = {"id": app_id} | {key: value for key, value in body.items() if key != "id" or value is not None}
         fields = reading.read_fields(body, whole=True)
@@ -136,13 +136,13 @@ class Changes:
             raise invalid([Violation("/id", f"'{given}' is not the id of the request's path, '{app_id}'")])
         return self._checked(fields)
 
-    def _checked(self, fields: dict[str, Any]) -> App:
+    def _checked(self, fields: dict[str, Any]) -> RunSpec:
         settings = self._books.settings
         app = reading.to_app(fields, default_role=settings.role, default_network=settings.default_network_name)
         check_app(app, Context((settings.role,), settings.features))
         return app
 
-    def _updated(self, app_id: str, body: Any, partial: bool) -> App:
+    def _updated(self, app_id: str, body: Any, partial: bool) -> RunSpec:
         current = self._books.apps.get(app_id)
         if current is None or not partial:
             return self._read(body, app_id)
@@ -152,14 +152,14 @@ class Changes:
             return self._version(app_id, version)
         return self._checked(update.merged(current, fields, body))
 
-    def _version(self, app_id: str, version: str) -> App:
+    def _version(self, app_id: str, version: str) -> RunSpec:
         app = self._books.versions.get(app_id, {}).get(version)
         if app is None:
-            raise Rejected(404, f"App '{app_id}' does not exist in version {version}")
+            raise Rejected(404, f"RunSpec '{app_id}' does not exist in version {version}")
         return app
 
-    def _existing(self, app_id: str) -> App:
-        app = self._books.apps.get(app_id)
+    def _existing(self, app_id: str) -> RunSpec:
+        app = self._books.specs.get(app_id)
         if app is None:
             raise unknown_app(app_id)
         return app
@@ -189,7 +189,7 @@ class Changes:
         targets = self._with_ports(targets)
         self._check_root(targets)
         version = self._books.next_version(now)
-        original: Targets = {app_id: self._books.apps.get(app_id) for app_id in targets}
+        original: Targets = {app_id: self._books.specs.get(app_id) for app_id in targets}
         versioned = {
             app_id: app if app is None or revert else _versioned(app, original[app_id], version, restart)
             for app_id, app in targets.items()
@@ -218,7 +218,7 @@ class Changes:
         given: Counter[int] = Counter()
         out: Targets = {}
         for app_id, app in targets.items():
-            if app is not None:
+            if isinstance(app, App):
                 before = self._books.apps.get(app_id)
                 app = with_service_ports(
                     app, before, lambda port: port in given or self._books.port_taken(port), low, high
@@ -229,12 +229,12 @@ class Changes:
 
     def _check_root(self, targets: Targets) -> None:
         new = {app_id: app for app_id, app in targets.items() if app is not None}
-        ids = self._books.apps.keys() | new.keys()
-        for app_id in new.keys() - self._books.apps.keys():
+        ids = self._books.specs.keys() | new.keys()
+        for app_id in new.keys() - self._books.specs.keys():
             check_root(ids, (), (), app_id)
         if any(app.dependencies for app in new.values()):
             try:
-                planner.layers({one: app for one, app in self._books.apps.items() if one not in targets} | new)
+                planner.layers({one: app for one, app in self._books.specs.items() if one not in targets} | new)
             except planner.CyclicDependencyError as error:
                 raise invalid([Violation("/", str(error))]) from None
 
@@ -270,11 +270,15 @@ class Changes:
         }
         return _deployment_answer(self._deploy(targets, event.force, now, kill=[one.id for one in chosen]))
 
-    def _announce(self, origin: Origin, app: App) -> None:
-        self._books.publish("api_post_event", clientIp=origin.client, uri=origin.uri, appDefinition=writing.whole(app))
+    def _announce(self, origin: Origin, app: RunSpec) -> None:
+        self._books.publish("api_post_event", clientIp=origin.client, uri=origin.uri, appDefinition=_shown(app))
 
 
-def _versioned(app: App, before: App | None, version: str, restart: bool) -> App:
+def _shown(run_spec: RunSpec) -> dict[str, Any]:
+    return writing.whole(run_spec) if isinstance(run_spec, App) else writing.whole_pod(run_spec)
+
+
+def _versioned(app: RunSpec, before: RunSpec | None, version: str, restart: bool) -> RunSpec:
     """No change keeps the version; another number of instances is a scaling; anything else a new configuration."""
     if before is None or restart or not app.same_config(before):
         return with_version(app, version, config_changed=True, before=before)

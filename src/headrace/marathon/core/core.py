@@ -90,7 +90,7 @@ class MarathonCore:
         """Take up what was left: watch what runs, go on with deployments, launch what is missing."""
         self.tracker.resume(now)
         instances = {one.app_id for one in self.books.instances.values()}
-        for app_id in (*self.books.apps, *instances, *self.deployments.held()):
+        for app_id in (*self.books.specs, *instances, *self.deployments.held()):
             self.books.touch(app_id)
 
     def _request(self, event: Event, now: float) -> None:
@@ -192,7 +192,7 @@ class MarathonCore:
         return effects
 
     def _balance(self, app_id: str, now: float) -> None:
-        app = self.books.apps.get(app_id)
+        app = self.books.specs.get(app_id)
         if app is not None:
             adjust(self.books, self.killer, app, now, [])
             return

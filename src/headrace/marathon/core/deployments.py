@@ -21,7 +21,7 @@ from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import LaunchQueue
 from headrace.marathon.core.records import RESTART, START, STOP, Action, Condition, Goal, Instance, Plan, Steps
 from headrace.marathon.core.scaling import victims
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class Deployment(msgspec.Struct):
@@ -122,7 +122,7 @@ class Deployments:
             return True
         if action.action == STOP:
             return self._stop(action.app, now)
-        app = self._books.apps.get(action.app)
+        app = self._books.specs.get(action.app)
         if app is None:
             return True
         return self._restart(app, now) if action.action == RESTART else self._scale(app, deployment.plan.kill, now)
@@ -136,14 +136,14 @@ class Deployments:
         self._books.publish("app_terminated_event", appId=app_id)
         return True
 
-    def _scale(self, app: App, named: list[str], now: float) -> bool:
+    def _scale(self, app: RunSpec, named: list[str], now: float) -> bool:
         adjust(self._books, self._killer, app, now, named)
         members = list(self._books.of_app(app.id))
         wanted = [one for one in members if one.wanted]
         leaving = [one for one in members if one.goal is Goal.DECOMMISSIONED]
         return len(wanted) == app.instances and not leaving and all(is_good(app, one) for one in wanted)
 
-    def _restart(self, app: App, now: float) -> bool:
+    def _restart(self, app: RunSpec, now: float) -> bool:
         self._renew_waiting(app, now)
         members = [one for one in self._books.of_app(app.id) if one.condition is not Condition.INACTIVE]
         strategy = app.upgrade_strategy
@@ -163,14 +163,14 @@ class Deployments:
                     self._killer.decommission(instance, now, "unreachable, and replaced by a newer version")
         return move.done
 
-    def _renew_waiting(self, app: App, now: float) -> None:
+    def _renew_waiting(self, app: RunSpec, now: float) -> None:
         """What is not launched yet is launched as the new version."""
         for instance in self._books.of_app(app.id):
             if instance.condition is Condition.SCHEDULED and instance.version != app.version:
                 instance.version, instance.config_version = app.version, app.config_version
                 self._books.save(instance)
 
-    def _member(self, app: App, instance: Instance) -> upgrade.Member:
+    def _member(self, app: RunSpec, instance: Instance) -> upgrade.Member:
         new = instance.config_version == app.config_version
         definition = app if new else self._books.definition(instance) or app
         good = instance.condition is Condition.RUNNING and considered_healthy(definition, instance)
@@ -182,7 +182,7 @@ class Deployments:
         )
 
     @staticmethod
-    def _in_kill_order(app: App, members: list[Instance]) -> list[Instance]:
+    def _in_kill_order(app: RunSpec, members: list[Instance]) -> list[Instance]:
         return victims(members, len(members), youngest_first=app.kill_selection == "YOUNGEST_FIRST")
 
     # the life of a deployment
@@ -210,12 +210,12 @@ class Deployments:
         self._books.publish(kind, plan=plan_view(deployment), currentStep=step)
 
 
-def is_good(app: App, instance: Instance) -> bool:
+def is_good(app: RunSpec, instance: Instance) -> bool:
     """Running, healthy and ready."""
     return instance.condition is Condition.RUNNING and considered_healthy(app, instance) and instance.ready
 
 
-def adjust(books: Books, killer: Killer, app: App, now: float, named: list[str]) -> None:
+def adjust(books: Books, killer: Killer, app: RunSpec, now: float, named: list[str]) -> None:
     """Launch or end instances until the app has as many as it shall have."""
     wanted = [one for one in books.of_app(app.id) if one.wanted]
     for _ in range(app.instances - len(wanted)):

@@ -19,6 +19,7 @@ from headrace.marathon.core.records import Condition, HealthResult, Instance, Re
 from headrace.marathon.core.tasks import check_port, nth_port
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.checks import HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.marathon.definitions.writing import health_check
 from headrace.mesos.messages.common import TaskStatus
 
@@ -68,7 +69,7 @@ class Health:
         if instance is None or instance.condition is not Condition.RUNNING:
             return
         app = self._books.definition(instance)
-        if app is None:
+        if not isinstance(app, App):
             return
         probe = self._readiness_probe(app, instance, key) if name == _READY else self._probe(app, instance, key)
         if probe is not None:
@@ -81,7 +82,7 @@ class Health:
         if instance is None or instance.task_id != outcome.task_id or instance.condition is not Condition.RUNNING:
             return
         app = self._books.definition(instance)
-        if app is None:
+        if not isinstance(app, App):
             return
         if name == _READY:
             self._readiness(instance, app.readiness_checks[0], outcome, now)
@@ -235,9 +236,9 @@ def killed_message(cause: str) -> str:
     return f"Task was killed since health check failed. Reason: {cause}"
 
 
-def considered_healthy(app: App, instance: Instance) -> bool:
+def considered_healthy(run_spec: RunSpec, instance: Instance) -> bool:
     """No checks, or the last word of all of them was good."""
-    return not app.health_checks or instance.healthy is True
+    return not run_spec.checked or instance.healthy is True
 
 
 def _count(result: HealthResult, passed: bool, cause: str, now: float) -> None:

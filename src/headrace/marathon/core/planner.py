@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Steps
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class CyclicDependencyError(ValueError):
     """Apps depend on each other in a circle."""
 
 
-def steps(original: Mapping[str, App | None], target: Mapping[str, App | None]) -> Steps:
+def steps(original: Mapping[str, RunSpec | None], target: Mapping[str, RunSpec | None]) -> Steps:
     """What to do, for the affected apps; None or absent means that the app does not exist."""
     gone = sorted(one for one, app in original.items() if app is not None and target.get(one) is None)
     new = sorted(one for one, app in target.items() if app is not None and original.get(one) is None)
@@ -28,7 +28,7 @@ def steps(original: Mapping[str, App | None], target: Mapping[str, App | None]) 
     return [step for step in out if step]
 
 
-def layers(apps: Mapping[str, App]) -> list[list[str]]:
+def layers(apps: Mapping[str, RunSpec]) -> list[list[str]]:
     """The ids by the length of their longest dependency path, dependencies first.
 
     Only dependencies among ``apps`` count; a dependency on a group means all apps below it.
@@ -64,7 +64,7 @@ def _measure(start: str, needs: Mapping[str, list[str]], depth: dict[str, int]) 
         stack.extend(waiting)
 
 
-def _needs(app: App, apps: Mapping[str, App]) -> list[str]:
+def _needs(app: RunSpec, apps: Mapping[str, RunSpec]) -> list[str]:
     out = []
     for dependency in app.dependencies:
         if dependency in apps:
@@ -75,7 +75,7 @@ def _needs(app: App, apps: Mapping[str, App]) -> list[str]:
     return out
 
 
-def _action(app_id: str, before: App | None, after: App | None) -> Action | None:
+def _action(app_id: str, before: RunSpec | None, after: RunSpec | None) -> Action | None:
     assert after is not None  # noqa: S101 - layers() has only apps of the target
     if before is None:
         return Action(SCALE, app_id)

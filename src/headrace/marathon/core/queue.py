@@ -18,6 +18,7 @@ from headrace.marathon.core.matcher import Match, Place, Refusal, match
 from headrace.marathon.core.records import Condition, Goal, Instance
 from headrace.marathon.core.tasks import task_info
 from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.mesos.messages.common import Filters, Offer, OfferID, TaskInfo
 from headrace.mesos.messages.scheduler import Accept, Call, Decline, Launch, Operation, Roles
 
@@ -80,16 +81,16 @@ class LaunchQueue:
 
     def delayed_until(self, app_id: str, now: float) -> float | None:
         """When the app may be launched again; None if at once."""
-        app = self._books.apps.get(app_id)
+        app = self._books.specs.get(app_id)
         delay = backoff.valid(self._books.delays.get(app_id), app, now) if app is not None else None
         return delay.until if delay is not None and delay.until > now else None
 
-    def failed(self, app: App, now: float) -> None:
+    def failed(self, app: RunSpec, now: float) -> None:
         """A task of the app ended by itself."""
         self._books.delays[app.id] = backoff.after_failure(self._books.delays.get(app.id), app, now)
         self._delay_changed(app.id, now)
 
-    def progressed(self, app: App, now: float) -> None:
+    def progressed(self, app: RunSpec, now: float) -> None:
         """A task of the app came further."""
         before = self._books.delays.get(app.id)
         if before is None:
@@ -145,7 +146,7 @@ class LaunchQueue:
         """Use what can be used, decline the rest."""
         places = [Place.of(offer) for offer in offers]
         tasks: list[list[TaskInfo]] = [[] for _ in places]
-        candidates = [app_id for app_id in self.waiting if self.delayed_until(app_id, now) is None]
+        candidates = [one for one in self.waiting if one in self._books.apps and self.delayed_until(one, now) is None]
         open_places = dict(enumerate(places))
         while open_places and candidates:
             for number, place in list(open_places.items()):

@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class Goal(enum.Enum):
@@ -146,8 +146,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     version: str
-    original: dict[str, App | None]
-    target: dict[str, App | None]
+    original: dict[str, RunSpec | None]
+    target: dict[str, RunSpec | None]
     kill: list[str] = []
 
 

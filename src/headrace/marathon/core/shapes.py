@@ -7,9 +7,10 @@ from typing import Any
 from headrace.kernel.clock import iso8601
 from headrace.marathon.core.records import LOST, HealthResult, Instance
 from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
-def task_view(instance: Instance, app: App | None, *, service_ports: bool = False) -> dict[str, Any]:
+def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = False) -> dict[str, Any]:
     """One task. Without an agent yet it is listed as staging."""
     out: dict[str, Any] = {
         "id": instance.task_id,
@@ -32,7 +33,7 @@ def task_view(instance: Instance, app: App | None, *, service_ports: bool = Fals
     if results and instance.condition not in LOST:
         out["healthCheckResults"] = results
     if service_ports:
-        out["servicePorts"] = [one.service for one in app.ports] if app is not None else []
+        out["servicePorts"] = [one.service for one in app.ports] if isinstance(app, App) else []
     return {name: value for name, value in out.items() if value is not None}
 
 

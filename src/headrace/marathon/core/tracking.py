@@ -11,6 +11,7 @@ from headrace.marathon.core.health import AGENTS_CHECK, Health, killed_message
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import OVERDUE, LaunchQueue
 from headrace.marathon.core.records import LOST, Condition, Goal, Instance, instance_of_task
+from headrace.marathon.definitions.app import App
 from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_terminal
 from headrace.mesos.messages.scheduler import Acknowledge, Call, Reconcile, ReconcileTask
 
@@ -76,7 +77,7 @@ class Tracker:
         """After a start: go on watching what runs."""
         for instance in list(self._books.instances.values()):
             app = self._books.definition(instance)
-            if instance.condition is Condition.RUNNING and app is not None:
+            if instance.condition is Condition.RUNNING and isinstance(app, App):
                 self._health.started(instance, app, now)
             elif instance.condition in LOST:
                 self._unreachable(instance, now)
@@ -145,14 +146,14 @@ class Tracker:
                 self._queue.progressed(app, now)
             if condition is Condition.RUNNING:
                 self._books.no_wake(OVERDUE + instance.id)
-                if app is not None:
+                if isinstance(app, App):
                     self._health.started(instance, app, now)
             elif condition in (Condition.STAGING, Condition.STARTING):
                 self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_timeout)
         if came_back:
             self._books.no_wake(UNREACHABLE + instance.id)
             self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
-        if app is not None and status.healthy is not None:
+        if isinstance(app, App) and status.healthy is not None:
             self._health.reported(instance, app, status, now)
 
     def _ended(
@@ -167,7 +168,7 @@ class Tracker:
         if state not in _NO_FAILURE:
             self._books.record_failure(instance, state, message, now)
         self._books.tell(instance.app_id, now, f"task {instance.task_id} ended: {state}", message)
-        app = self._books.apps.get(instance.app_id)
+        app = self._books.specs.get(instance.app_id)
         if app is None or instance.goal is Goal.DECOMMISSIONED or was_inactive:
             self._books.forget(instance)
             return

@@ -57,7 +57,7 @@ class Residency(Part, frozen=True, omit_defaults=False):
     task_lost_behavior: str = "WAIT_FOREVER"
 
 
-class App(Part, frozen=True):
+class App(Part, frozen=True, tag_field="kind", tag="app"):
     """One app definition. ``unreachable_strategy`` None is ``"disabled"``: lost instances are waited for."""
 
     id: str
@@ -99,9 +99,9 @@ class App(Part, frozen=True):
     version: str = ""
     version_info: VersionInfo = VersionInfo()
 
-    def same_config(self, other: App) -> bool:
+    def same_config(self, other: object) -> bool:
         """Whether nothing but the number of instances (and the version) differs."""
-        return _bare(self) == _bare(other)
+        return isinstance(other, App) and _bare(self) == _bare(other)
 
     @property
     def agent_checks(self) -> list[int]:
@@ -117,6 +117,11 @@ class App(Part, frozen=True):
     def config_version(self) -> str:
         """The version since which the configuration is what it is."""
         return self.version_info.last_config_change_at
+
+    @property
+    def checked(self) -> bool:
+        """Whether its health is known."""
+        return bool(self.health_checks)
 
     @property
     def host_networking(self) -> bool:
@@ -167,16 +172,3 @@ def _mapped(one: PortMapping) -> Port:
 
 def _bare(app: App) -> App:
     return msgspec.structs.replace(app, instances=0, version="", version_info=VersionInfo())
-
-
-def encode(app: App) -> bytes:
-    """As stored."""
-    return msgspec.json.encode(app)
-
-
-def decode(data: bytes) -> App:
-    """From ``encode``'s form."""
-    return _DECODER.decode(data)
-
-
-_DECODER = msgspec.json.Decoder(App)

@@ -144,7 +144,7 @@ class PodVolume(Part, frozen=True):
     persistent: Persistent | None = None
 
 
-class Pod(Part, frozen=True):
+class Pod(Part, frozen=True, tag_field="kind", tag="pod"):
     """One pod definition. ``unreachable_strategy`` None is ``"disabled"``."""
 
     id: str
@@ -172,14 +172,19 @@ class Pod(Part, frozen=True):
     version: str = ""
     version_info: VersionInfo = VersionInfo()
 
-    def same_config(self, other: Pod) -> bool:
+    def same_config(self, other: object) -> bool:
         """Whether nothing but the number of instances (and the version) differs."""
-        return _bare(self) == _bare(other)
+        return isinstance(other, Pod) and _bare(self) == _bare(other)
 
     @property
     def config_version(self) -> str:
         """The version since which the configuration is what it is."""
         return self.version_info.last_config_change_at
+
+    @property
+    def checked(self) -> bool:
+        """Whether its health is known."""
+        return any(one.health_check is not None for one in self.containers)
 
     @property
     def host_networking(self) -> bool:
@@ -208,16 +213,3 @@ class Pod(Part, frozen=True):
 
 def _bare(pod: Pod) -> Pod:
     return msgspec.structs.replace(pod, instances=0, version="", version_info=VersionInfo())
-
-
-def encode(pod: Pod) -> bytes:
-    """As stored."""
-    return msgspec.json.encode(pod)
-
-
-def decode(data: bytes) -> Pod:
-    """From ``encode``'s form."""
-    return _DECODER.decode(data)
-
-
-_DECODER = msgspec.json.Decoder(Pod)
