@@ -224,6 +224,7 @@ class Books:
         instance.ports, instance.ip_addresses, instance.health = [], [], []
         instance.staged_at = instance.started_at = None
         instance.ready = False
+        instance.containers = {}
         self.condition(instance, Condition.SCHEDULED, now)
 
     def forget(self, instance: Instance) -> None:

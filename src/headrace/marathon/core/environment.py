@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from headrace.marathon.core.records import Instance
 from headrace.marathon.definitions.app import App, Port
-from headrace.marathon.definitions.parts import SecretRef
+from headrace.marathon.definitions.parts import Environment
 
 _LONGEST_LABEL_KEY, _LONGEST_LABEL_VALUE = 493, 512
 
 
-def environment(app: App, instance: Instance, *, prefix: str = "") -> dict[str, str | SecretRef]:
+def environment(app: App, instance: Instance, *, prefix: str = "") -> Environment:
     """The variables of one task; the app's own come last and win. ``prefix`` is ``--env_vars_prefix``."""
-    variables: dict[str, str | SecretRef] = {
+    variables: Environment = {
         "MESOS_TASK_ID": instance.task_id,
         "MARATHON_APP_ID": app.id,
         "MARATHON_APP_VERSION": app.version,

@@ -19,6 +19,7 @@ from headrace.marathon.core.records import Condition, HealthResult, Instance, Re
 from headrace.marathon.core.tasks import check_port, nth_port
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.checks import HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.marathon.definitions.writing import health_check
 from headrace.mesos.messages.common import TaskStatus
@@ -40,8 +41,19 @@ class Health:
         self._early: dict[str, float] = {}
         self.readiness: dict[str, ReadinessResult] = {}
 
-    def started(self, instance: Instance, app: App, now: float) -> None:
-        """The instance's task runs (or is found running after a restart): begin to check it."""
+    def started(self, instance: Instance, run_spec: RunSpec, now: float) -> None:
+        """The instance runs (or is found running after a restart): begin to check it."""
+        if isinstance(run_spec, App):
+            self._app_started(instance, run_spec, now)
+            return
+        checked = sum(one.health_check is not None for one in run_spec.containers)
+        if len(instance.health) != checked:
+            instance.health = [HealthResult() for _ in range(checked)]
+        if not instance.ready:
+            instance.ready = True
+            self._books.save(instance)
+
+    def _app_started(self, instance: Instance, app: App, now: float) -> None:
         if len(instance.health) != len(app.health_checks):
             instance.health = [HealthResult() for _ in app.health_checks]
         handed_over = app.agent_checks
@@ -105,6 +117,20 @@ class Health:
             _count(result, passed, status.message or AGENTS_CHECK, now)
             if not passed:
                 self._publish_failure(instance, app.health_checks[index])
+        self._flip(instance, before)
+
+    def container_reported(self, instance: Instance, pod: Pod, name: str, status: TaskStatus, now: float) -> None:
+        """An agent's verdict on one container of a pod."""
+        checked = [one.name for one in pod.containers if one.health_check is not None]
+        if name not in checked:
+            return
+        before, index = instance.healthy, checked.index(name)
+        while len(instance.health) < len(checked):
+            instance.health.append(HealthResult())
+        result, passed = instance.health[index], status.healthy is True
+        if status.reason == _RECONCILED and result.known and result.alive is passed:
+            return
+        _count(result, passed, status.message or AGENTS_CHECK, now)
         self._flip(instance, before)
 
     def _judge(self, instance: Instance, app: App, index: int, passed: bool, cause: str, now: float) -> None:

@@ -36,11 +36,14 @@ class Killer:
 
     def kill(self, instance: Instance, now: float, why: str) -> None:
         """End the instance's task; with the goal to run, a new one follows."""
-        if instance.task_id in self._pending or instance.condition is Condition.SCHEDULED:
+        if instance.condition is Condition.SCHEDULED:
             return
-        self._pending[instance.task_id] = instance.agent_id
-        self._books.tell(instance.id, now, "killed", why)
-        self._say(instance.task_id, instance.agent_id, now)
+        alive = [one for one in instance.live_task_ids if one not in self._pending]
+        if alive:
+            self._books.tell(instance.id, now, "killed", why)
+        for task_id in alive:
+            self._pending[task_id] = instance.agent_id
+            self._say(task_id, instance.agent_id, now)
 
     def unknown(self, task_id: str, agent_id: str, now: float) -> None:
         """End a task that belongs to no instance."""

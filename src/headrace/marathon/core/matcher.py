@@ -11,6 +11,7 @@ import msgspec
 
 from headrace.marathon.core.constraints import Fields, Spread, attribute_text, unmet
 from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.mesos.messages.common import Offer, Resource
 from headrace.mesos.resources import Resources
 
@@ -55,7 +56,26 @@ class Place(msgspec.Struct):
         return cls(offer, _fields(offer), Resources.parse(one for one in offer.resources or () if _ordinary(one)))
 
 
-def match(place: Place, app: App, spread: Spread, randrange: Callable[[int], int], *, role: str) -> Match | Refusal:
+class Need(msgspec.Struct, frozen=True):
+    """What one instance takes. ``ports``: one for each of its ports: a number, 0 for any, None for none."""
+
+    cpus: float
+    mem: float
+    disk: float
+    gpus: float
+    ports: list[int | None]
+
+
+def need(run_spec: RunSpec) -> Need:
+    """What an instance of an app or a pod takes."""
+    if isinstance(run_spec, App):
+        app = run_spec
+        return Need(app.cpus, app.mem, app.disk, float(app.gpus), [one.host for one in app.ports])
+    total = run_spec.total()
+    return Need(total.cpus, total.mem, total.disk, float(total.gpus), [one.host_port for one in run_spec.endpoints])
+
+
+def match(place: Place, app: RunSpec, spread: Spread, randrange: Callable[[int], int], *, role: str) -> Match | Refusal:
     """Try one instance. ``spread`` is where the app's other instances of this configuration are.
 
     ``randrange(n)`` gives 0..n-1 and picks the ports.
@@ -66,26 +86,26 @@ def match(place: Place, app: App, spread: Spread, randrange: Callable[[int], int
     why = unmet(app.constraints, place.fields, spread, app.instances)
     if why:
         return Refusal("UnfulfilledConstraint", why)
+    wanted = need(app)
     for name, amount, reason in (
-        ("cpus", app.cpus, "InsufficientCpus"),
-        ("mem", app.mem, "InsufficientMemory"),
-        ("disk", app.disk, "InsufficientDisk"),
-        ("gpus", float(app.gpus), "InsufficientGpus"),
+        ("cpus", wanted.cpus, "InsufficientCpus"),
+        ("mem", wanted.mem, "InsufficientMemory"),
+        ("disk", wanted.disk, "InsufficientDisk"),
+        ("gpus", wanted.gpus, "InsufficientGpus"),
     ):
         if place.free.scalars.get(name, 0) < round(amount * 1000):
             free = place.free.scalar(name)
             return Refusal(reason, f"needs {amount:g} {name}; {place.offer.hostname} offers {free:g}")
-    ports = _ports(place.free, app, randrange)
+    ports = _ports(place.free, wanted.ports, randrange)
     if isinstance(ports, Refusal):
         return ports
-    scalars = Resources.of(cpus=app.cpus, mem=app.mem, disk=app.disk, gpus=app.gpus)
+    scalars = Resources.of(cpus=wanted.cpus, mem=wanted.mem, disk=wanted.disk, gpus=wanted.gpus)
     taken = [port for port in ports if port]
     return Match(scalars.with_ports(taken) if taken else scalars, ports)
 
 
-def _ports(free: Resources, app: App, randrange: Callable[[int], int]) -> list[int] | Refusal:
+def _ports(free: Resources, wanted: list[int | None], randrange: Callable[[int], int]) -> list[int] | Refusal:
     """One number for each port of the app, 0 for those that have none of the host."""
-    wanted = [one.host for one in app.ports]
     fixed = {port for port in wanted if port}
     spans = free.ranges.get("ports", ())
     missing = [port for port in fixed if not any(begin <= port <= end for begin, end in spans)]

@@ -15,11 +15,12 @@ import msgspec
 from headrace.marathon.core import backoff
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.matcher import Match, Place, Refusal, match
-from headrace.marathon.core.records import Condition, Goal, Instance
+from headrace.marathon.core.pods import launch_group
+from headrace.marathon.core.records import Condition, ContainerTask, Goal, Instance
 from headrace.marathon.core.tasks import task_info
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
-from headrace.mesos.messages.common import Filters, Offer, OfferID, TaskInfo
+from headrace.mesos.messages.common import Filters, Offer, OfferID
 from headrace.mesos.messages.scheduler import Accept, Call, Decline, Launch, Operation, Roles
 
 REVIVE = "revive"
@@ -145,28 +146,28 @@ class LaunchQueue:
     def offers(self, offers: Iterable[Offer], now: float) -> None:
         """Use what can be used, decline the rest."""
         places = [Place.of(offer) for offer in offers]
-        tasks: list[list[TaskInfo]] = [[] for _ in places]
-        candidates = [one for one in self.waiting if one in self._books.apps and self.delayed_until(one, now) is None]
+        launches: list[list[Operation]] = [[] for _ in places]
+        candidates = [app_id for app_id in self.waiting if self.delayed_until(app_id, now) is None]
         open_places = dict(enumerate(places))
         while open_places and candidates:
             for number, place in list(open_places.items()):
                 launched = self._fill(place, candidates, now)
-                tasks[number] += launched
+                launches[number] += launched
                 if len(launched) < self._books.settings.max_instances_per_offer:
                     del open_places[number]
             for app_id in [one for one in candidates if not self.waiting[one]]:
                 self._nothing_waits(app_id)
             candidates = [app_id for app_id in candidates if app_id in self.waiting]
-        self._answer(places, tasks)
+        self._answer(places, launches)
 
-    def _fill(self, place: Place, candidates: list[str], now: float) -> list[TaskInfo]:
-        launched: list[TaskInfo] = []
+    def _fill(self, place: Place, candidates: list[str], now: float) -> list[Operation]:
+        launched: list[Operation] = []
         limit = self._books.settings.max_instances_per_offer
         for app_id in candidates:
             waiting = self.waiting.get(app_id)
             while waiting and len(launched) < limit:
                 instance = next(iter(waiting.values()))
-                found = self._try(place, self._books.apps[app_id], now)
+                found = self._try(place, self._books.specs[app_id], now)
                 if found is None:
                     break
                 del waiting[instance.id]
@@ -175,7 +176,7 @@ class LaunchQueue:
                 break
         return launched
 
-    def _try(self, place: Place, app: App, now: float) -> Match | None:
+    def _try(self, place: Place, app: RunSpec, now: float) -> Match | None:
         attempt = self.attempts[app.id]
         found = match(place, app, self._books.spread(app), self._books.randrange, role=app.role)
         attempt.processed += 1
@@ -197,35 +198,45 @@ class LaunchQueue:
         attempt.last_used = now
         return found
 
-    def _launch(self, place: Place, instance: Instance, found: Match, now: float) -> TaskInfo:
-        app = self._books.apps[instance.app_id]
+    def _launch(self, place: Place, instance: Instance, found: Match, now: float) -> Operation:
+        app = self._books.specs[instance.app_id]
         offer = place.offer
         instance.version, instance.config_version = app.version, app.config_version
         instance.agent_id, instance.host = offer.agent_id.value, offer.hostname
         self._books.placed(instance, dict(place.fields))
         instance.ports = found.ports
         instance.staged_at = now
+        if isinstance(app, Pod):
+            instance.containers = {one.name: ContainerTask(since=now) for one in app.containers}
         self._books.condition(instance, Condition.PROVISIONED, now)
         self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_confirm_timeout)
         self._books.tell(instance.id, now, f"launched on {offer.hostname}", f"its offer has {place.free}")
         place.free = place.free - found.resources
         role = offer.allocation_info.role if offer.allocation_info is not None else None
-        return task_info(
-            app,
-            instance,
-            found.resources.messages(role),
-            prefix=self._books.settings.env_prefix,
-            bridge=self._books.settings.mesos_bridge_name,
-        )
+        bridge = self._books.settings.mesos_bridge_name
+        if isinstance(app, Pod):
+            framework_id = self._books.framework_id or ""
+            group = launch_group(app, instance, role, framework_id=framework_id, bridge=bridge)
+            return Operation("LAUNCH_GROUP", launch_group=group)
+        prefix = self._books.settings.env_prefix
+        task = task_info(app, instance, found.resources.messages(role), prefix=prefix, bridge=bridge)
+        return Operation("LAUNCH", launch=Launch([task]))
 
-    def _answer(self, places: list[Place], tasks: list[list[TaskInfo]]) -> None:
+    def _answer(self, places: list[Place], launches: list[list[Operation]]) -> None:
         refuse = Filters(self._books.settings.decline_offer_duration)
         unused: list[OfferID] = []
-        for place, launched in zip(places, tasks, strict=True):
+        for place, launched in zip(places, launches, strict=True):
             if launched:
-                operation = Operation("LAUNCH", launch=Launch(launched))
-                self._books.call(Call("ACCEPT", accept=Accept([place.offer.id], [operation], refuse)))
+                operations = _together(launched)
+                self._books.call(Call("ACCEPT", accept=Accept([place.offer.id], operations, refuse)))
             else:
                 unused.append(place.offer.id)
         if unused:
             self._books.call(Call("DECLINE", decline=Decline(unused, refuse)))
+
+
+def _together(operations: list[Operation]) -> list[Operation]:
+    """All tasks in one LAUNCH, then the groups."""
+    tasks = [task for one in operations if one.launch is not None for task in one.launch.task_infos or ()]
+    groups = [one for one in operations if one.launch is None]
+    return [Operation("LAUNCH", launch=Launch(tasks)), *groups] if tasks else groups

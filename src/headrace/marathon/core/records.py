@@ -78,8 +78,21 @@ class ReadinessResult(msgspec.Struct, omit_defaults=True):
     body: str = ""
 
 
+class ContainerTask(msgspec.Struct, omit_defaults=True):
+    """One container of a pod's instance: a task of its group. ``state`` is Mesos's."""
+
+    condition: Condition = Condition.PROVISIONED
+    state: str = ""
+    since: float = 0.0
+    message: str = ""
+    container_id: str = ""
+
+
 class Instance(msgspec.Struct, omit_defaults=True):
-    """One running copy of an app, over all its incarnations: each new task of it counts one up."""
+    """One running copy of an app or a pod, over all its incarnations: each new launch of it counts one up.
+
+    ``containers`` are a pod's, by name; an app's instance is one task.
+    """
 
     id: str
     app_id: str
@@ -99,10 +112,31 @@ class Instance(msgspec.Struct, omit_defaults=True):
     ready: bool = False
     ip_addresses: list[str] = []
     health: list[HealthResult] = []
+    containers: dict[str, ContainerTask] = {}
 
     @property
     def task_id(self) -> str:
+        """Of an app."""
         return f"{self.id}._app.{self.incarnation}"
+
+    @property
+    def task_ids(self) -> list[str]:
+        """All tasks that it has, or had in this incarnation."""
+        if not self.containers:
+            return [self.task_id]
+        return [self.container_task_id(name) for name in self.containers]
+
+    @property
+    def live_task_ids(self) -> list[str]:
+        """Those that may exist at an agent."""
+        if not self.containers:
+            return [self.task_id] if self.has_task else []
+        alive = [name for name, task in self.containers.items() if task.condition not in TERMINAL]
+        return [self.container_task_id(name) for name in alive]
+
+    def container_task_id(self, name: str) -> str:
+        """Of one container of a pod."""
+        return f"{self.id}.{name}.{self.incarnation}"
 
     @property
     def has_task(self) -> bool:
@@ -125,7 +159,12 @@ class Instance(msgspec.Struct, omit_defaults=True):
 
 def instance_of_task(task_id: str) -> str:
     """The instance that a task id belongs to; the id itself if it has not that form."""
-    return task_id.rsplit("._app.", 1)[0]
+    return task_id.rsplit(".", 2)[0] if ".instance-" in task_id and task_id.count(".") >= 3 else task_id
+
+
+def container_of_task(task_id: str) -> str:
+    """The container that a task id of a pod names."""
+    return task_id.rsplit(".", 2)[1]
 
 
 class Action(msgspec.Struct, frozen=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from headrace.marathon.core.containers import container_info
 from headrace.marathon.core.environment import effective_ports, environment, inner_ports
 from headrace.marathon.core.records import Instance
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.checks import Check, HealthCheck
-from headrace.marathon.definitions.parts import SecretRef
+from headrace.marathon.definitions.parts import Environment, Fetch, SecretRef
 from headrace.marathon.definitions.paths import task_name
 from headrace.mesos.messages import common
 
@@ -34,20 +36,29 @@ def task_info(
     )
 
 
-def _command(app: App, variables: dict[str, str | SecretRef]) -> common.CommandInfo:
-    env = common.Environment([_variable(name, value) for name, value in variables.items()])
-    uris = [
-        common.CommandUri(
-            one.uri, executable=one.executable, extract=one.extract, cache=one.cache, output_file=one.dest_path
-        )
-        for one in app.fetch
-    ] or None
+def _command(app: App, given: Environment) -> common.CommandInfo:
+    env, uris = variables(given), fetched(app.fetch)
     if app.cmd is not None:
         return common.CommandInfo(app.cmd, shell=True, environment=env, uris=uris, user=app.user)  # noqa: S604
     if app.container is not None and app.container.docker is not None:
         # the image's own program, with these arguments
         return common.CommandInfo(shell=False, arguments=app.args or None, environment=env, uris=uris, user=app.user)
     return common.CommandInfo(app.args[0], shell=False, arguments=app.args, environment=env, uris=uris, user=app.user)
+
+
+def variables(given: Environment) -> common.Environment:
+    """Variables in Mesos's form."""
+    return common.Environment([_variable(name, value) for name, value in given.items()])
+
+
+def fetched(given: Iterable[Fetch]) -> list[common.CommandUri] | None:
+    """What is fetched into the sandbox, in Mesos's form."""
+    return [
+        common.CommandUri(
+            one.uri, executable=one.executable, extract=one.extract, cache=one.cache, output_file=one.dest_path
+        )
+        for one in given
+    ] or None
 
 
 def _variable(name: str, value: str | SecretRef) -> common.EnvironmentVariable:

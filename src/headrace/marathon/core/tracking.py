@@ -6,12 +6,22 @@ is forgotten. Tasks of nobody are killed. Every status is acknowledged, after it
 
 from __future__ import annotations
 
+from headrace.marathon.core import pods
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.health import AGENTS_CHECK, Health, killed_message
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import OVERDUE, LaunchQueue
-from headrace.marathon.core.records import LOST, Condition, Goal, Instance, instance_of_task
+from headrace.marathon.core.records import (
+    LOST,
+    TERMINAL,
+    Condition,
+    Goal,
+    Instance,
+    container_of_task,
+    instance_of_task,
+)
 from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.pod import Pod
 from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_terminal
 from headrace.mesos.messages.scheduler import Acknowledge, Call, Reconcile, ReconcileTask
 
@@ -53,8 +63,12 @@ class Tracker:
         """One status update, or an answer to a reconciliation."""
         task_id = status.task_id.value
         instance = self._books.instances.get(instance_of_task(task_id))
-        if instance is not None and instance.task_id == task_id and instance.condition is not Condition.SCHEDULED:
-            self._known(instance, status, now)
+        known = instance is not None and task_id in instance.task_ids
+        if instance is not None and known and instance.condition is not Condition.SCHEDULED:
+            if instance.containers:
+                self._container(instance, container_of_task(task_id), status, now)
+            else:
+                self._known(instance, status, now)
         else:
             self._unknown(status, now)
         if status.uuid and status.agent_id is not None:
@@ -64,9 +78,9 @@ class Tracker:
     def reconcile(self, now: float) -> None:
         """Ask for the state of all known tasks, and for tasks that are not known here."""
         known = [
-            ReconcileTask(TaskID(one.task_id), AgentID(one.agent_id))
+            ReconcileTask(TaskID(task_id), AgentID(one.agent_id))
             for one in self._books.instances.values()
-            if one.has_task
+            for task_id in one.live_task_ids
         ]
         if known:
             self._books.call(Call("RECONCILE", reconcile=Reconcile(known)))
@@ -77,7 +91,7 @@ class Tracker:
         """After a start: go on watching what runs."""
         for instance in list(self._books.instances.values()):
             app = self._books.definition(instance)
-            if instance.condition is Condition.RUNNING and isinstance(app, App):
+            if instance.condition is Condition.RUNNING and app is not None:
                 self._health.started(instance, app, now)
             elif instance.condition in LOST:
                 self._unreachable(instance, now)
@@ -105,6 +119,36 @@ class Tracker:
         instance = self._books.instances.get(instance_id)
         if instance is not None and instance.condition in LOST:
             self._unreachable(instance, now)
+
+    def _container(self, instance: Instance, name: str, status: TaskStatus, now: float) -> None:
+        """A status of one container of a pod; what it means for the instance follows from all of them."""
+        condition = _condition(status)
+        task = instance.containers[name]
+        if condition is None or task.condition in TERMINAL:
+            return
+        if task.condition is not condition:
+            task.since = now
+        changed = task.state != status.state
+        task.condition, task.state, task.message = condition, status.state, status.message or task.message
+        self._note(instance, status)
+        if status.container_status is not None and status.container_status.container_id is not None:
+            task.container_id = status.container_status.container_id.value
+        if changed:
+            self._publish(instance, status)
+        if condition in TERMINAL:
+            self._killer.ended(status.task_id.value)
+        self._whole(instance, status, now)
+
+    def _whole(self, instance: Instance, status: TaskStatus, now: float) -> None:
+        whole = pods.condition(instance.containers.values())
+        if whole in TERMINAL:
+            worst = next(one for one in instance.containers.values() if one.condition is whole)
+            self._ended(instance, whole, worst.state, worst.message, now)
+        elif whole is Condition.UNREACHABLE:
+            self._went_missing(instance, now)
+        else:
+            self._alive(instance, whole, status, now)
+            self._books.save(instance)
 
     def _known(self, instance: Instance, status: TaskStatus, now: float) -> None:
         condition = _condition(status)
@@ -146,7 +190,7 @@ class Tracker:
                 self._queue.progressed(app, now)
             if condition is Condition.RUNNING:
                 self._books.no_wake(OVERDUE + instance.id)
-                if isinstance(app, App):
+                if app is not None:
                     self._health.started(instance, app, now)
             elif condition in (Condition.STAGING, Condition.STARTING):
                 self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_timeout)
@@ -155,19 +199,21 @@ class Tracker:
             self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
         if isinstance(app, App) and status.healthy is not None:
             self._health.reported(instance, app, status, now)
+        elif isinstance(app, Pod) and status.healthy is not None:
+            self._health.container_reported(instance, app, container_of_task(status.task_id.value), status, now)
 
     def _ended(
         self, instance: Instance, condition: Condition, state: str, message: str, now: float, *, count: bool = True
     ) -> None:
         self._health.stopped(instance)
-        self._killer.ended(instance.task_id)
+        self._no_kills(instance)
         self._books.no_wake(OVERDUE + instance.id)
         self._books.no_wake(UNREACHABLE + instance.id)
         was_inactive = instance.condition is Condition.INACTIVE
         self._books.condition(instance, condition, now)
         if state not in _NO_FAILURE:
             self._books.record_failure(instance, state, message, now)
-        self._books.tell(instance.app_id, now, f"task {instance.task_id} ended: {state}", message)
+        self._books.tell(instance.app_id, now, f"{instance.id} ended: {state}", message)
         app = self._books.specs.get(instance.app_id)
         if app is None or instance.goal is Goal.DECOMMISSIONED or was_inactive:
             self._books.forget(instance)
@@ -185,7 +231,7 @@ class Tracker:
             instance.app_id, now, f"instance {instance.id} is unreachable", f"no word from {instance.host}"
         )
         if instance.goal is Goal.DECOMMISSIONED:
-            self._killer.ended(instance.task_id)
+            self._no_kills(instance)
             self._books.forget(instance)
             return
         self._unreachable(instance, now)
@@ -208,8 +254,12 @@ class Tracker:
         if now < expunge_at:
             self._books.wake(UNREACHABLE + instance.id, expunge_at)
             return
-        self._killer.ended(instance.task_id)
+        self._no_kills(instance)
         self._books.forget(instance)
+
+    def _no_kills(self, instance: Instance) -> None:
+        for task_id in instance.task_ids:
+            self._killer.ended(task_id)
 
     def _unknown(self, status: TaskStatus, now: float) -> None:
         task_id = status.task_id.value
@@ -228,7 +278,7 @@ class Tracker:
         self._books.publish(
             "status_update_event",
             slaveId=instance.agent_id,
-            taskId=instance.task_id,
+            taskId=status.task_id.value,
             taskStatus=status.state,
             message=status.message or "",
             appId=instance.app_id,
