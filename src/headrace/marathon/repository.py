@@ -6,6 +6,8 @@
     instance/<instance id>        one instance
     deployment/<deployment id>    a deployment that is not finished
     failure/<app id>              how a task of the app failed last
+    group/<path>                  what a group has of its own
+    change/<version>              what the latest changes of the root group have replaced
 
 All values are JSON. RunSpec ids hold no ``@``.
 """
@@ -16,8 +18,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headrace.marathon.core.records import Failure, Instance, Plan
+from headrace.marathon.core.records import Change, Failure, Instance, Plan
 from headrace.marathon.definitions import run_spec as definitions
+from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.run_spec import RunSpec
 
 COMPONENT = "marathon"
@@ -46,6 +49,14 @@ def failure_key(app_id: str) -> str:
     return f"failure/{app_id}"
 
 
+def group_key(path: str) -> str:
+    return f"group/{path}"
+
+
+def change_key(version: str) -> str:
+    return f"change/{version}"
+
+
 class Content(msgspec.Struct):
     """Everything that was stored."""
 
@@ -55,6 +66,8 @@ class Content(msgspec.Struct):
     instances: list[Instance] = []
     plans: list[Plan] = []
     failures: dict[str, Failure] = {}
+    groups: dict[str, Group] = {}
+    changes: list[Change] = []
 
 
 def read(entries: Mapping[str, bytes]) -> Content:
@@ -74,6 +87,10 @@ def read(entries: Mapping[str, bytes]) -> Content:
                 content.instances.append(msgspec.json.decode(value, type=Instance))
             case "deployment":
                 content.plans.append(msgspec.json.decode(value, type=Plan))
+            case "group":
+                content.groups[name] = msgspec.json.decode(value, type=Group)
+            case "change":
+                content.changes.append(msgspec.json.decode(value, type=Change))
             case "failure":
                 content.failures[name] = msgspec.json.decode(value, type=Failure)
     return content

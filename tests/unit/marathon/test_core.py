@@ -60,7 +60,7 @@ def test_a_create_is_stored_before_it_is_answered() -> None:
     body = {"id": "/a", "cmd": "x"}
     effects = list(it.core.handle(CreateApp(1, body, False, ORIGIN), it.now))
     keys = {one.key.split("/")[0] for one in effects if isinstance(one, Put)}
-    assert keys == {"app", "version", "deployment", "instance"}
+    assert keys == {"app", "version", "deployment", "instance", "change"}
     assert [one.value.status for one in effects if isinstance(one, Reply)] == [201]
 
 
@@ -196,7 +196,7 @@ def test_a_kill_is_said_again_until_it_works() -> None:
     it.end_killed()
     it.advance(100)
     assert not it.killed
-    assert [key for key in it.store if key != "framework"] == []
+    assert [key for key in it.store if key != "framework" and not key.startswith("change/")] == []
     assert "app_terminated_event" in it.kinds()
 
 

@@ -251,11 +251,14 @@ def test_names_made_from_paths() -> None:
     assert (safe("/a/b.c"), task_name("/a/b.c")) == ("a_b.c", "b.c.a")
 
 
-@pytest.mark.parametrize("ids", [["/a"], ["/a/b/c"]])
-def test_an_app_is_no_group(ids: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("groups", "apps", "before"), [({"/a"}, {"/a"}, False), ({"/a", "/a/b"}, set(), False), ({"/a"}, set(), True)]
+)
+def test_an_app_is_neither_group_nor_pod(groups: set[str], apps: set[str], before: bool) -> None:
+    new, other = read_app({"id": "/a/b", "cmd": "x"}), Pod("/a/b", [])
     with pytest.raises(Rejected, match="not valid"):
-        check_root(ids, (), (), "/a/b")
-    check_root(["/a/bc", "/ab"], (), (), "/a/b")
+        check_root(new, other if before else None, groups.__contains__, {one: new for one in apps}.get)
+    check_root(new, new, {"/a"}.__contains__, {"/a/bc": new, "/ab": new}.get)
 
 
 @pytest.mark.parametrize(

@@ -265,17 +265,17 @@ def _readiness(core: MarathonCore, app: App) -> list[dict[str, Any]]:
 
 
 def _deployment(core: MarathonCore, deployment: Deployment) -> dict[str, Any]:
-    current = []
+    current, pods = [], deployment.affected_pods()
     for action in deployment.actions():
         app = core.books.apps.get(action.app)
         results = _readiness(core, app) if app is not None else []
-        current.append({"action": action.action, "app": action.app, "readinessCheckResults": results})
+        current.append({**action.shown(), "readinessCheckResults": results})
     return {
         "id": deployment.plan.id,
         "version": deployment.plan.version,
-        "affectedApps": deployment.affected(),
-        "affectedPods": [],
-        "steps": [{"actions": [{"action": a.action, "app": a.app} for a in step]} for step in deployment.steps],
+        "affectedApps": [one for one in deployment.affected() if one not in pods],
+        "affectedPods": pods,
+        "steps": [{"actions": [one.shown() for one in step]} for step in deployment.steps],
         "currentActions": current,
         "currentStep": deployment.at + 1,
         "totalSteps": len(deployment.steps),

@@ -7,6 +7,7 @@ so nobody has to know who else cares about a change.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,10 +20,11 @@ from headrace.marathon import repository
 from headrace.marathon.core.backoff import Delay
 from headrace.marathon.core.constraints import Spread
 from headrace.marathon.core.events import Publish, SendCall
-from headrace.marathon.core.records import TERMINAL, Condition, Failure, Goal, Instance
+from headrace.marathon.core.records import TERMINAL, Change, Condition, Failure, Goal, Instance
 from headrace.marathon.definitions import run_spec as definitions
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.paths import safe
+from headrace.marathon.definitions.group import Group
+from headrace.marathon.definitions.paths import ancestors, safe
 from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.mesos.messages.scheduler import Call
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True):
     features: frozenset[str] = frozenset()
     default_network_name: str | None = None
     mesos_bridge_name: str = "mesos-bridge"
+    new_group_enforce_role: str = "off"
     local_port_min: int = 10_000
     local_port_max: int = 20_000
     task_launch_timeout: float = 300.0
@@ -66,11 +69,16 @@ class Books:
         self.touched: dict[str, None] = {}
         self.framework_id = content.framework_id
         self.connected = False
+        self.within: Counter[str] = Counter()
+        """How many apps and pods are in each group, those of its groups included."""
         self.specs: dict[str, RunSpec] = {}
         """All apps and pods."""
         self.apps: dict[str, App] = {}
         self.pods: dict[str, Pod] = {}
         self.versions = content.versions
+        self.groups = content.groups
+        """What groups have of their own, by path; others exist by what is in them."""
+        self.changes = sorted(content.changes, key=lambda one: one.version)
         self.failures = content.failures
         self.delays: dict[str, Delay] = {}
         self.instances: dict[str, Instance] = {}
@@ -115,6 +123,39 @@ class Books:
             self.effects.append(Delete(repository.failure_key(app_id)))
         self.touch(app_id)
 
+    def below(self, path: str) -> list[str]:
+        """The ids of all apps and pods in a group, those of its groups included."""
+        prefix = path.rstrip("/") + "/"
+        return [one for one in self.specs if one.startswith(prefix)]
+
+    def group_exists(self, path: str) -> bool:
+        """Whether there is such a group."""
+        return path in self.groups or self.within[path] > 0 or any(one.startswith(f"{path}/") for one in self.groups)
+
+    def children(self, path: str) -> set[str]:
+        """The groups directly in a group."""
+        prefix = path.rstrip("/") + "/"
+        within = [one[len(prefix) :] for one in self.specs if one.startswith(prefix)]
+        own = [one[len(prefix) :] for one in self.groups if one.startswith(prefix)]
+        return {prefix + one.split("/")[0] for one in (*(one for one in within if "/" in one), *own)}
+
+    def put_group(self, path: str, group: Group | None) -> None:
+        """What the group has of its own from now on; None: it is there only if something is in it."""
+        if group is None:
+            self.groups.pop(path, None)
+            self.effects.append(Delete(repository.group_key(path)))
+        else:
+            self.groups[path] = group
+            self.effects.append(Put(repository.group_key(path), msgspec.json.encode(group)))
+
+    def record_change(self, change: Change) -> None:
+        """Remember what was replaced; only the latest changes are kept."""
+        self.changes.append(change)
+        self._last_version = max(self._last_version, change.version)
+        self.effects.append(Put(repository.change_key(change.version), msgspec.json.encode(change)))
+        while len(self.changes) > MAX_VERSIONS:
+            self.effects.append(Delete(repository.change_key(self.changes.pop(0).version)))
+
     def definition(self, instance: Instance) -> RunSpec | None:
         """What the instance runs; None if the app is no more."""
         return self.versions.get(instance.app_id, {}).get(instance.version)
@@ -125,6 +166,9 @@ class Books:
 
     def _keep(self, app_id: str, app: RunSpec | None) -> None:
         before = self.specs.pop(app_id, None)
+        if (before is None) is not (app is None):
+            for path in ancestors(app_id):
+                self.within[path] += 1 if app is not None else -1
         self.apps.pop(app_id, None)
         self.pods.pop(app_id, None)
         for port in _service_ports(before):

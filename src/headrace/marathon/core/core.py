@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from headrace.kernel.core import Effect, Event, Put, Reply, TimerFired
 from headrace.kernel.ids import IdSource
@@ -10,14 +11,20 @@ from headrace.marathon import repository
 from headrace.marathon.core import health as checks
 from headrace.marathon.core import kills, queue, tracking
 from headrace.marathon.core.books import Books, Settings
-from headrace.marathon.core.changes import Changes
+from headrace.marathon.core.changes import AppChanges, Deployer, GroupChanges, InstanceChanges, PodChanges
 from headrace.marathon.core.deployments import Deployments, adjust
 from headrace.marathon.core.events import (
     Answer,
     CancelDeployment,
+    ChangeGroup,
     CreateApp,
+    CreatePod,
     DeleteApp,
+    DeleteGroup,
+    DeletePod,
+    EnforceRole,
     ForgetFramework,
+    KillInstances,
     KillTasks,
     Look,
     Probed,
@@ -25,6 +32,7 @@ from headrace.marathon.core.events import (
     RestartApp,
     Start,
     UpdateApps,
+    UpdatePod,
 )
 from headrace.marathon.core.health import Health
 from headrace.marathon.core.kills import Killer
@@ -61,8 +69,34 @@ class MarathonCore:
         self.health = Health(self.books, self.killer)
         self.tracker = Tracker(self.books, self.queue, self.health, self.killer)
         self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
-        self.changes = Changes(self.books, self.queue, self.deployments, self.killer)
         self._later: set[str] = set()
+        self._handlers = self._request_handlers()
+
+    def _request_handlers(self) -> dict[type[Event], Callable[[Any, float], Answer]]:
+        books = self.books
+        deployer = Deployer(books, self.queue, self.deployments)
+        apps, pods, groups = (
+            AppChanges(books, deployer),
+            PodChanges(books, deployer, self.killer),
+            GroupChanges(books, deployer),
+        )
+        instances = InstanceChanges(books, self.queue, self.deployments, self.killer, deployer)
+        return {
+            CreateApp: apps.create,
+            UpdateApps: apps.update,
+            DeleteApp: apps.delete,
+            RestartApp: apps.restart,
+            CreatePod: pods.create,
+            UpdatePod: pods.update,
+            DeletePod: pods.delete,
+            KillInstances: pods.kill,
+            ChangeGroup: groups.change,
+            DeleteGroup: groups.delete,
+            EnforceRole: groups.enforce,
+            KillTasks: instances.kill,
+            CancelDeployment: instances.cancel,
+            ResetDelay: instances.reset_delay,
+        }
 
     def handle(self, event: Event | ClientEvent, now: float) -> Sequence[Effect]:
         match event:
@@ -94,27 +128,14 @@ class MarathonCore:
             self.books.touch(app_id)
 
     def _request(self, event: Event, now: float) -> None:
-        to: int
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise TypeError(f"unknown event {event!r}")
         try:
-            match event:
-                case CreateApp(to=to):
-                    answer = self.changes.create(event, now)
-                case UpdateApps(to=to):
-                    answer = self.changes.update(event, now)
-                case DeleteApp(to=to):
-                    answer = self.changes.delete(event, now)
-                case RestartApp(to=to):
-                    answer = self.changes.restart(event, now)
-                case KillTasks(to=to):
-                    answer = self.changes.kill(event, now)
-                case CancelDeployment(to=to):
-                    answer = self.changes.cancel(event, now)
-                case ResetDelay(to=to):
-                    answer = self.changes.reset_delay(event, now)
-                case _:
-                    raise TypeError(f"unknown event {event!r}")
+            answer = handler(event, now)
         except Rejected as rejected:
             answer = Answer(rejected.status, rejected.body)
+        to: int = event.to  # type: ignore[attr-defined]  # all requests have it
         self.books.effects.append(Reply(to, answer))
 
     def _postpone(self, now: float) -> None:

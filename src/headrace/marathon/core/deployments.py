@@ -21,6 +21,7 @@ from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import LaunchQueue
 from headrace.marathon.core.records import RESTART, START, STOP, Action, Condition, Goal, Instance, Plan, Steps
 from headrace.marathon.core.scaling import victims
+from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 
 
@@ -38,7 +39,13 @@ class Deployment(msgspec.Struct):
         return self.steps[self.at] if self.at < len(self.steps) else []
 
     def affected(self) -> list[str]:
+        """Apps and pods."""
         return sorted({*self.plan.original, *self.plan.target})
+
+    def affected_pods(self) -> list[str]:
+        """The pods among them."""
+        both = (*self.plan.original.items(), *self.plan.target.items())
+        return sorted({one for one, spec in both if isinstance(spec, Pod)})
 
 
 class Deployments:
@@ -51,7 +58,7 @@ class Deployments:
         self.running: dict[str, Deployment] = {}
         self._holder: dict[str, str] = {}
         for plan in sorted(plans, key=lambda one: one.version):
-            self._hold(Deployment(plan, planner.steps(plan.original, plan.target)))
+            self._hold(Deployment(plan, planner.steps(plan.original, plan.target, plan.groups)))
 
     def of_app(self, app_id: str) -> Deployment | None:
         """The deployment that an app takes part in."""
@@ -68,7 +75,7 @@ class Deployments:
 
     def start(self, plan: Plan, now: float) -> None:
         """Begin a plan whose apps nobody holds. A plan without steps is finished at once."""
-        deployment = Deployment(plan, planner.steps(plan.original, plan.target))
+        deployment = Deployment(plan, planner.steps(plan.original, plan.target, plan.groups))
         if not deployment.steps:
             self._books.publish("deployment_success", id=plan.id, plan=plan_view(deployment))
             return
@@ -206,7 +213,7 @@ class Deployments:
         self._books.effects.append(Delete(repository.deployment_key(deployment.plan.id)))
 
     def _publish(self, kind: str, deployment: Deployment) -> None:
-        step = {"actions": [{"action": one.action, "app": one.app} for one in deployment.actions()]}
+        step = {"actions": [one.shown() for one in deployment.actions()]}
         self._books.publish(kind, plan=plan_view(deployment), currentStep=step)
 
 
@@ -234,5 +241,5 @@ def plan_view(deployment: Deployment) -> dict[str, Any]:
     return {
         "id": deployment.plan.id,
         "version": deployment.plan.version,
-        "steps": [{"actions": [{"action": a.action, "app": a.app} for a in step]} for step in deployment.steps],
+        "steps": [{"actions": [one.shown() for one in step]} for step in deployment.steps],
     }

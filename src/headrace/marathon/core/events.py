@@ -61,6 +61,69 @@ class RestartApp(Event, frozen=True):
     origin: Origin
 
 
+class CreatePod(Event, frozen=True):
+    """POST /v2/pods; ``body`` is the request's JSON."""
+
+    to: int
+    body: Any
+    force: bool
+    origin: Origin
+
+
+class UpdatePod(Event, frozen=True):
+    """PUT of a pod; ``body`` is the whole definition."""
+
+    to: int
+    pod_id: str
+    body: Any
+    force: bool
+    origin: Origin
+
+
+class DeletePod(Event, frozen=True):
+    to: int
+    pod_id: str
+    force: bool
+    origin: Origin
+
+
+class KillInstances(Event, frozen=True):
+    """End instances of a pod; ``single``: the request named one, which must be there."""
+
+    to: int
+    pod_id: str
+    instance_ids: list[str]
+    wipe: bool
+    single: bool
+
+
+class ChangeGroup(Event, frozen=True):
+    """POST (``create``) and PUT of a group; ``path`` is the request's."""
+
+    to: int
+    path: str
+    body: Any
+    create: bool
+    dry_run: bool
+    force: bool
+    origin: Origin
+
+
+class DeleteGroup(Event, frozen=True):
+    to: int
+    path: str
+    force: bool
+    origin: Origin
+
+
+class EnforceRole(Event, frozen=True):
+    """PATCH of a top-level group."""
+
+    to: int
+    path: str
+    enforce: bool
+
+
 class KillTasks(Event, frozen=True):
     """End tasks: those with ``task_ids``, or with None all of ``app_id`` (on ``host``, if given).
 

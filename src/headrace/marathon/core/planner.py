@@ -7,9 +7,14 @@ in layers, dependencies first.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Steps
+from headrace.marathon.definitions.group import Group
+from headrace.marathon.definitions.paths import ancestors
+from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 
 
@@ -17,26 +22,32 @@ class CyclicDependencyError(ValueError):
     """Apps depend on each other in a circle."""
 
 
-def steps(original: Mapping[str, RunSpec | None], target: Mapping[str, RunSpec | None]) -> Steps:
-    """What to do, for the affected apps; None or absent means that the app does not exist."""
-    gone = sorted(one for one, app in original.items() if app is not None and target.get(one) is None)
-    new = sorted(one for one, app in target.items() if app is not None and original.get(one) is None)
-    out = [[Action(STOP, one) for one in gone], [Action(START, one) for one in new]]
-    for layer in layers({one: app for one, app in target.items() if app is not None}):
+Groups = Mapping[str, Group]
+
+
+def steps(
+    original: Mapping[str, RunSpec | None], target: Mapping[str, RunSpec | None], groups: Groups = MappingProxyType({})
+) -> Steps:
+    """What to do, for the affected apps and pods; None or absent means that it does not exist."""
+    gone = sorted(one for one, spec in original.items() if spec is not None and target.get(one) is None)
+    new = sorted(one for one, spec in target.items() if spec is not None and original.get(one) is None)
+    out = [[_named(STOP, one, original[one]) for one in gone], [_named(START, one, target[one]) for one in new]]
+    for layer in layers({one: spec for one, spec in target.items() if spec is not None}, groups):
         actions = [action for one in layer if (action := _action(one, original.get(one), target[one])) is not None]
         out.append(actions)
     return [step for step in out if step]
 
 
-def layers(apps: Mapping[str, RunSpec]) -> list[list[str]]:
+def layers(specs: Mapping[str, RunSpec], groups: Groups = MappingProxyType({})) -> list[list[str]]:
     """The ids by the length of their longest dependency path, dependencies first.
 
-    Only dependencies among ``apps`` count; a dependency on a group means all apps below it.
-    Raises CyclicDependencyError.
+    Only dependencies among ``specs`` count; a dependency on a group means all that is below it, and one of a group
+    is one of all that is below it. Raises CyclicDependencyError.
     """
     depth: dict[str, int] = {}
-    needs = {one: _needs(app, apps) for one, app in apps.items()}
-    for start in sorted(needs):
+    ids = sorted(specs)
+    needs = {one: _needs(spec, specs, ids, groups) for one, spec in specs.items()}
+    for start in ids:
         _measure(start, needs, depth)
     out: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for one in sorted(depth):
@@ -64,24 +75,33 @@ def _measure(start: str, needs: Mapping[str, list[str]], depth: dict[str, int]) 
         stack.extend(waiting)
 
 
-def _needs(app: RunSpec, apps: Mapping[str, RunSpec]) -> list[str]:
+def _needs(spec: RunSpec, specs: Mapping[str, RunSpec], ids: list[str], groups: Groups) -> list[str]:
+    dependencies = list(spec.dependencies)
+    for path in ancestors(spec.id) if groups else ():
+        if path in groups:
+            dependencies += groups[path].dependencies
     out = []
-    for dependency in app.dependencies:
-        if dependency in apps:
+    for dependency in dependencies:
+        if dependency in specs:
             out.append(dependency)
         else:
             prefix = dependency.rstrip("/") + "/"
-            out += [one for one in apps if one.startswith(prefix) and one != app.id]
+            first, last = bisect_left(ids, prefix), bisect_left(ids, prefix[:-1] + "0")  # "0" follows "/"
+            out += [one for one in ids[first:last] if one != spec.id]
     return out
 
 
-def _action(app_id: str, before: RunSpec | None, after: RunSpec | None) -> Action | None:
-    assert after is not None  # noqa: S101 - layers() has only apps of the target
+def _action(spec_id: str, before: RunSpec | None, after: RunSpec | None) -> Action | None:
+    assert after is not None  # noqa: S101 - layers() has only what is in the target
     if before is None:
-        return Action(SCALE, app_id)
+        return _named(SCALE, spec_id, after)
     changed = before.config_version != after.config_version
     if changed and after.instances > 0:
-        return Action(RESTART, app_id)
+        return _named(RESTART, spec_id, after)
     if changed or before.instances != after.instances:
-        return Action(SCALE, app_id)
+        return _named(SCALE, spec_id, after)
     return None
+
+
+def _named(action: str, spec_id: str, spec: RunSpec | None) -> Action:
+    return Action(action, spec_id, pod=isinstance(spec, Pod))

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.run_spec import RunSpec
 
 
@@ -168,10 +169,17 @@ def container_of_task(task_id: str) -> str:
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One thing that a deployment does to one app."""
+    """One thing that a deployment does to one app or pod."""
 
     action: str
     app: str
+    pod: bool = False
+
+    def shown(self) -> dict[str, str]:
+        """As the API has it."""
+        if self.pod:
+            return {"action": self.action.replace("Application", "Pod"), "pod": self.app}
+        return {"action": self.action, "app": self.app}
 
 
 START, STOP = "StartApplication", "StopApplication"
@@ -181,13 +189,27 @@ Steps = list[list[Action]]
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A deployment: the affected apps before and after (None: not there). ``kill`` names victims of a scale-down."""
+    """A deployment: the affected apps and pods before and after (None: not there).
+
+    ``kill`` names victims of a scale-down. ``groups`` are those whose dependencies count; ``groups_before`` how those
+    that were changed with it were before.
+    """
 
     id: str
     version: str
     original: dict[str, RunSpec | None]
     target: dict[str, RunSpec | None]
     kill: list[str] = []
+    groups: dict[str, Group] = {}
+    groups_before: dict[str, Group | None] = {}
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a change of the root group has replaced: specs and groups as they were before; None: not there."""
+
+    version: str
+    specs: dict[str, RunSpec | None] = {}
+    groups: dict[str, Group | None] = {}
 
 
 class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

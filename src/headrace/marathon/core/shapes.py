@@ -55,3 +55,17 @@ def result_view(instance: Instance, result: HealthResult) -> dict[str, object]:
 
 def _protocol(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
+
+
+def instance_view(instance: Instance) -> dict[str, Any]:
+    """An instance of a pod, as the answer to a request that ends it."""
+    return {
+        "instanceId": {"idString": instance.id},
+        "runSpecId": instance.app_id,
+        "condition": instance.condition.value,
+        "agentInfo": {"host": instance.host, "agentId": instance.agent_id},
+        "containers": [
+            {"name": name, "taskId": instance.container_task_id(name), "state": one.state}
+            for name, one in instance.containers.items()
+        ],
+    }

@@ -6,7 +6,8 @@ violations of one path share one entry of ``details``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -39,6 +40,14 @@ def invalid(violations: Iterable[Violation]) -> Rejected:
     return Rejected(422, "Object is not valid", details=_grouped(violations))
 
 
+def unknown_pod(pod_id: str) -> Rejected:
+    return Rejected(404, f"Pod '{pod_id}' does not exist", details=[])
+
+
+def unknown_group(path: str) -> Rejected:
+    return Rejected(404, f"Group '{path}' does not exist")
+
+
 def unknown_app(app_id: str) -> Rejected:
     return Rejected(404, f"App '{app_id}' does not exist")
 
@@ -51,6 +60,19 @@ def locked(deployments: Iterable[str]) -> Rejected:
         "View details at '/v2/deployments/<DEPLOYMENT_ID>'.",
         deployments=[{"id": one} for one in deployments],
     )
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Violations that come up inside are told with ``path`` before their own."""
+    try:
+        yield
+    except Rejected as rejected:
+        details = rejected.body.get("details")
+        if not isinstance(details, list):
+            raise
+        moved = [{**one, "path": path + (one["path"] if one["path"] != "/" else "")} for one in details]
+        raise Rejected(rejected.status, rejected.message, details=moved) from None
 
 
 def _grouped(violations: Iterable[Violation]) -> list[dict[str, Any]]:

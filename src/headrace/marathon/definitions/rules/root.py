@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
+from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Violation, invalid
 from headrace.marathon.definitions.paths import ancestors
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
-def check_root(apps: Collection[str], pods: Collection[str], groups: Collection[str], run_spec_id: str) -> None:
-    """That ``run_spec_id`` fits among the ids of all apps, pods and (empty) groups. Raises Rejected 422."""
-    if run_spec_id in apps and run_spec_id in pods:
+def check_root(
+    new: RunSpec, before: RunSpec | None, is_group: Callable[[str], bool], find: Callable[[str], RunSpec | None]
+) -> None:
+    """That ``new`` fits: ``before`` has its id now, ``is_group`` and ``find`` tell what else there will be.
+
+    Raises Rejected 422.
+    """
+    if before is not None and type(before) is not type(new):
         raise invalid([Violation("/", "Applications and Pods may not share the same id")])
-    kind = "Applications" if run_spec_id in apps else "Pods"
-    below = run_spec_id + "/"
-    above = ancestors(run_spec_id)
-    if run_spec_id in groups or any(one.startswith(below) for ids in (apps, pods, groups) for one in ids):
-        raise invalid([Violation("/", f"Groups and {kind} may not have the same identifier.")])
-    for ids, other in ((apps, "Applications"), (pods, "Pods")):
-        if any(one in ids for one in above):
-            raise invalid([Violation("/", f"Groups and {other} may not have the same identifier.")])
+    if is_group(new.id):
+        raise invalid([Violation("/", f"Groups and {_kind(new)} may not have the same identifier.")])
+    for above in ancestors(new.id):
+        other = find(above)
+        if other is not None:
+            raise invalid([Violation("/", f"Groups and {_kind(other)} may not have the same identifier.")])
+
+
+def _kind(spec: RunSpec) -> str:
+    return "Applications" if isinstance(spec, App) else "Pods"

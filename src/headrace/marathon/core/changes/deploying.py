@@ -1,0 +1,166 @@
+"""Makes a change of the root group: ports, rules between definitions, versions, the plan, then the deployment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+from headrace.marathon.core import planner
+from headrace.marathon.core.books import Books
+from headrace.marathon.core.deployments import Deployments
+from headrace.marathon.core.events import Answer
+from headrace.marathon.core.ports import with_service_ports
+from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.records import Change, Plan, Steps
+from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.errors import Rejected, Violation, invalid, locked
+from headrace.marathon.definitions.group import Group
+from headrace.marathon.definitions.paths import ancestors, parent
+from headrace.marathon.definitions.rules import check_root, check_update
+from headrace.marathon.definitions.run_spec import RunSpec, with_version
+
+Targets = dict[str, RunSpec | None]
+"""Apps and pods as they shall be; None: not there."""
+Groups = Mapping[str, Group | None]
+"""Groups whose own properties change; None: none."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A change of the root group.
+
+    ``restart``: the same configuration counts as a new one. ``revert``: apps come back with the versions that they
+    had, so what still runs of those stays. ``kill``: instances to end first.
+    """
+
+    targets: Targets
+    groups: dict[str, Group | None] = {}
+    restart: bool = False
+    revert: bool = False
+    kill: list[str] = []
+
+
+class Deployer:
+    """Checks a change against everything else, then makes it."""
+
+    def __init__(self, books: Books, queue: LaunchQueue, deployments: Deployments) -> None:
+        self._books = books
+        self._queue = queue
+        self._deployments = deployments
+
+    def deploy(self, wanted: Wanted, force: bool, now: float) -> Plan:
+        """Begin the deployment. Raises Rejected and has changed nothing then."""
+        conflicts = self._deployments.conflicts(wanted.targets)
+        if conflicts and not force:
+            raise locked(conflicts)
+        self._check_limit(len(conflicts))
+        targets, plan = self._prepare(wanted, now)
+        for deployment_id in conflicts:
+            self._deployments.cancel(deployment_id, now, "a newer deployment of the same app was forced")
+        self._store(plan, targets, wanted, now)
+        changed = {parent(one) for one in targets} | set(wanted.groups)
+        for group in sorted(changed):
+            self._books.publish("group_change_success", groupId=group, version=plan.version)
+        self._deployments.start(plan, now)
+        return plan
+
+    def dry_run(self, wanted: Wanted, now: float) -> Steps:
+        """The steps that ``deploy`` would take. Raises Rejected."""
+        _, plan = self._prepare(wanted, now)
+        return planner.steps(plan.original, plan.target, plan.groups)
+
+    def _check_limit(self, replaced: int) -> None:
+        limit = self._books.settings.max_running_deployments
+        if len(self._deployments.running) - replaced >= limit:
+            raise Rejected(403, f"Max number ({limit}) of running deployments is achieved. Wait for one to complete.")
+
+    def _prepare(self, wanted: Wanted, now: float) -> tuple[Targets, Plan]:
+        targets = self._with_ports(wanted.targets)
+        groups = {**self._books.groups, **wanted.groups}
+        depending = {path: one for path, one in groups.items() if one is not None and one.dependencies}
+        self._check_root(targets, depending, wanted.groups)
+        original: Targets = {one: self._books.specs.get(one) for one in targets}
+        for one, spec in targets.items():
+            before = original[one]
+            if isinstance(spec, App) and isinstance(before, App) and not wanted.revert:
+                check_update(before, spec)
+        version = self._books.next_version(now)
+        versioned = {
+            one: spec if spec is None or wanted.revert else _versioned(spec, original[one], version, wanted.restart)
+            for one, spec in targets.items()
+        }
+        before_groups = {path: self._books.groups.get(path) for path in wanted.groups}
+        plan = Plan(self._books.ids(), version, original, versioned, wanted.kill, depending, before_groups)
+        return versioned, plan
+
+    def _store(self, plan: Plan, targets: Targets, wanted: Wanted, now: float) -> None:
+        replaced: Targets = {}
+        for one, spec in targets.items():
+            before = plan.original[one]
+            if spec is None and before is not None:
+                self._books.drop_app(one)
+            elif spec is not None and spec != before:
+                self._books.put_app(spec)
+                if wanted.restart or before is None or before.config_version != spec.config_version:
+                    self._queue.reset_delay(one, now)
+            if spec != before:
+                replaced[one] = before
+        for path, group in wanted.groups.items():
+            self._books.put_group(path, group)
+        if replaced or wanted.groups:
+            self._books.record_change(Change(plan.version, replaced, plan.groups_before))
+
+    def _with_ports(self, targets: Targets) -> Targets:
+        low, high = self._books.settings.local_port_min, self._books.settings.local_port_max
+        given: Counter[int] = Counter()
+        out: Targets = {}
+        for app_id, app in targets.items():
+            out[app_id] = app
+            if isinstance(app, App):
+                before = self._books.apps.get(app_id)
+                taken = lambda port: port in given or self._books.port_taken(port)  # noqa: E731
+                app = with_service_ports(app, before, taken, low, high)
+                given.update(one.service for one in app.ports)
+                out[app_id] = app
+        return out
+
+    def _check_root(self, targets: Targets, depending: dict[str, Group], groups: Groups) -> None:
+        new = {one: spec for one, spec in targets.items() if spec is not None}
+        self._check_ids(targets, new, groups)
+        if depending or any(spec.dependencies for spec in new.values()):
+            try:
+                others = {one: spec for one, spec in self._books.specs.items() if one not in targets}
+                planner.layers(others | new, depending)
+            except planner.CyclicDependencyError as error:
+                raise invalid([Violation("/", str(error))]) from None
+
+    def _check_ids(self, targets: Targets, new: dict[str, RunSpec], groups: Groups) -> None:
+        books = self._books
+        below = Counter(above for one in new if one not in books.specs for above in ancestors(one))
+        below.subtract(above for one, spec in targets.items() if spec is None for above in ancestors(one))
+
+        def is_group(path: str) -> bool:
+            group = groups[path] if path in groups else books.groups.get(path)
+            return group is not None or books.within[path] + below[path] > 0
+
+        def find(spec_id: str) -> RunSpec | None:
+            return targets[spec_id] if spec_id in targets else books.specs.get(spec_id)
+
+        for one, spec in new.items():
+            check_root(spec, books.specs.get(one), is_group, find)
+
+
+def _versioned(spec: RunSpec, before: RunSpec | None, version: str, restart: bool) -> RunSpec:
+    """No change keeps the version; another number of instances is a scaling; anything else a new configuration."""
+    if before is None or restart or not spec.same_config(before):
+        return with_version(spec, version, config_changed=True, before=before)
+    if spec.instances != before.instances:
+        return with_version(spec, version, config_changed=False, before=before)
+    return before
+
+
+def deployment_answer(plan: Plan, status: int = 200) -> Answer:
+    """The answer to a request that began a deployment."""
+    body = {"version": plan.version, "deploymentId": plan.id}
+    return Answer(status, body, {"Marathon-Deployment-Id": plan.id})
