@@ -1,0 +1,72 @@
+"""What all routes need: questions to the core, parameters, ids in paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace.kernel.core import Event
+from headrace.kernel.http import Request, Response
+from headrace.kernel.shell import Shell
+from headrace.marathon.api.views.embeds import Embeds
+from headrace.marathon.core.core import MarathonCore
+from headrace.marathon.core.events import Answer, Look, Origin
+from headrace.marathon.definitions.errors import Rejected
+from headrace.marathon.definitions.paths import ID_PATTERN, canonical
+
+View = Callable[[MarathonCore, float], Answer]
+
+
+class Asker:
+    """Hands requests to the core and turns its answers into responses."""
+
+    def __init__(self, shell: Shell[Any]) -> None:
+        self.shell = shell
+
+    async def look(self, view: View) -> Response:
+        """What ``view`` shows, a refusal included."""
+
+        def guarded(core: MarathonCore, now: float) -> Answer:
+            try:
+                return view(core, now)
+            except Rejected as rejected:
+                return Answer(rejected.status, rejected.body)
+
+        return response(await self.shell.ask(lambda to: Look(to, guarded)))
+
+    async def ask(self, make: Callable[[int], Event]) -> Response:
+        """The answer to a request that may change something."""
+        return response(await self.shell.ask(make))
+
+
+def response(answer: Answer) -> Response:
+    """An answer of the core as HTTP has it."""
+    if answer.body is None:
+        return Response(answer.status, headers=answer.headers)
+    return Response.json(answer.body, answer.status, answer.headers)
+
+
+def path_id(parts: list[str], what: str = "App") -> str:
+    """The id that parts of a path make. Raises Rejected 404."""
+    path = "/" + "/".join(parts)
+    if not ID_PATTERN.fullmatch(path):
+        raise Rejected(404, f"{what} '{path}' does not exist")
+    return canonical(path)
+
+
+def flag(request: Request, name: str, *, default: bool = False) -> bool:
+    """Whether a query parameter is true; ``name`` alone is true, other words are not."""
+    value = request.query.get(name, [""])[-1] if name in request.query else None
+    if value is None:
+        return default
+    return value.lower() in ("true", "")
+
+
+def embeds(request: Request) -> Embeds:
+    """The parts that are asked for."""
+    return Embeds.of(request.query.get("embed", []))
+
+
+def origin(request: Request) -> Origin:
+    """Who asks."""
+    return Origin(request.peer.rpartition(":")[0], request.path)
