@@ -168,7 +168,7 @@ def _volume(pod: Pod, name: str, path: str, *, read_only: bool) -> common.Volume
     if volume.host is not None:
         return common.Volume(path, mode, host_path=volume.host)
     inside = name if volume.persistent is not None else f"volumes/{name}"
-    source = common.VolumeSource("SANDBOX_PATH", sandbox_path=common.SandboxPath("PARENT", inside))
+    source = common.VolumeSource("SANDBOX_PATH", sandbox_path=common.SandboxPath(path=inside, type="PARENT"))
     return common.Volume(path, mode, source=source)
 
 
