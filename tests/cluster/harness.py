@@ -104,6 +104,7 @@ class Cluster:
         self.agents: list[Daemon] = []
         self.master = self._daemon("master", "headrace.mesos.master", [])
         self.marathon: Daemon | None = None
+        self.marathons: list[Daemon] = []
 
     def add_agent(self, *arguments: str) -> Daemon:
         """One more agent, started."""
@@ -112,9 +113,10 @@ class Cluster:
         self.agents.append(agent)
         return agent
 
-    def add_marathon(self, *arguments: str) -> Daemon:
+    def add_marathon(self, *arguments: str, name: str = "marathon") -> Daemon:
         """Marathon, started."""
-        self.marathon = self._daemon("marathon", "headrace.marathon", ["--master", self.master.url, *arguments]).start()
+        self.marathon = self._daemon(name, "headrace.marathon", ["--master", self.master.url, *arguments]).start()
+        self.marathons.append(self.marathon)
         return self.marathon
 
     def _daemon(self, name: str, module: str, arguments: list[str]) -> Daemon:
@@ -135,8 +137,8 @@ def cluster(
             it.add_agent("--resources", resources)
         yield it
     finally:
-        if it.marathon is not None:
-            it.marathon.stop()
+        for marathon in it.marathons:
+            marathon.stop()
         for agent in it.agents:
             agent.stop(signal.SIGUSR1)
         it.master.stop()

@@ -60,7 +60,9 @@ _SHOWN = (
 )
 """What /v2/info tells of the configuration; clients refuse names beyond these."""
 
-_FIXED = {"checkpoint": True, "executor": "//cmd", "features": [], "ha": False}
+FEATURES = ("secrets", "gpu_resources", "external_volumes", "task_killing", "vips")
+
+_FIXED = {"checkpoint": True, "executor": "//cmd", "ha": False}
 
 
 def parser() -> Parser:
@@ -87,6 +89,11 @@ def parser() -> Parser:
     flag("failover_timeout", type=float, default=604_800.0, help="seconds that tasks outlive an absent Marathon")
     flag("webui_url", default=None, help="what the master links to; default: its own address")
     flag("env_vars_prefix", default="", help="put before HOST, PORT… in the environment of tasks")
+    flag("default_network_name", default=None, metavar="NAME", help="the container network of what names none")
+    flag("mesos_bridge_name", default="mesos-bridge", metavar="NAME", help="the network of container/bridge")
+    flag("enable_features", default="", metavar="A,B", help="what is off by default: " + ", ".join(FEATURES))
+    roles = {"choices": ["off", "top"], "default": "off"}
+    flag("new_group_enforce_role", **roles, help="top: new top-level groups enforce their name as the role")
     flag("local_port_min", type=int, default=10_000, help="least service port that is assigned to port 0")
     flag("local_port_max", type=int, default=20_000, help="greatest of these")
     flag("max_running_deployments", type=int, default=100, help="deployments at a time")
@@ -119,9 +126,16 @@ def _check(parser: Parser, options: argparse.Namespace) -> None:
     if not 0 < options.local_port_min <= options.local_port_max <= 65535:
         low, high = options.local_port_min, options.local_port_max
         parser.error(f"--local_port_min {low} and --local_port_max {high} are no range of ports from 1 to 65535")
+    unknown = _features(options) - set(FEATURES)
+    if unknown:
+        parser.error(f"--enable_features: there is no {min(unknown)}; there are {', '.join(FEATURES)}")
     for name in ("max_running_deployments", "max_instances_per_offer"):
         if getattr(options, name) < 1:
             parser.error(f"--{name} is {getattr(options, name)}; give 1 or more")
+
+
+def _features(options: argparse.Namespace) -> frozenset[str]:
+    return frozenset(filter(None, options.enable_features.split(",")))
 
 
 def settings(options: argparse.Namespace) -> Settings:
@@ -129,6 +143,10 @@ def settings(options: argparse.Namespace) -> Settings:
     return Settings(
         role=options.mesos_role,
         env_prefix=options.env_vars_prefix,
+        features=_features(options),
+        default_network_name=options.default_network_name,
+        mesos_bridge_name=options.mesos_bridge_name,
+        new_group_enforce_role=options.new_group_enforce_role,
         local_port_min=options.local_port_min,
         local_port_max=options.local_port_max,
         task_launch_timeout=options.task_launch_timeout / 1000,
@@ -158,7 +176,7 @@ def framework(options: argparse.Namespace, framework_id: str | None) -> Framewor
 
 def info(options: argparse.Namespace, leader: str, port: int) -> dict[str, Any]:
     """The body of /v2/info, but for the framework id."""
-    given = vars(options) | _FIXED
+    given = vars(options) | _FIXED | {"features": sorted(_features(options))}
     config = {name: given.get(name) for name in _SHOWN}
     config = {name: int(value) if isinstance(value, float) else value for name, value in config.items()}
     return {
