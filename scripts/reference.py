@@ -1,7 +1,8 @@
-"""Rewrites the generated parts of docs/reference.md: the daemons' flags, the options of the Flink application master.
+"""Rewrites the generated parts of the documentation: the daemons' flags and the options of the Flink application
+master in docs/reference.md, Marathon's endpoints and events in docs/api/marathon.md.
 
-python scripts/reference.py            # rewrites the page if it is stale
-python scripts/reference.py --check    # changes nothing; exit status 1 if the page is stale
+python scripts/reference.py            # rewrites the pages that are stale
+python scripts/reference.py --check    # changes nothing; exit status 1 if a page is stale
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from headrace.flink.options import TABLE, Option
-from headrace.marathon import flags as marathon
+from headrace.marathon.api.endpoints import ENDPOINTS
+from headrace.marathon.api.events import KINDS
+from headrace.marathon.flags.flag import Fate, Flag, Kind
+from headrace.marathon.flags.table import TABLE as MARATHON_TABLE
 from headrace.mesos.agent.flags import agent as agent
 from headrace.mesos.master import flags as master
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
+MARATHON_PAGE = PAGE.parent / "api" / "marathon.md"
 _SAID = re.compile(r" \(default:? ([^)]*)\)$|; default: (.*)$")
 """What a flag's help says of its default."""
 
@@ -41,13 +46,46 @@ def flags_part(parser: argparse.ArgumentParser) -> str:
     return "\n".join([*lines, "", ""])
 
 
+def marathon_part(table: Iterable[Flag] = MARATHON_TABLE) -> str:
+    """Marathon's flags: what is honoured with defaults, what is accepted without effect, what is refused."""
+    flags = list(table)
+    lines = ["", "| flag | default | meaning |", "|---|---|---|"]
+    lines += [_marathon_row(one) for one in flags if one.fate is Fate.HONOURED]
+    lines += ["", "Accepted, because scripts give them, and without effect:", ""]
+    lines += ["| flag | what it is in Marathon | why it has none |", "|---|---|---|"]
+    lines += [
+        f"| {_flag_names(one)} | {_cell(one.about)} | {_cell(one.why)} |" for one in flags if one.fate is Fate.IDLE
+    ]
+    lines += ["", "Refused:", "", "| flag | what it is in Marathon | what to do instead |", "|---|---|---|"]
+    refused = [one for one in flags if one.fate is Fate.REFUSED]
+    lines += [f"| {_flag_names(one)} | {_cell(one.about)} | {_cell(one.why)} |" for one in refused]
+    return "\n".join([*lines, "", ""])
+
+
+def endpoints_part() -> str:
+    """Marathon's endpoints."""
+    lines = ["", "| | path | query | answer | |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {one.method} | `{one.path}` | {_cell(one.query)} | {_cell(one.answer)} | {_cell(one.about)} |"
+        for one in ENDPOINTS
+    ]
+    return "\n".join([*lines, "", ""])
+
+
+def events_part() -> str:
+    """The types of Marathon's events."""
+    return "\n" + ", ".join(f"`{kind}`" for kind in KINDS) + "\n\n"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "master-flags": lambda: flags_part(master.parser()),
     "agent-flags": lambda: flags_part(agent.parser()),
-    "marathon-flags": lambda: flags_part(marathon.parser()),
+    "marathon-flags": marathon_part,
     "options": options_part,
 }
 """What makes each part, by the name in its markers."""
+MARATHON_PARTS: Mapping[str, Callable[[], str]] = {"endpoints": endpoints_part, "events": events_part}
+PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {PAGE: PARTS, MARATHON_PAGE: MARATHON_PARTS}
 
 
 def begin(name: str) -> str:
@@ -80,20 +118,46 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python scripts/reference.py [--check]\n")
         return 2
-    page = PAGE.read_text()
+    return max(_renew(path, parts, check=bool(arguments)) for path, parts in PAGES.items())
+
+
+def _renew(path: Path, parts: Mapping[str, Callable[[], str]], *, check: bool) -> int:
+    page = path.read_text()
     try:
-        fresh = rewritten(page)
+        fresh = rewritten(page, parts)
     except ValueError as error:
-        sys.stderr.write(f"{PAGE}: {error}\n")
+        sys.stderr.write(f"{path}: {error}\n")
         return 2
     if fresh == page:
         return 0
-    if arguments:
-        sys.stderr.write(f"{PAGE} is stale: run python scripts/reference.py\n")
+    if check:
+        sys.stderr.write(f"{path} is stale: run python scripts/reference.py\n")
         return 1
-    PAGE.write_text(fresh)
-    print(f"{PAGE} rewritten")
+    path.write_text(fresh)
+    print(f"{path} rewritten")
     return 0
+
+
+def _marathon_row(flag: Flag) -> str:
+    about = _SAID.sub("", flag.about) + (": " + ", ".join(flag.choices) if flag.choices else "")
+    about += ", in ms" if flag.kind is Kind.MILLISECONDS else ""
+    said = _SAID.search(flag.about)
+    default = "required" if flag.required else _marathon_default(flag) or _cell(said[2] if said is not None else "")
+    return f"| {_flag_names(flag)} | {default} | {_cell(about)} |"
+
+
+def _flag_names(flag: Flag) -> str:
+    names = [f"--{flag.name}", *(f"--{one}" for one in flag.older)]
+    if flag.kind is Kind.TOGGLE:
+        names.append(f"--disable_{flag.name}")
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _marathon_default(flag: Flag) -> str:
+    if not flag.takes_value:
+        return "on" if flag.default else "off"
+    value = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default or "")
+    return f"`{_cell(value)}`" if value else ""
 
 
 def _flag_row(action: argparse.Action) -> str:

@@ -66,6 +66,12 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def send(self, number: int) -> None:
         """Send a signal to the daemon alone."""
         os.kill(self.pid, number)

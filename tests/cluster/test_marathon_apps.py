@@ -30,9 +30,9 @@ SERVER = "exec {python} -u -c '" + (
 class Marathon:
     """Marathon's API, as a client sees it."""
 
-    def __init__(self, of: Cluster) -> None:
-        daemon = of.add_marathon("--min_revive_offers_interval", "50")
-        self.daemon = daemon
+    def __init__(self, of: Cluster, *flags: str) -> None:
+        daemon = of.add_marathon("--min_revive_offers_interval", "50", *flags)
+        self.cluster, self.daemon = of, daemon
         self.address = daemon.url.removeprefix("http://")
 
     def ask(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None) -> tuple[int, Any]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,36 @@ class Client:
         finally:
             connection.close()
 
+    def open(self, path: str) -> Stream:
+        """The event stream."""
+        return Stream(self.address, path)
+
     def get(self, path: str) -> Any:
         status, _, body = self.ask("GET", path)
         assert status == 200, body
         return json.loads(body)
+
+
+class Stream:
+    """What an event stream has said so far."""
+
+    def __init__(self, address: str, path: str) -> None:
+        host, _, port = address.partition(":")
+        self._socket = socket.create_connection((host, int(port)), 10)
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        self._text = b""
+        self._socket.settimeout(0.02)
+
+    def seen(self) -> list[dict[str, Any]]:
+        """All events."""
+        with suppress(TimeoutError):
+            while part := self._socket.recv(65536):
+                self._text += part
+        lines = self._text.decode().splitlines()
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ") and line.endswith("}")]
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +146,14 @@ def test_a_user_s_mistakes_are_explained_in_a_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         mistakes = {
-            "--zk is not supported yet": ["run_jar", "--master", "m:5050", "--zk", "zk://z:2181/marathon"],
-            "is not understood": ["--master", "nonsense", "--port", "0"],
-            f"can't listen on 127.0.0.1:{port}": ["--master", "m:5050", "--http_port", port],
-            "--http_port": ["--master", "m:5050", "--http_port", "99999"],
-            "--local_port_min": ["--master", "m:5050", "--local_port_min", "5", "--local-port-max", "4"],
+            "--zk is not supported yet": (112, ["run_jar", "--master", "m:5050", "--zk", "zk://z:2181/marathon"]),
+            "is not understood": (112, ["--master", "nonsense", "--port", "0"]),
+            f"can't listen on 127.0.0.1:{port}": (111, ["--master", "m:5050", "--http_port", port]),
+            "--http_port": (112, ["--master", "m:5050", "--http_port", "99999"]),
+            "there is no flag --mastre; do you mean --master?": (112, ["--mastre", "m:5050"]),
         }
-        for number, (text, arguments) in enumerate(mistakes.items()):
+        for number, (text, (expected, arguments)) in enumerate(mistakes.items()):
             status, error = run(*arguments, data=tmp_path / str(number))
-            assert status == 2, error
+            assert status == expected, error
             assert text in error
             assert "Traceback" not in error

@@ -1,19 +1,30 @@
 """docs/reference.md says what the daemons' parsers and src/headrace/flink/options.py say."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from headrace.flink.options import TABLE, Option
 from headrace.marathon import flags as marathon
+from headrace.marathon.flags.table import TABLE as MARATHON_TABLE
 from headrace.mesos.agent.flags import agent as agent
 from headrace.mesos.master import flags as master
 from scripts import reference
 
 
-def test_the_page_is_up_to_date() -> None:
-    page = reference.PAGE.read_text()
-    assert page == reference.rewritten(page), "docs/reference.md is stale: run python scripts/reference.py"
+@pytest.mark.parametrize("path", reference.PAGES, ids=lambda path: path.name)
+def test_a_page_is_up_to_date(path: Path) -> None:
+    page = path.read_text()
+    assert page == reference.rewritten(page, reference.PAGES[path]), "run python scripts/reference.py"
+
+
+def test_every_flag_of_marathon_is_on_the_page() -> None:
+    part = reference.marathon_part()
+    assert [flag.name for flag in MARATHON_TABLE if f"`--{flag.name}`" not in part] == []
+    assert "| `--http_compression`, `--disable_http_compression` | on | " in part
+    assert "| `--https_address` | that of HTTP | address to listen on for HTTPS |" in part
+    assert part.index("`--master`") < part.index("`--launch_tokens`") < part.index("Refused") < part.index("`--zk`")
 
 
 def test_every_option_is_on_the_page() -> None:

@@ -5,8 +5,8 @@ address even if it asked for port 0, and logs to stderr:
 
     headrace-ready {"component":"master","url":"http://127.0.0.1:5050"}
 
-Exit status: 0 after SIGTERM or SIGINT, 2 for a user's mistake (with one line that explains it),
-1 for a bug, or trouble with files and sockets after it was up: that is not the user's mistake, start it again.
+Exit status: 0 after SIGTERM or SIGINT, 2 for a user's mistake (with one line that explains it), 1 for a bug, or trouble
+with files and sockets after it was up: that is not the user's mistake, start it again. ``Leave`` has one of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ EXIT_USAGE = 2
 
 class UserError(Exception):
     """The user's mistake: what was wrong, where, and what to do. Shown without a stack trace."""
+
+
+class Leave(Exception):  # noqa: N818 - not an error for whoever raises it
+    """End the process with a status of the daemon's own; the text goes to stderr."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -56,13 +64,22 @@ def read_ready(line: str) -> Ready | None:
     return msgspec.json.decode(line[len(READY) :], type=Ready)
 
 
-def run(name: str, main: Callable[[asyncio.Event], Awaitable[None]], *, level: str = "INFO") -> None:
-    """Run ``main`` until it returns; its argument is set when the process is asked to stop. Exits."""
+def run(
+    name: str,
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    *,
+    level: str = "INFO",
+    mistake: int = EXIT_USAGE,
+) -> None:
+    """Run ``main`` until it returns; its argument is set when the process is asked to stop. Exits.
+
+    ``mistake`` is the status for a user's mistake.
+    """
     log.set_up(level)
-    sys.exit(asyncio.run(_guarded(name, main)))
+    sys.exit(asyncio.run(_guarded(name, main, mistake)))
 
 
-async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]], mistake: int) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,9 +90,12 @@ async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) 
         await main(stop)
     except Exception as error:
         cause = _first(error)
+        if isinstance(cause, Leave):
+            sys.stderr.write(f"headrace {name}: {cause}\n")
+            return cause.status
         if isinstance(cause, UserError) or (isinstance(cause, (StoreError, OSError)) and not _was_up.is_set()):
             sys.stderr.write(f"headrace {name}: {_text(cause)}\n")
-            return EXIT_USAGE
+            return mistake
         if isinstance(cause, (StoreError, OSError)):
             logging.getLogger(__name__).critical("%s ends: %s", name, _text(cause))
             return 1

@@ -1,24 +1,30 @@
 """``python -m headrace.marathon``: see ``--help``."""
 
-from headrace.kernel import lean, no_tls  # noqa: F401  (first: keep memory small)
+from headrace.kernel import lean  # noqa: F401  (first: keep memory small)
 
 # isort: split
+from headrace.marathon.needs_tls import needed
+
+if not needed():
+    from headrace.kernel import no_tls  # noqa: F401
+
+# isort: split
+import os
 import sys
 
-from headrace.kernel.daemon import EXIT_USAGE, UserError, run
-from headrace.marathon.daemon import main
-from headrace.marathon.flags import parse
+from headrace.kernel.daemon import UserError, run
+from headrace.marathon import flags
+from headrace.marathon.daemon import EXIT_FLAGS, main
 
 
 def entry() -> None:
     """Parse the command line and run."""
     try:
-        options = parse(sys.argv[1:])
+        options = flags.parse(sys.argv[1:], os.environ)
     except UserError as error:
         sys.stderr.write(f"headrace marathon: {error}\n")
-        sys.exit(EXIT_USAGE)
-    level = {"warn": "WARNING"}.get(options.logging_level, options.logging_level.upper())
-    run("marathon", lambda stop: main(options, stop), level=level)
+        sys.exit(EXIT_FLAGS)
+    run("marathon", lambda stop: main(options, stop), level=flags.log_level(options), mistake=EXIT_FLAGS)
 
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ _OUTPUT = 100_000
 
 
 class Prober:
-    """Runs up to MAX_SOCKETS (as far as this process may open files) and MAX_PROCESSES probes at a time."""
+    """Runs up to ``limit`` probes at a time, MAX_PROCESSES over HTTPS; fewer if it may not open so many files."""
 
-    def __init__(self, on_outcome: Callable[[Probed], None]) -> None:
+    def __init__(self, on_outcome: Callable[[Probed], None], limit: int = MAX_SOCKETS) -> None:
         self._on_outcome = on_outcome
         self._http = HttpClient(max_idle=0)
-        self._sockets = asyncio.Semaphore(_sockets())
-        self._processes = asyncio.Semaphore(MAX_PROCESSES)
+        self._sockets = asyncio.Semaphore(min(limit, _sockets()))
+        self._processes = asyncio.Semaphore(min(limit, MAX_PROCESSES))
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, probe: Probe) -> None:

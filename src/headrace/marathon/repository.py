@@ -8,6 +8,10 @@
     failure/<app id>              how a task of the app failed last
     group/<path>                  what a group has of its own
     change/<version>              what the latest changes of the root group have replaced
+    leftover/<lease>              a reservation that is to be undone
+    delay/<app id>                how long launches wait, as tasks keep ending
+    past/deployment/<id>          one of the latest deployments that are over
+    past/instance/<id>.<n>        how the nth run of an instance has ended, of the latest
 
 All values are JSON. RunSpec ids hold no ``@``.
 """
@@ -18,7 +22,16 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headrace.marathon.core.records import Change, Failure, Instance, Plan
+from headrace.marathon.core.backoff import Delay
+from headrace.marathon.core.records import (
+    Change,
+    EndedDeployment,
+    EndedInstance,
+    Failure,
+    Instance,
+    Leftover,
+    Plan,
+)
 from headrace.marathon.definitions import run_spec as definitions
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.run_spec import RunSpec
@@ -49,12 +62,20 @@ def failure_key(app_id: str) -> str:
     return f"failure/{app_id}"
 
 
+def delay_key(app_id: str) -> str:
+    return f"delay/{app_id}"
+
+
 def group_key(path: str) -> str:
     return f"group/{path}"
 
 
 def change_key(version: str) -> str:
     return f"change/{version}"
+
+
+def leftover_key(lease: str) -> str:
+    return f"leftover/{lease}"
 
 
 class Content(msgspec.Struct):
@@ -68,6 +89,10 @@ class Content(msgspec.Struct):
     failures: dict[str, Failure] = {}
     groups: dict[str, Group] = {}
     changes: list[Change] = []
+    leftovers: dict[str, Leftover] = {}
+    delays: dict[str, Delay] = {}
+    past_deployments: list[EndedDeployment] = []
+    past_instances: list[EndedInstance] = []
 
 
 def read(entries: Mapping[str, bytes]) -> Content:
@@ -89,8 +114,16 @@ def read(entries: Mapping[str, bytes]) -> Content:
                 content.plans.append(msgspec.json.decode(value, type=Plan))
             case "group":
                 content.groups[name] = msgspec.json.decode(value, type=Group)
+            case "leftover":
+                content.leftovers[name] = msgspec.json.decode(value, type=Leftover)
             case "change":
                 content.changes.append(msgspec.json.decode(value, type=Change))
+            case "delay":
+                content.delays[name] = msgspec.json.decode(value, type=Delay)
+            case "past" if name.startswith("deployment/"):
+                content.past_deployments.append(msgspec.json.decode(value, type=EndedDeployment))
+            case "past":
+                content.past_instances.append(msgspec.json.decode(value, type=EndedInstance))
             case "failure":
                 content.failures[name] = msgspec.json.decode(value, type=Failure)
     return content

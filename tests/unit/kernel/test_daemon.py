@@ -26,3 +26,13 @@ def test_trouble_is_the_users_mistake_only_before_it_is_up(error: str, up: bool,
     assert done.returncode == status
     assert "No space left" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [("daemon.Leave(103, 'somebody else leads')", 103, "somebody else leads"), ("daemon.UserError('no')", 7, "no")],
+)
+def test_statuses_of_a_daemon_s_own(error: str, status: int, text: str) -> None:
+    program = PROGRAM.format(up=True, error=error).replace('run("x", main)', 'run("x", main, mistake=7)')
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (status, f"headrace x: {text}\n")

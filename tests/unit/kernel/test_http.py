@@ -289,6 +289,16 @@ async def test_header_injection_is_refused(client: HttpClient) -> None:
     await server.stop()
 
 
+def test_router_tells_what_may_be_asked() -> None:
+    router = Router()
+    router.add("GET POST", "/a", lambda request: Response(200))
+    router.add("DELETE", "/b/{rest:rest}", lambda request, rest: Response(200))
+    assert router.methods("/a") == ["GET", "HEAD", "POST"]
+    assert router.methods("/b/c/d") == ["DELETE"]
+    with pytest.raises(HttpError, match="nothing at /c"):
+        router.methods("/c")
+
+
 def test_router_finds_handlers_by_method_and_pattern() -> None:
     router = Router()
     router.add("GET", "/apps", lambda r: Response.text("list"))

@@ -18,28 +18,34 @@ from headrace.marathon.core.events import (
     Probe,
     Probed,
     Publish,
+    ReadLogs,
     RestartApp,
     SendCall,
     Start,
+    Subscribe,
     UpdateApps,
 )
 from headrace.marathon.core.records import Instance
+from headrace.mesos import operations
 from headrace.mesos.client import Connected, Received
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import (
+    URL,
+    Address,
     AgentID,
     AllocationInfo,
     Attribute,
+    DomainInfo,
     FrameworkID,
     Offer,
     OfferID,
-    Resource,
     TaskID,
     TaskInfo,
     TaskStatus,
     Text,
+    Unavailability,
 )
-from headrace.mesos.resources import Resources
+from headrace.mesos.resources import EMPTY, PLAIN, Resources
 
 ORIGIN = Origin("127.0.0.1", "/v2/apps")
 ROOM = Resources.of(cpus=8, mem=8192, disk=1000) + Resources(ranges={"ports": ((31000, 31999),)})
@@ -57,7 +63,18 @@ class Cluster:
         self.calls: list[scheduler.Call] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.probes: dict[str, Probe] = {}
-        self.wants_offers = False
+        self.readings: dict[str, ReadLogs] = {}
+        """Sandboxes that are to be read, by key."""
+        self.wanted_roles: set[str] = set()
+        self.roles: list[str] = []
+        self.loses_accepts = False
+        """Whether the master never hears of what is launched."""
+        self.reserved: dict[str, Resources] = {}
+        """By agent what is reserved, volumes included."""
+        self.held: dict[str, tuple[str, Resources]] = {}
+        """By task where it is and what it takes."""
+        self.secrets: dict[str, bytes] = {}
+        self._offered: dict[str, tuple[str, Resources]] = {}
         self._settings = settings or Settings(min_revive_offers_interval=0.0)
         self._numbers = itertools.count(1)
         self._ids = numbered_ids("id")
@@ -67,7 +84,9 @@ class Cluster:
 
     def _new_core(self) -> MarathonCore:
         self.timers: dict[str, float] = {}
-        core = MarathonCore(repository.read(self.store), self._settings, self._ids, lambda n: 0)
+        content = repository.read(self.store)
+        core = MarathonCore(content, self._settings, self._ids, lambda n: 0, lambda source: self.secrets.get(source))
+        self.roles = core.books.roles
         self._carry_out(core.handle(Start(), self.now))
         return core
 
@@ -85,16 +104,22 @@ class Cluster:
     def post(self, *events: Any) -> None:
         for event in events:
             self._carry_out(self.core.handle(event, self.now))
-            self.core.books.validate()
+            self._validate()
 
     def ask(self, make: Any) -> Answer:
         number = next(self._numbers)
         effects = self.core.handle(make(number), self.now)
         self._carry_out(effects)
-        self.core.books.validate()
+        self._validate()
         (answer,) = [one.value for one in effects if isinstance(one, Reply)]
         assert isinstance(answer, Answer)
         return answer
+
+    def _validate(self) -> None:
+        self.core.books.validate()
+        self.core.deployments.validate()
+        stored = {key.removeprefix("deployment/") for key in self.store if key.startswith("deployment/")}
+        assert stored == self.core.deployments.running.keys()
 
     def create(self, app_id: str, *, force: bool = False, **fields: Any) -> Answer:
         body = {"id": app_id, "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, **fields}
@@ -113,16 +138,46 @@ class Cluster:
     def delete(self, app_id: str, *, force: bool = True) -> Answer:
         return self.ask(lambda to: DeleteApp(to, app_id, force, ORIGIN))
 
-    def offer(self, host: str = "host-1", room: Resources = ROOM, **attributes: str) -> None:
-        """One offer of ``host``."""
+    @property
+    def wants_offers(self) -> bool:
+        """Whether for any role."""
+        return bool(self.wanted_roles)
+
+    def free(self, host: str, role: str) -> Resources:
+        """What is reserved for a role on an agent and not in use."""
+        total = self.reserved.get(host, EMPTY)
+        for task_id, (where, held) in self.held.items():
+            if where == host and (task_id in self.alive() or self.tasks.get(task_id) == "TASK_UNREACHABLE"):
+                total = total - held
+        return total.where(lambda tag: tag != PLAIN and tag.role in (role, "*"))
+
+    def offer(
+        self,
+        host: str = "host-1",
+        room: Resources = ROOM,
+        *,
+        role: str | None = None,
+        domain: DomainInfo | None = None,
+        unavailability: Unavailability | None = None,
+        **attributes: str,
+    ) -> None:
+        """One offer of ``host``: ``room``, and what is reserved there."""
+        role = role or self._settings.role
+        assert role in self.roles, "offers come for the roles that are subscribed to"
+        room = room + self.free(host, role)
+        offer_id = f"offer-{next(self._numbers)}"
+        self._offered[offer_id] = (host, room)
         offer = Offer(
-            OfferID(f"offer-{next(self._numbers)}"),
+            OfferID(offer_id),
             FrameworkID("framework-1"),
             AgentID(f"agent-{host}"),
             host,
-            resources=room.messages("*"),
+            URL("http", Address(hostname=host, port=5051)),
+            resources=room.messages(role),
             attributes=[Attribute(key, "TEXT", text=Text(value)) for key, value in attributes.items()],
-            allocation_info=AllocationInfo("*"),
+            allocation_info=AllocationInfo(role),
+            domain=domain,
+            unavailability=unavailability,
         )
         self.post(Received(scheduler.Event("OFFERS", offers=scheduler.Offers([offer]))))
 
@@ -177,13 +232,17 @@ class Cluster:
     def settle(self, rounds: int = 50) -> None:
         """A willing world: offers are made, tasks run, kills work, probes pass; until nothing is left to do."""
         for _ in range(rounds):
-            if self.wants_offers:
-                self.offer()
+            for role in sorted(self.wanted_roles):
+                self.offer(role=role)
+                for host in list(self.reserved):
+                    if host != "host-1" and role in self.wanted_roles:
+                        self.offer(host, role=role)
             self.run_all()
             self.end_killed()
             self.answer_probes()
             self.advance(1.0)
-            if not self.core.deployments.running and not self.core.queue.waiting and not self.killed:
+            at_rest = not self.core.deployments.running and not self.core.queue.waiting and not self.killed
+            if at_rest and not self.core.books.leftovers.all:
                 return
 
     # what is seen
@@ -213,22 +272,52 @@ class Cluster:
                     self.events.append((kind, dict(fields)))
                 case Probe(key=key):
                     self.probes[key] = effect
+                case ReadLogs(key=key):
+                    self.readings[key] = effect
+                case Subscribe(roles, suppressed):
+                    self.wanted_roles = self.wanted_roles & {*roles} | {*roles} - {*self.roles, *suppressed}
+                    self.roles = roles
                 case SendCall(call):
                     self._called(call)
 
     def _called(self, call: scheduler.Call) -> None:
         self.calls.append(call)
-        if call.type == "REVIVE":
-            self.wants_offers = True
-        elif call.type == "SUPPRESS":
-            self.wants_offers = False
+        if call.revive is not None:
+            self.wanted_roles |= {*(call.revive.roles or self.roles)}
+            assert self.wanted_roles <= {*self.roles}
+        elif call.suppress is not None:
+            self.wanted_roles -= {*(call.suppress.roles or self.roles)}
         elif call.kill is not None:
             self.killed.append(call.kill.task_id.value)
         elif call.accept is not None:
-            for operation in call.accept.operations or ():
-                assert operation.launch is not None
-                for info in operation.launch.task_infos or ():
-                    assert info.task_id.value not in self.infos, "a task id is used once"
-                    assert Resources.parse([one for one in info.resources or () if isinstance(one, Resource)])
-                    self.infos[info.task_id.value] = info
-                    self.tasks[info.task_id.value] = "TASK_STAGING"
+            (offer_id,) = call.accept.offer_ids or []
+            host, left = self._offered.pop(offer_id.value)
+            for operation in call.accept.operations or () if not self.loses_accepts else ():
+                left = self._operate(host, left, operation)
+
+    def _operate(self, host: str, left: Resources, operation: scheduler.Operation) -> Resources:
+        """As master and agent do it."""
+        if operation.launch is not None:
+            for info in operation.launch.task_infos or ():
+                left = self._start(host, left, info, Resources.parse(info.resources))
+            return left
+        if operation.launch_group is not None:
+            executor = Resources.parse(operation.launch_group.executor.resources)
+            for info in operation.launch_group.task_group.tasks or ():
+                left = self._start(host, left, info, executor + Resources.parse(info.resources))
+                executor = EMPTY
+            return left
+        for step in operations.conversions(operation):
+            before = self.reserved.get(host, EMPTY) + left.plain
+            self.reserved[host] = (before - step.consumed + step.converted).where(lambda tag: tag != PLAIN)
+        return operations.apply(operation, left)
+
+    def _start(self, host: str, left: Resources, info: TaskInfo, held: Resources) -> Resources:
+        task_id = info.task_id.value
+        assert task_id not in self.infos, "a task id is used once"
+        assert left.contains(held), "only what is offered can be used"
+        assert held
+        self.infos[task_id] = info
+        self.held[task_id] = (host, held)
+        self.tasks[task_id] = "TASK_STAGING"
+        return left - held

@@ -196,7 +196,7 @@ def test_a_kill_is_said_again_until_it_works() -> None:
     it.end_killed()
     it.advance(100)
     assert not it.killed
-    assert [key for key in it.store if key != "framework" and not key.startswith("change/")] == []
+    assert [key for key in it.store if key != "framework" and not key.startswith(("change/", "past/"))] == []
     assert "app_terminated_event" in it.kinds()
 
 

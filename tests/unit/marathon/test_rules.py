@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from headrace.marathon.core import backoff, planner, upgrade
 from headrace.marathon.core.constraints import Spread, unmet
 from headrace.marathon.core.environment import environment
-from headrace.marathon.core.matcher import Match, Place, Refusal, match
+from headrace.marathon.core.matcher import Match, Refusal, match
+from headrace.marathon.core.places import Place
 from headrace.marathon.core.ports import with_service_ports
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Condition, Instance
 from headrace.marathon.core.scaling import victims

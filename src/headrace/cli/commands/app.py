@@ -77,6 +77,12 @@ class _Decision(msgspec.Struct):
     why: str = ""
 
 
+class WaitsFor(msgspec.Struct):
+    """One thing that is in the way."""
+
+    text: str = ""
+
+
 class _ShownApp(AppState, rename="camel"):
     cmd: str | None = None
     args: list[str] | None = None
@@ -85,6 +91,7 @@ class _ShownApp(AppState, rename="camel"):
     tasks: list[_ShownTask] = msgspec.field(default_factory=list)
     last_task_failure: _Failure | None = None
     why: list[_Decision] = msgspec.field(default_factory=list)
+    waits_for: list[WaitsFor] = msgspec.field(default_factory=list)
 
 
 @app.command()
@@ -106,6 +113,8 @@ def show(app_id: str, marathon: str, as_json: bool) -> None:
     if shown.last_task_failure is not None:
         failure = shown.last_task_failure
         click.echo(f"last failure  {failure.timestamp} {failure.state}: {failure.message}")
+    for obstacle in shown.waits_for:
+        click.echo(f"waits  {obstacle.text}")
     for decision in shown.why[-_SHOWN_DECISIONS:]:
         click.echo(f"why    {decision.at} {decision.what}{': ' if decision.why else ''}{decision.why}")
     click.echo()
@@ -114,6 +123,53 @@ def show(app_id: str, marathon: str, as_json: bool) -> None:
         [(t.id, t.state, t.host, ", ".join(map(str, t.ports or [])) or "-", t.started_at or "-") for t in shown.tasks],
         "No tasks.",
     )
+
+
+class _Ended(msgspec.Struct, rename="camel"):
+    """An instance that is no more."""
+
+    id: str = ""
+    state: str = ""
+    cause: str = ""
+    why: str = ""
+    message: str = ""
+    host: str = ""
+    exit_status: int | None = None
+    ended_at: str = ""
+    started_at: str | None = None
+    last_lines: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    last_lines_note: str = ""
+
+
+@app.command()
+@click.argument("app_id", metavar="ID")
+@click.option("--lines", is_flag=True, help="Also the last lines that each of them wrote.")
+@marathon_option
+@json_option
+def history(app_id: str, lines: bool, marathon: str, as_json: bool) -> None:
+    """Show how the app's instances have ended, latest first, also of an app that is gone."""
+    path = _path(app_id) + "/history"
+    body = run(lambda http: marathon_server(marathon, http).get(path, dict[str, Any]))
+    if as_json:
+        output.json(body)
+        return
+    ended = msgspec.convert(body.get("instances", []), list[_Ended])
+    if not lines:
+        columns = ["ENDED", "INSTANCE", "HOST", "STATE", "#STATUS", "CAUSE", "WHY"]
+        output.table(columns, map(_row, ended), "Nothing has ended.")
+    for one in ended if lines else ():
+        click.echo("  ".join(str(cell) for cell in _row(one)))
+        for name, text in one.last_lines.items():
+            for line in text:
+                click.echo(f"    {name}: {line}")
+        if one.last_lines_note:
+            click.echo(f"    output: {one.last_lines_note}")
+
+
+def _row(one: _Ended) -> list[object]:
+    state = one.state.removeprefix("TASK_").lower()
+    status = "-" if one.exit_status is None else one.exit_status
+    return [one.ended_at, one.id, one.host or "-", state, status, one.cause, one.why or one.message]
 
 
 @app.command()
@@ -191,7 +247,7 @@ async def wait_for_deployment(
         if loop.time() > deadline:
             raise CommandError(
                 f"deployment {deployment} is not complete after {timeout:g} s; it goes on. "
-                f"See `headrace app show` or {marathon.url}/v2/queue for what it waits for"
+                f"`headrace deployment show {deployment}` says what it waits for"
             )
         await asyncio.sleep(_POLL)
 

@@ -21,6 +21,9 @@ LONGEST_DELAY = 10.0
 STABLE_AFTER = 30.0
 """Seconds: the first and the longest wait before a new start; a run this long resets the wait."""
 
+MISTAKES = frozenset((2, 111, 112))
+"""Exit statuses of a daemon that has told the user what to put right; the latter two are Marathon's."""
+
 _STOP_TIMER = "stop"
 
 
@@ -188,7 +191,7 @@ class Supervisor:
             return self._advance(now) if daemon.kind is self._stage else []
         if not daemon.url:
             self._error = f"{daemon.name} could not start: {reason or _describe(status)}"
-            return self._stop(2 if status == 2 else 1, now)
+            return self._stop(2 if status in MISTAKES else 1, now)
         if now - daemon.started_at >= STABLE_AFTER:
             daemon.failures = 0
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2**daemon.failures)

@@ -14,6 +14,7 @@ from headrace.cli.up import leftovers
 from headrace.cli.up.addresses import Addresses
 from headrace.cli.up.command_lines import command_line
 from headrace.cli.up.core import (
+    MISTAKES,
     AllReady,
     BecameReady,
     Begin,
@@ -34,7 +35,7 @@ from headrace.cli.up.guard import Guard
 from headrace.cli.up.settings import DaemonSpec, Settings
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Effect
-from headrace.kernel.daemon import EXIT_USAGE, Ready
+from headrace.kernel.daemon import Ready
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import MemoryStore
 
@@ -137,7 +138,7 @@ class UpShell:
         process = self._processes.pop(spec.name)
         self._tell_guard()
         reason = process.last_words() if status > 0 else ""
-        if status != EXIT_USAGE and reason:
+        if status not in MISTAKES and reason:
             reason += f"; see {self._settings.log_of(spec.name)}"
         self._shell.post(Exited(spec.name, status, reason))
 

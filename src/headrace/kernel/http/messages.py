@@ -104,8 +104,20 @@ class EventStream:
             return
         self._transport.write(b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]))
         if self._transport.get_write_buffer_size() > self._limit:
+            self.cut()
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait for the client."""
+        if self._transport is None:
+            return sum(map(len, self._early))
+        return self._transport.get_write_buffer_size()
+
+    def cut(self) -> None:
+        """End the stream at once, whatever was not read yet."""
+        if self._transport is not None:
             self._transport.abort()
-            self.gone()
+        self.gone()
 
     def close(self) -> None:
         """End the stream in an orderly way."""

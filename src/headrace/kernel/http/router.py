@@ -35,18 +35,24 @@ class Router:
         for method in methods.split():
             table[method] = handler
 
+    def methods(self, path: str) -> list[str]:
+        """What may be asked of a path, HEAD included. Raises HttpError 404."""
+        table, _ = self._find(path)
+        return sorted({*table, "HEAD"} if "GET" in table else table)
+
+    def _find(self, path: str) -> tuple[dict[str, RouteHandler], dict[str, str]]:
+        table = self._exact.get(path)
+        if table is not None:
+            return table, {}
+        for regex, candidate in self._patterns:
+            match = regex.fullmatch(path)
+            if match is not None:
+                return candidate, match.groupdict()
+        raise HttpError(404, f"There is nothing at {path}")
+
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Hand the request to its handler. Raises HttpError 404 or 405."""
-        table = self._exact.get(request.path)
-        parts: dict[str, str] = {}
-        if table is None:
-            for regex, candidate in self._patterns:
-                match = regex.fullmatch(request.path)
-                if match is not None:
-                    table, parts = candidate, match.groupdict()
-                    break
-        if table is None:
-            raise HttpError(404, f"There is nothing at {request.path}")
+        table, parts = self._find(request.path)
         handler = table.get(request.method)
         if handler is None and request.method == "HEAD":
             handler = table.get("GET")

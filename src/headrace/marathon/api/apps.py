@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from headrace.kernel.http import HttpError, Request, Router
-from headrace.marathon.api.asking import Asker, embeds, flag, origin, path_id
+from headrace.marathon.api.asking import Asker, deadline, embeds, flag, origin, path_id
 from headrace.marathon.api.tasks import Tasks
 from headrace.marathon.api.views import apps as views
-from headrace.marathon.core.events import CreateApp, DeleteApp, RestartApp, UpdateApps
+from headrace.marathon.api.views.history import app_history
+from headrace.marathon.core.core import MarathonCore
+from headrace.marathon.core.events import Answer, CreateApp, DeleteApp, RestartApp, UpdateApps
 from headrace.marathon.definitions import reading, selector
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, Violation, unreadable
@@ -23,10 +27,9 @@ class Apps:
         self._tasks = tasks
 
     def add_routes(self, router: Router) -> None:
-        for pattern in ("/v2/apps", "/v2/apps/"):
-            router.add("GET", pattern, self._list_apps)
-            router.add("POST", pattern, self._create_app)
-            router.add("PUT PATCH", pattern, self._update_apps)
+        router.add("GET", "/v2/apps", self._list_apps)
+        router.add("POST", "/v2/apps", self._create_app)
+        router.add("PUT PATCH", "/v2/apps", self._update_apps)
         router.add("GET PUT PATCH DELETE POST", "/v2/apps/{rest:rest}", self._app)
 
     def _list_apps(self, request: Request) -> Any:
@@ -46,7 +49,8 @@ class Apps:
 
     def _create_app(self, request: Request) -> Any:
         body = reading.parse(request.body)
-        return self._asker.ask(lambda to: CreateApp(to, body, flag(request, "force"), origin(request)))
+        who, until = origin(request), deadline(request)
+        return self._asker.ask(lambda to: CreateApp(to, body, flag(request, "force"), who, until))
 
     def _update_apps(self, request: Request) -> Any:
         bodies = reading.parse(request.body)
@@ -66,14 +70,16 @@ class Apps:
         parts = [part for part in rest.split("/") if part]
         match request.method, parts:
             case "POST", [*path, "restart"] if path:
-                app_id = path_id(path)
-                return self._asker.ask(lambda to: RestartApp(to, app_id, flag(request, "force"), origin(request)))
+                app_id, who, until = path_id(path), origin(request), deadline(request)
+                return self._asker.ask(lambda to: RestartApp(to, app_id, flag(request, "force"), who, until))
             case "GET", [*path, "*"]:
                 group, wanted = canonical("/" + "/".join(path)), embeds(request)
                 return self._asker.look(lambda core, now: views.apps_below(core, now, group, wanted))
             case "GET", [*path, "tasks"] if path:
                 app_id = path_id(path[:-1]) + "/*" if path[-1] == "*" else path_id(path)
                 return self._asker.look(lambda core, now: views.app_tasks(core, now, app_id))
+            case "GET", [*path, "history"] if path:
+                return self._history(request, path_id(path), path_id(parts))
             case "GET", [*path, "versions"] if path:
                 app_id = path_id(path)
                 return self._asker.look(lambda core, now: views.versions(core, now, app_id))
@@ -86,14 +92,25 @@ class Apps:
                 return self._tasks.kill(request, path_id(path), [task_id], single=True)
         return self._one_app(request, path_id(parts))
 
+    def _history(self, request: Request, app_id: str, named_so: str) -> Any:
+        """Of an app; but an app may be named so itself, as the word is none of Marathon's."""
+        wanted = embeds(request)
+
+        def view(core: MarathonCore, now: float) -> Answer:
+            if named_so in core.books.apps:
+                return views.app(core, now, named_so, wanted)
+            return app_history(core, now, app_id)
+
+        return self._asker.look(view)
+
     def _one_app(self, request: Request, app_id: str) -> Any:
         match request.method:
-            case "GET" | "HEAD":
+            case "GET":
                 wanted = embeds(request)
                 return self._asker.look(lambda core, now: views.app(core, now, app_id, wanted))
             case "DELETE":
-                force = flag(request, "force", default=True)
-                return self._asker.ask(lambda to: DeleteApp(to, app_id, force, origin(request)))
+                force, who, until = flag(request, "force", default=True), origin(request), deadline(request)
+                return self._asker.ask(lambda to: DeleteApp(to, app_id, force, who, until))
             case "PUT" | "PATCH":
                 patch = request.method == "PATCH"
                 partial = patch or flag(request, "partialUpdate", default=True)
@@ -104,7 +121,14 @@ class Apps:
     def _update(
         self, request: Request, updates: list[tuple[str, Any]], *, partial: bool, create: bool, single: bool
     ) -> Any:
-        force, who = flag(request, "force"), origin(request)
-        return self._asker.ask(
-            lambda to: UpdateApps(to, updates, partial=partial, create=create, single=single, force=force, origin=who)
+        event = UpdateApps(
+            0,
+            updates,
+            partial=partial,
+            create=create,
+            single=single,
+            force=flag(request, "force"),
+            origin=origin(request),
+            deadline=deadline(request),
         )
+        return self._asker.ask(lambda to: msgspec.structs.replace(event, to=to))

@@ -12,6 +12,7 @@ from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import Answer, Look, Origin
 from headrace.marathon.definitions.errors import Rejected
+from headrace.marathon.definitions.limits import MAX_DEADLINE
 from headrace.marathon.definitions.paths import ID_PATTERN, canonical
 
 View = Callable[[MarathonCore, float], Answer]
@@ -60,6 +61,16 @@ def flag(request: Request, name: str, *, default: bool = False) -> bool:
     if value is None:
         return default
     return value.lower() in ("true", "")
+
+
+def deadline(request: Request) -> int | None:
+    """Seconds that the deployment may take; None if the request says nothing. Raises Rejected 400."""
+    given = request.parameter("deadlineSeconds")
+    if not given:
+        return None
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:10]) <= MAX_DEADLINE:
+        raise Rejected(400, f"deadlineSeconds is '{given}'; give a whole number of seconds from 1 to {MAX_DEADLINE}")
+    return int(given)
 
 
 def embeds(request: Request) -> Embeds:

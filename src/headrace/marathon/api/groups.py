@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.kernel.http import HttpError, Request, Router
-from headrace.marathon.api.asking import Asker, embeds, flag, origin, path_id
+from headrace.marathon.api.asking import Asker, deadline, embeds, flag, origin, path_id
 from headrace.marathon.api.views import groups as views
+from headrace.marathon.api.views.apps import check_timestamp
 from headrace.marathon.core.events import ChangeGroup, DeleteGroup, EnforceRole
 from headrace.marathon.definitions import reading
 from headrace.marathon.definitions.errors import Rejected, Violation, unreadable
@@ -25,28 +26,38 @@ class Groups:
     def _group(self, request: Request, rest: str = "") -> Any:
         parts = [part for part in rest.split("/") if part]
         match request.method, parts:
-            case "GET" | "HEAD", [*path, "apps"]:
+            case "GET", [*path, "apps"]:
                 wanted, group = embeds(request), path_id(path, "Group")
                 return self._asker.look(lambda core, now: views.apps(core, now, group, wanted))
-            case "GET" | "HEAD", [*path, "versions"]:
+            case "GET", [*path, "versions"]:
                 group = path_id(path, "Group")
                 return self._asker.look(lambda core, now: views.versions(core, now, group))
-            case "GET" | "HEAD", [*path, "versions", version]:
+            case "GET", [*path, "versions", version]:
                 group, wanted = path_id(path, "Group"), embeds(request)
                 return self._asker.look(lambda core, now: views.version(core, now, group, version, wanted))
+            case "PUT", [*path, "versions", version]:
+                return self._go_back(request, path_id(path, "Group"), version)
         group = path_id(parts, "Group")
         match request.method:
-            case "GET" | "HEAD":
+            case "GET":
                 wanted = embeds(request)
                 return self._asker.look(lambda core, now: views.group(core, now, group, wanted))
             case "DELETE":
-                return self._asker.ask(lambda to: DeleteGroup(to, group, flag(request, "force"), origin(request)))
+                force, until = flag(request, "force"), deadline(request)
+                return self._asker.ask(lambda to: DeleteGroup(to, group, force, origin(request), until))
             case "PATCH":
                 enforce = _enforce(reading.parse(request.body))
                 return self._asker.ask(lambda to: EnforceRole(to, group, enforce))
             case "POST" | "PUT":
                 return self._change(request, group)
         raise HttpError(405, f"{request.method} is not possible at {request.path}")
+
+    def _go_back(self, request: Request, group: str, version: str) -> Any:
+        """What Python's client sends, without a body."""
+        body, force, who = {"version": check_timestamp(version)}, flag(request, "force"), origin(request)
+        return self._asker.ask(
+            lambda to: ChangeGroup(to, group, body, create=False, dry_run=False, force=force, origin=who)
+        )
 
     def _change(self, request: Request, group: str) -> Any:
         event = {
@@ -56,6 +67,7 @@ class Groups:
             "dry_run": request.method == "PUT" and flag(request, "dryRun"),
             "force": flag(request, "force"),
             "origin": origin(request),
+            "deadline": deadline(request),
         }
         return self._asker.ask(lambda to: ChangeGroup(to, **event))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.kernel.http import HttpError, Request, Response, Router
-from headrace.marathon.api.asking import Asker, flag, origin, path_id
+from headrace.marathon.api.asking import Asker, deadline, flag, origin, path_id
 from headrace.marathon.api.views import pods as views
+from headrace.marathon.api.views.history import pod_history
 from headrace.marathon.core.events import CreatePod, DeletePod, KillInstances, UpdatePod
 from headrace.marathon.definitions import reading
 from headrace.marathon.definitions.errors import Violation, unreadable
@@ -19,15 +20,15 @@ class Pods:
         self._asker = asker
 
     def add_routes(self, router: Router) -> None:
-        for pattern in ("/v2/pods", "/v2/pods/"):
-            router.add("HEAD", pattern, lambda request: Response(200))
-            router.add("GET", pattern, lambda request: self._asker.look(views.pods))
-            router.add("POST", pattern, self._create)
+        router.add("HEAD", "/v2/pods", lambda request: Response(200))
+        router.add("GET", "/v2/pods", lambda request: self._asker.look(views.pods))
+        router.add("POST", "/v2/pods", self._create)
         router.add("GET PUT DELETE", "/v2/pods/{rest:rest}", self._pod)
 
     def _create(self, request: Request) -> Any:
         body = reading.parse(request.body)
-        return self._asker.ask(lambda to: CreatePod(to, body, flag(request, "force"), origin(request)))
+        who, until = origin(request), deadline(request)
+        return self._asker.ask(lambda to: CreatePod(to, body, flag(request, "force"), who, until))
 
     def _pod(self, request: Request, rest: str) -> Any:
         name, _, what = rest.partition("::")
@@ -39,15 +40,18 @@ class Pods:
                 return self._asker.look(lambda core, now: views.pod(core, now, pod_id))
             case "GET", ["status"]:
                 return self._asker.look(lambda core, now: views.status(core, now, pod_id))
+            case "GET", ["history"]:
+                return self._asker.look(lambda core, now: pod_history(core, now, pod_id))
             case "GET", ["versions"]:
                 return self._asker.look(lambda core, now: views.versions(core, now, pod_id))
             case "GET", ["versions", version]:
                 return self._asker.look(lambda core, now: views.version(core, now, pod_id, version))
             case "PUT", []:
-                body, force = reading.parse(request.body), flag(request, "force")
-                return self._asker.ask(lambda to: UpdatePod(to, pod_id, body, force, origin(request)))
+                body, force, until = reading.parse(request.body), flag(request, "force"), deadline(request)
+                return self._asker.ask(lambda to: UpdatePod(to, pod_id, body, force, origin(request), until))
             case "DELETE", []:
-                return self._asker.ask(lambda to: DeletePod(to, pod_id, flag(request, "force"), origin(request)))
+                force, until = flag(request, "force"), deadline(request)
+                return self._asker.ask(lambda to: DeletePod(to, pod_id, force, origin(request), until))
             case "DELETE", ["instances"]:
                 return self._kill(request, pod_id, _ids(reading.parse(request.body)), single=False)
             case "DELETE", ["instances", instance_id]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from headrace.kernel.http import Request, Router
-from headrace.marathon.api.asking import Asker, flag, origin
+from headrace.marathon.api.asking import Asker, deadline, flag, origin
 from headrace.marathon.api.views import apps as views
 from headrace.marathon.core.events import KillTasks
 from headrace.marathon.definitions import reading
@@ -47,5 +47,6 @@ class Tasks:
             single=single,
             force=flag(request, "force"),
             origin=origin(request),
+            deadline=deadline(request),
         )
         return self._asker.ask(lambda to: msgspec.structs.replace(event, to=to))

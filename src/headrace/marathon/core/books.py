@@ -20,7 +20,9 @@ from headrace.marathon import repository
 from headrace.marathon.core.backoff import Delay
 from headrace.marathon.core.constraints import Spread
 from headrace.marathon.core.events import Publish, SendCall
-from headrace.marathon.core.records import TERMINAL, Change, Condition, Failure, Goal, Instance
+from headrace.marathon.core.leftovers import Leftovers
+from headrace.marathon.core.past import Past
+from headrace.marathon.core.records import TERMINAL, Change, Condition, Failure, Goal, Instance, Leftover, LocalVolume
 from headrace.marathon.definitions import run_spec as definitions
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.group import Group
@@ -42,17 +44,29 @@ class Settings(msgspec.Struct, frozen=True):
     default_network_name: str | None = None
     mesos_bridge_name: str = "mesos-bridge"
     new_group_enforce_role: str = "off"
+    secrets_dir: str | None = None
     local_port_min: int = 10_000
     local_port_max: int = 20_000
     task_launch_timeout: float = 300.0
     task_launch_confirm_timeout: float = 300.0
+    task_reservation_timeout: float = 20.0
+    task_lost_expunge_initial_delay: float = 0.0
     task_lost_expunge_interval: float = 30.0
+    reconciliation_initial_delay: float = 15.0
     reconciliation_interval: float = 600.0
+    scale_apps_initial_delay: float = 15.0
+    scale_apps_interval: float = 300.0
     decline_offer_duration: float = 120.0
     min_revive_offers_interval: float = 0.1
+    suppress_offers: bool = True
     max_instances_per_offer: int = 5
     max_running_deployments: int = 100
     kill_retry_interval: float = 30.0
+    accepted_resource_roles_default_behavior: str = "any"
+    maintenance_mode: bool = True
+    draining_seconds: float = 0.0
+    gpu_scheduling_behavior: str = "restricted"
+    principal: str | None = None
 
 
 class Books:
@@ -69,18 +83,26 @@ class Books:
         self.touched: dict[str, None] = {}
         self.framework_id = content.framework_id
         self.connected = False
+        self.home_region: str | None = None
+        """The master's; offers of other regions are for those who ask for them."""
+        self.role_uses: Counter[str] = Counter([settings.role])
+        """How many things there are of a role: Marathon itself, apps and pods, instances."""
+        self.leftovers = Leftovers(content.leftovers)
         self.within: Counter[str] = Counter()
         """How many apps and pods are in each group, those of its groups included."""
         self.specs: dict[str, RunSpec] = {}
         """All apps and pods."""
         self.apps: dict[str, App] = {}
+        self.per_agent: dict[str, None] = {}
+        """The apps that have an instance on every agent."""
         self.pods: dict[str, Pod] = {}
         self.versions = content.versions
         self.groups = content.groups
         """What groups have of their own, by path; others exist by what is in them."""
         self.changes = sorted(content.changes, key=lambda one: one.version)
         self.failures = content.failures
-        self.delays: dict[str, Delay] = {}
+        self.delays = content.delays
+        self.past = Past(content.past_deployments, content.past_instances, lambda effect: self.effects.append(effect))
         self.instances: dict[str, Instance] = {}
         self._of_app: dict[str, dict[str, Instance]] = {}
         self._service_ports: dict[int, int] = {}
@@ -91,6 +113,10 @@ class Books:
         for instance in content.instances:
             self.instances[instance.id] = instance
             self._of_app.setdefault(instance.app_id, {})[instance.id] = instance
+            if not instance.role:
+                definition = self.definition(instance)
+                instance.role = definition.role if definition is not None else settings.role
+            self.role_uses[instance.role] += 1
 
     # apps
 
@@ -156,6 +182,29 @@ class Books:
         while len(self.changes) > MAX_VERSIONS:
             self.effects.append(Delete(repository.change_key(self.changes.pop(0).version)))
 
+    def put_delay(self, app_id: str, delay: Delay | None) -> None:
+        """Launches of the app wait like this from now on; None: they do not."""
+        if delay is None:
+            if self.delays.pop(app_id, None) is not None:
+                self.effects.append(Delete(repository.delay_key(app_id)))
+            return
+        self.delays[app_id] = delay
+        self.effects.append(Put(repository.delay_key(app_id), msgspec.json.encode(delay)))
+
+    def over(
+        self, instance: Instance, now: float, state: str, condition: Condition, reason: str = "", message: str = ""
+    ) -> None:
+        """The instance's task is no more: remember how that came."""
+        self.past.instance_over(
+            instance,
+            self.framework_id or "",
+            now,
+            state=state,
+            condition=condition,
+            reason=reason,
+            message=message,
+        )
+
     def definition(self, instance: Instance) -> RunSpec | None:
         """What the instance runs; None if the app is no more."""
         return self.versions.get(instance.app_id, {}).get(instance.version)
@@ -166,19 +215,25 @@ class Books:
 
     def _keep(self, app_id: str, app: RunSpec | None) -> None:
         before = self.specs.pop(app_id, None)
+        if before is not None:
+            self.role_uses[before.role] -= 1
         if (before is None) is not (app is None):
             for path in ancestors(app_id):
                 self.within[path] += 1 if app is not None else -1
         self.apps.pop(app_id, None)
         self.pods.pop(app_id, None)
+        self.per_agent.pop(app_id, None)
         for port in _service_ports(before):
             self._service_ports[port] -= 1
             if not self._service_ports[port]:
                 del self._service_ports[port]
         if app is not None:
+            self.role_uses[app.role] += 1
             self.specs[app_id] = app
             if isinstance(app, App):
                 self.apps[app_id] = app
+                if app.per_agent:
+                    self.per_agent[app_id] = None
             else:
                 self.pods[app_id] = app
             self._last_version = max(self._last_version, app.version)
@@ -210,12 +265,15 @@ class Books:
         return sum(one.wanted for one in self.of_app(app_id))
 
     def spread(self, app: RunSpec) -> Spread:
-        """Where the placed instances of the app's present configuration are, by the fields that it constrains."""
+        """Where the placed instances of the app's present configuration are, by the fields that it constrains.
+
+        Those with volumes count in any configuration, and while they have no task, as they come back to their place.
+        """
         config, spread = self._spreads.get(app.id, ("", None))
         if spread is None or config != app.config_version:
             spread = Spread(app.constraints)
             for one in self.of_app(app.id) if app.constraints else ():
-                if one.place and one.config_version == app.config_version:
+                if one.place and (one.home or one.config_version == app.config_version):
                     spread.add(one.place)
             self._spreads[app.id] = (app.config_version, spread)
         return spread
@@ -223,7 +281,7 @@ class Books:
     def placed(self, instance: Instance, place: dict[str, str]) -> None:
         """The instance has this place from now on; an empty one is none."""
         config, spread = self._spreads.get(instance.app_id, ("", None))
-        if spread is not None and config == instance.config_version:
+        if spread is not None and (instance.home or config == instance.config_version):
             if instance.place:
                 spread.remove(instance.place)
             if place:
@@ -235,8 +293,50 @@ class Books:
         instance = Instance(f"{safe(app.id)}.instance-{self.ids()}", app.id, app.version, app.config_version, now)
         self.instances[instance.id] = instance
         self._of_app.setdefault(app.id, {})[instance.id] = instance
+        self._set_role(instance, app.role)
         self.condition(instance, Condition.SCHEDULED, now)
         return instance
+
+    def _set_role(self, instance: Instance, role: str) -> None:
+        if instance.role:
+            self.role_uses[instance.role] -= 1
+        if role:
+            self.role_uses[role] += 1
+        instance.role = role
+
+    def settle(self, instance: Instance, agent_id: str, lease: str, volumes: list[LocalVolume]) -> None:
+        """The instance gets volumes on this agent, and stays there from now on."""
+        instance.home, instance.lease, instance.volumes, instance.settled = agent_id, lease, volumes, False
+
+    def unsettle(self, instance: Instance, *, gone: bool = False) -> None:
+        """The instance gives its volumes up; what is reserved is undone when offered; not if its agent is gone."""
+        if not instance.home:
+            return
+        if not gone:
+            self.effects += self.leftovers.add(Leftover(instance.lease, instance.id, instance.home, instance.role))
+        self.placed(instance, {})
+        instance.home, instance.lease, instance.volumes, instance.settled = "", "", [], False
+
+    @property
+    def roles(self) -> list[str]:
+        """All roles that offers may be needed for."""
+        return sorted(
+            {role for uses in (self.role_uses, self.leftovers.roles) for role, count in uses.items() if count}
+        )
+
+    def renew(self, instance: Instance, app: RunSpec) -> None:
+        """An instance without a task is one of this version from now on."""
+        instance.version, instance.config_version = app.version, app.config_version
+        if not instance.home:
+            self._set_role(instance, app.role)
+
+    def resume(self, instance: Instance, app: RunSpec, now: float) -> None:
+        """A stopped instance is to run again; at once, or when its task has ended."""
+        instance.goal = Goal.RUNNING
+        if instance.condition is Condition.SCHEDULED:
+            self.renew(instance, app)
+            instance.state = ""
+        self.condition(instance, instance.condition, now)
 
     def condition(self, instance: Instance, condition: Condition, now: float) -> None:
         """The instance is in this condition; stored, published, and its app looked at again."""
@@ -260,20 +360,32 @@ class Books:
         self.touch(instance.app_id)
 
     def again(self, instance: Instance, app: RunSpec, now: float) -> None:
-        """The instance's task has ended and it is to run on: its next incarnation waits for an offer."""
+        """The instance's task has ended and it is to run on: its next incarnation waits for an offer.
+
+        One with volumes stays where it is, and keeps its role; a stopped one waits for nothing.
+        """
         instance.incarnation += 1
-        self.placed(instance, {})
-        instance.version, instance.config_version = app.version, app.config_version
-        instance.agent_id = instance.host = instance.state = ""
-        instance.ports, instance.ip_addresses, instance.health = [], [], []
+        if not instance.home:
+            self.placed(instance, {})
+            if not app.per_agent:  # else it waits for its own agent
+                instance.agent_id = instance.host = ""
+            instance.ports = []
+        if instance.goal is not Goal.STOPPED:
+            instance.state = ""
+        self.renew(instance, app)
+        instance.ip_addresses, instance.health = [], []
         instance.staged_at = instance.started_at = None
         instance.ready = False
         instance.containers = {}
+        instance.cause, instance.cause_text = None, ""
+        instance.pre_stop = instance.pre_stop_until = None
         self.condition(instance, Condition.SCHEDULED, now)
 
     def forget(self, instance: Instance) -> None:
-        """The instance is no more."""
+        """The instance is no more, and what was reserved for it is undone."""
+        self.unsettle(instance)
         self.placed(instance, {})
+        self._set_role(instance, "")
         self.instances.pop(instance.id, None)
         siblings = self._of_app.get(instance.app_id, {})
         siblings.pop(instance.id, None)
@@ -330,10 +442,15 @@ class Books:
             assert self._of_app[instance.app_id][instance.id] is instance, instance  # noqa: S101
             assert instance.condition not in TERMINAL, instance  # noqa: S101
             assert instance.goal is not Goal.DECOMMISSIONED or instance.has_task, instance  # noqa: S101
+            assert bool(instance.home) is bool(instance.volumes), instance  # noqa: S101
+            assert instance.goal is not Goal.STOPPED or instance.home, instance  # noqa: S101
+        roles = [self.settings.role, *(one.role for one in self.specs.values())]
+        assert Counter([*roles, *(one.role for one in self.instances.values())]) == +self.role_uses  # noqa: S101
+        self.leftovers.validate()
         for app_id, (config, spread) in self._spreads.items():
             there = Spread(spread.constraints)
             for instance in self.of_app(app_id):
-                if instance.place and instance.config_version == config:
+                if instance.place and (instance.home or instance.config_version == config):
                     there.add(instance.place)
             assert spread.tallies == there.tallies, (app_id, config)  # noqa: S101
 

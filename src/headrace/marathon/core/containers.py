@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from headrace.marathon.core.environment import inner_ports
 from headrace.marathon.core.records import Instance
+from headrace.marathon.core.secrets import message as secret_message
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.container import Container, Volume
 from headrace.marathon.definitions.parts import BRIDGE, CONTAINER, HOST, LinuxInfo, Network
 from headrace.mesos.messages import common
 
 
-def container_info(app: App, instance: Instance, *, bridge: str) -> common.ContainerInfo | None:
+def container_info(
+    app: App, instance: Instance, *, bridge: str, secrets: Mapping[str, bytes] = MappingProxyType({})
+) -> common.ContainerInfo | None:
     """The container of a task; None where it needs none. ``bridge`` is ``--mesos_bridge_name``."""
     container = app.container
     if container is None and app.host_networking and not app.tty:
@@ -23,7 +28,7 @@ def container_info(app: App, instance: Instance, *, bridge: str) -> common.Conta
     mappings = _mappings(app, instance)
     return common.ContainerInfo(
         type=container.type,
-        volumes=[one for one in map(_volume, container.volumes) if one is not None] or None,
+        volumes=[one for volume in container.volumes if (one := _volume(volume, secrets)) is not None] or None,
         docker=_docker(app, container, mappings) if app.docker else None,
         mesos=_image(container) if not app.docker else None,
         network_infos=_network_infos(app, mappings, bridge) or None,
@@ -110,8 +115,15 @@ def _network_infos(
     ]
 
 
-def _volume(volume: Volume) -> common.Volume | None:
+def secret_volume(path: str, value: bytes) -> common.Volume:
+    """A file with a secret in it."""
+    return common.Volume(path, "RO", source=common.VolumeSource("SECRET", secret=secret_message(value)))
+
+
+def _volume(volume: Volume, secrets: Mapping[str, bytes]) -> common.Volume | None:
     """Persistent volumes come with the resources, not here."""
+    if volume.secret is not None:
+        return secret_volume(volume.container_path, secrets[volume.secret])
     if volume.host_path is None:
         return None
     return common.Volume(container_path=volume.container_path, host_path=volume.host_path, mode=volume.mode)

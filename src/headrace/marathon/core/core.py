@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from headrace.kernel.core import Effect, Event, Put, Reply, TimerFired
 from headrace.kernel.ids import IdSource
 from headrace.marathon import repository
+from headrace.marathon.core import everywhere, interest, kills, offers, prestop, queue, tracking
 from headrace.marathon.core import health as checks
-from headrace.marathon.core import kills, queue, tracking
 from headrace.marathon.core.books import Books, Settings
 from headrace.marathon.core.changes import AppChanges, Deployer, GroupChanges, InstanceChanges, PodChanges
-from headrace.marathon.core.deployments import Deployments, adjust
+from headrace.marathon.core.deployments import DEADLINE, STALLED, Deployments, adjust
 from headrace.marathon.core.events import (
     Answer,
     CancelDeployment,
@@ -26,6 +27,7 @@ from headrace.marathon.core.events import (
     ForgetFramework,
     KillInstances,
     KillTasks,
+    LogsRead,
     Look,
     Probed,
     ResetDelay,
@@ -36,14 +38,18 @@ from headrace.marathon.core.events import (
 )
 from headrace.marathon.core.health import Health
 from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.offers import OfferDesk
 from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.stalls import Stalls
 from headrace.marathon.core.tracking import Tracker
+from headrace.marathon.core.why import Explainer
 from headrace.marathon.definitions.errors import Rejected
 from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received
 from headrace.mesos.messages import scheduler
 
 _REMOVED = "Framework has been removed"
 _SETTLE = "settle"
+_LOOK = "look at all apps"
 _LARGE = 100
 _PAUSE_PER_INSTANCE = 20e-6
 """Looking at an app costs its size. So after the statuses of a large one it is looked at a little
@@ -53,7 +59,8 @@ later, once for all that came in between, which bounds the cost to a small share
 class MarathonCore:
     """Decides about apps, instances and deployments.
 
-    ``content`` is what the store held; ``ids`` makes uuids; ``randrange(n)`` gives 0..n-1.
+    ``content`` is what the store held; ``ids`` makes uuids; ``randrange(n)`` gives 0..n-1; ``secrets`` finds a
+    secret by its source, None if there is none.
     """
 
     def __init__(
@@ -62,19 +69,24 @@ class MarathonCore:
         settings: Settings,
         ids: IdSource,
         randrange: Callable[[int], int],
+        secrets: Callable[[str], bytes | None] | None = None,
     ) -> None:
         self.books = Books(content, settings, ids, randrange)
         self.killer = Killer(self.books)
         self.queue = LaunchQueue(self.books)
+        self.offers = OfferDesk(self.books, self.queue, secrets or (lambda source: None))
         self.health = Health(self.books, self.killer)
         self.tracker = Tracker(self.books, self.queue, self.health, self.killer)
         self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
+        self.explainer = Explainer(self.books, self.queue, self.health)
+        self._stalls = Stalls(self.books, self.deployments, self.explainer)
+        self._deployer = Deployer(self.books, self.queue, self.deployments)
         self._later: set[str] = set()
         self._handlers = self._request_handlers()
 
     def _request_handlers(self) -> dict[type[Event], Callable[[Any, float], Answer]]:
         books = self.books
-        deployer = Deployer(books, self.queue, self.deployments)
+        deployer = self._deployer
         apps, pods, groups = (
             AppChanges(books, deployer),
             PodChanges(books, deployer, self.killer),
@@ -106,9 +118,13 @@ class MarathonCore:
                 self._start(now)
             case TimerFired(key):
                 self._timer(key, now)
+            case Probed(key=key) if key.startswith(prestop.TIMER):
+                self.killer.prepared(event, now)
             case Probed():
                 self.health.probed(event, now)
                 self._postpone(now)
+            case LogsRead():
+                self.books.past.logs_read(event)
             case Received(message):
                 self._message(message, now)
             case Connected():
@@ -123,9 +139,19 @@ class MarathonCore:
     def _start(self, now: float) -> None:
         """Take up what was left: watch what runs, go on with deployments, launch what is missing."""
         self.tracker.resume(now)
+        self.queue.resume(now)
+        self.deployments.resume(now)
         instances = {one.app_id for one in self.books.instances.values()}
         for app_id in (*self.books.specs, *instances, *self.deployments.held()):
             self.books.touch(app_id)
+        self.books.wake(_LOOK, now + self.books.settings.scale_apps_initial_delay)
+
+    def _look_at_all(self, now: float) -> None:
+        """Nothing should be missing or too many, as apps are looked at when they change; but one looks."""
+        for app_id in self.books.specs:
+            self.books.touch(app_id)
+        self._postpone(now)
+        self.books.wake(_LOOK, now + self.books.settings.scale_apps_interval)
 
     def _request(self, event: Event, now: float) -> None:
         handler = self._handlers.get(type(event))
@@ -149,19 +175,31 @@ class MarathonCore:
                 self._later.add(app_id)
 
     def _timer(self, key: str, now: float) -> None:
-        if key == queue.REVIVE:
+        if key == interest.REVIVE:
             pass  # the queue looks at the time itself
         elif key == _SETTLE:
             for app_id in self._later:
                 self.books.touch(app_id)
             self._later.clear()
+        elif key == _LOOK:
+            self._look_at_all(now)
         elif key == tracking.RECONCILE:
             if self.books.connected:
                 self.tracker.reconcile(now)
-        elif key.startswith(queue.DELAY):
+        elif key == queue.SECRETS or key.startswith(queue.DELAY):
             self.queue.delay_over()
+        elif key.startswith(offers.LEFTOVER):
+            self.offers.undone(key.removeprefix(offers.LEFTOVER))
         elif key.startswith(checks.TIMER):
             self.health.timer(key)
+        elif key.startswith(everywhere.TIMER):
+            everywhere.waited(self.books, key.removeprefix(everywhere.TIMER), now)
+        elif key.startswith(prestop.TIMER):
+            self.killer.time_is_up(key.removeprefix(prestop.TIMER), now)
+        elif key.startswith(STALLED):
+            self._stalls.look(key.removeprefix(STALLED), now)
+        elif key.startswith(DEADLINE):
+            self._deployer.expire(key.removeprefix(DEADLINE), now)
         elif key.startswith(kills.TIMER):
             self.killer.timer(key.removeprefix(kills.TIMER), now)
         elif key.startswith(queue.OVERDUE):
@@ -179,21 +217,35 @@ class MarathonCore:
                 self.tracker.abandon(now, "the master knows this Marathon under a new framework id")
             self.books.framework_id = event.framework_id
             self.books.effects.append(Put(repository.FRAMEWORK, event.framework_id.encode()))
+        domain = event.master.domain if event.master is not None else None
+        fault_domain = domain.fault_domain if domain is not None else None
+        self.books.home_region = fault_domain.region.name if fault_domain is not None else None
         self.books.connected = True
         self.queue.connected()
         self.killer.connected(now)
-        self.tracker.reconcile(now)
+        self.tracker.reconcile(now, first=True)
 
     def _message(self, message: scheduler.Event, now: float) -> None:
         if message.offers is not None:
-            self.queue.offers(message.offers.offers, now)
+            self.offers.use(message.offers.offers, now)
             self._postpone(now)
         elif message.update is not None:
             self.tracker.status(message.update.status, now)
             self._postpone(now)
+        elif message.message is not None:
+            self._executor_says(message.message)
         elif message.error is not None and _REMOVED in message.error.message:
             self.books.tell("marathon", now, "subscribes anew", message.error.message)
             self.books.effects.append(ForgetFramework())
+
+    def _executor_says(self, message: scheduler.ExecutorMessage) -> None:
+        """Nothing is made of it but an event."""
+        self.books.publish(
+            "framework_message_event",
+            slaveId=message.agent_id.value,
+            executorId=message.executor_id.value,
+            message=list(a2b_base64(message.data)),
+        )
 
     def _settled(self, now: float) -> list[Effect]:
         """Look at every touched app, until nothing moves any more."""

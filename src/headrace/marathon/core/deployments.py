@@ -14,15 +14,35 @@ import msgspec
 
 from headrace.kernel.core import Delete, Put
 from headrace.marathon import repository
-from headrace.marathon.core import planner, upgrade
+from headrace.marathon.core import everywhere, planner, upgrade
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.health import considered_healthy
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import LaunchQueue
-from headrace.marathon.core.records import RESTART, START, STOP, Action, Condition, Goal, Instance, Plan, Steps
+from headrace.marathon.core.records import (
+    LOST,
+    RESTART,
+    START,
+    STOP,
+    Action,
+    Cause,
+    Condition,
+    EndedDeployment,
+    Goal,
+    Instance,
+    Plan,
+    Steps,
+)
+from headrace.marathon.core.residency import fits
 from headrace.marathon.core.scaling import victims
 from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
+
+STALLED, DEADLINE = "stalled/", "deadline/"
+FIRST_LOOK = 60.0
+"""Seconds after which a deployment is looked at for the first time, whether it comes on."""
+_VERSIONS = 200
+"""Of so many apps and pods a deployment that is over keeps the versions."""
 
 
 class Deployment(msgspec.Struct):
@@ -60,6 +80,11 @@ class Deployments:
         for plan in sorted(plans, key=lambda one: one.version):
             self._hold(Deployment(plan, planner.steps(plan.original, plan.target, plan.groups)))
 
+    def resume(self, now: float) -> None:
+        """After a start: watch those that go on."""
+        for deployment in self.running.values():
+            self._watch(deployment.plan, now)
+
     def of_app(self, app_id: str) -> Deployment | None:
         """The deployment that an app takes part in."""
         holder = self._holder.get(app_id)
@@ -81,14 +106,16 @@ class Deployments:
             return
         self._books.effects.append(Put(repository.deployment_key(plan.id), msgspec.json.encode(plan)))
         self._hold(deployment)
+        self._watch(plan, now)
         for app_id in deployment.affected():
             self._books.touch(app_id)
             self._books.tell(app_id, now, f"deployment {plan.id} begins")
 
-    def cancel(self, deployment_id: str, now: float, why: str) -> None:
-        """Stop a deployment where it is; what it did stays."""
+    def cancel(self, deployment_id: str, now: float, why: str, *, outcome: str = "cancelled", by: str = "") -> None:
+        """Stop a deployment where it is; what it did stays. ``by`` is the one that takes its place."""
         deployment = self.running[deployment_id]
         self._release(deployment)
+        self._remember(deployment, outcome, now, why, by)
         for app_id in deployment.affected():
             self._books.tell(app_id, now, f"deployment {deployment_id} is cancelled", why)
         self._books.publish("deployment_failed", id=deployment_id, plan=plan_view(deployment), reason=why)
@@ -147,34 +174,44 @@ class Deployments:
         adjust(self._books, self._killer, app, now, named)
         members = list(self._books.of_app(app.id))
         wanted = [one for one in members if one.wanted]
-        leaving = [one for one in members if one.goal is Goal.DECOMMISSIONED]
-        return len(wanted) == app.instances and not leaving and all(is_good(app, one) for one in wanted)
+        leaving = [one for one in members if _ends(one) and one.condition not in LOST]
+        enough = bool(wanted) if app.per_agent else len(wanted) == app.instances
+        return enough and not leaving and all(is_good(app, one) for one in wanted)
 
     def _restart(self, app: RunSpec, now: float) -> bool:
         self._renew_waiting(app, now)
-        members = [one for one in self._books.of_app(app.id) if one.condition is not Condition.INACTIVE]
+        if app.per_agent:
+            return everywhere.renew(self._books, self._killer, app, now)
+        members = [one for one in self._books.of_app(app.id) if one.wanted or _ends(one)]
         strategy = app.upgrade_strategy
         move = upgrade.moves(
             app.instances,
             strategy.minimum_health_capacity,
             strategy.maximum_over_capacity,
             [self._member(app, one) for one in self._in_kill_order(app, members)],
+            in_place=app.resident,
         )
         for instance_id in move.kill:
-            self._killer.decommission(self._books.instances[instance_id], now, "replaced by a newer version")
-        for _ in range(move.launch):
-            self._books.schedule(app, now)
+            self._killer.retire(
+                self._books.instances[instance_id], app, now, "replaced by a newer version", Cause.UPGRADE
+            )
+        more(self._books, self._killer, app, move.launch, now)
         if move.done:
             for instance in list(self._books.of_app(app.id)):
                 if instance.condition is Condition.INACTIVE and instance.config_version != app.config_version:
-                    self._killer.decommission(instance, now, "unreachable, and replaced by a newer version")
+                    why = "unreachable, and replaced by a newer version"
+                    self._killer.decommission(instance, now, why, Cause.UPGRADE)
         return move.done
 
     def _renew_waiting(self, app: RunSpec, now: float) -> None:
         """What is not launched yet is launched as the new version."""
-        for instance in self._books.of_app(app.id):
-            if instance.condition is Condition.SCHEDULED and instance.version != app.version:
-                instance.version, instance.config_version = app.version, app.config_version
+        for instance in list(self._books.of_app(app.id)):
+            if instance.condition is not Condition.SCHEDULED or instance.version == app.version:
+                continue
+            if instance.home and not fits(app, instance):
+                self._killer.decommission(instance, now, "its volumes are not those of the newer version")
+            else:
+                self._books.renew(instance, app)
                 self._books.save(instance)
 
     def _member(self, app: RunSpec, instance: Instance) -> upgrade.Member:
@@ -184,7 +221,7 @@ class Deployments:
         return upgrade.Member(
             instance.id,
             new,
-            instance.goal is Goal.DECOMMISSIONED,
+            instance.goal is not Goal.RUNNING,
             good and (instance.ready or not new),
         )
 
@@ -196,17 +233,58 @@ class Deployments:
 
     def _finish(self, deployment: Deployment, now: float) -> None:
         self._release(deployment)
+        self._remember(deployment, "succeeded", now)
         for app_id in deployment.affected():
             self._books.tell(app_id, now, f"deployment {deployment.plan.id} succeeded")
         self._books.publish("deployment_success", id=deployment.plan.id, plan=plan_view(deployment))
+
+    def _remember(self, deployment: Deployment, outcome: str, now: float, why: str = "", by: str = "") -> None:
+        plan, pods = deployment.plan, deployment.affected_pods()
+        affected = deployment.affected()
+        versions = {
+            one: (_version(plan.original.get(one)), _version(plan.target.get(one))) for one in affected[:_VERSIONS]
+        }
+        self._books.past.deployment_over(
+            EndedDeployment(
+                plan.id,
+                plan.version,
+                outcome,
+                now,
+                apps=[one for one in affected if one not in pods],
+                pods=pods,
+                steps=deployment.steps,
+                at=min(deployment.at, max(0, len(deployment.steps) - 1)),
+                why=why,
+                replaced_by=by,
+                replaces=plan.replaces,
+                reverts=plan.reverts,
+                versions=versions,
+            )
+        )
 
     def _hold(self, deployment: Deployment) -> None:
         self.running[deployment.plan.id] = deployment
         for app_id in deployment.affected():
             self._holder[app_id] = deployment.plan.id
 
+    def _watch(self, plan: Plan, now: float) -> None:
+        self._books.wake(STALLED + plan.id, now + FIRST_LOOK)
+        if plan.deadline is not None:
+            self._books.wake(DEADLINE + plan.id, plan.deadline)
+
+    def validate(self) -> None:
+        """Assert that no lock outlives its deployment; for tests."""
+        for plan_id, deployment in self.running.items():
+            assert deployment.plan.id == plan_id  # noqa: S101
+            assert all(self._holder.get(one) == plan_id for one in deployment.affected()), plan_id  # noqa: S101
+        held = {one for deployment in self.running.values() for one in deployment.affected()}
+        assert self._holder.keys() == held  # noqa: S101
+
     def _release(self, deployment: Deployment) -> None:
         del self.running[deployment.plan.id]
+        self._books.no_wake(STALLED + deployment.plan.id)
+        if deployment.plan.deadline is not None:
+            self._books.no_wake(DEADLINE + deployment.plan.id)
         for app_id in deployment.affected():
             self._holder.pop(app_id, None)
             self._books.touch(app_id)
@@ -224,16 +302,45 @@ def is_good(app: RunSpec, instance: Instance) -> bool:
 
 def adjust(books: Books, killer: Killer, app: RunSpec, now: float, named: list[str]) -> None:
     """Launch or end instances until the app has as many as it shall have."""
+    if app.per_agent:
+        return  # offers make instances
     wanted = [one for one in books.of_app(app.id) if one.wanted]
-    for _ in range(app.instances - len(wanted)):
-        books.schedule(app, now)
+    more(books, killer, app, app.instances - len(wanted), now, ending=True)
     surplus = len(wanted) - app.instances
     if surplus <= 0:
         return
     group_by = next((one[0] for one in app.constraints if one[1] == "GROUP_BY"), None)
     youngest = app.kill_selection == "YOUNGEST_FIRST"
     for instance in victims(wanted, surplus, named=named, youngest_first=youngest, group_by=group_by):
-        killer.decommission(instance, now, f"the app shall have {app.instances} instances")
+        killer.retire(instance, app, now, f"the app shall have {app.instances} instances", Cause.SCALE)
+
+
+def more(books: Books, killer: Killer, app: RunSpec, count: int, now: float, *, ending: bool = False) -> None:
+    """So many more instances: first those that were stopped, latest first, as they have volumes.
+
+    ``ending``: also those whose task is only about to end. One that nobody can reach is no help.
+    """
+    if count <= 0:
+        return
+    stopped = [one for one in books.of_app(app.id) if one.goal is Goal.STOPPED and one.condition not in LOST]
+    stopped = [one for one in stopped if ending or not one.has_task]
+    for instance in sorted(stopped, key=lambda one: (one.has_task, -one.since)):
+        if not fits(app, instance):
+            killer.decommission(instance, now, "its volumes are not those that the app has now")
+        elif count:
+            books.resume(instance, app, now)
+            count -= 1
+    for _ in range(count):
+        books.schedule(app, now)
+
+
+def _version(spec: RunSpec | None) -> str | None:
+    return spec.version if spec is not None else None
+
+
+def _ends(instance: Instance) -> bool:
+    """Whether it has a task that is not to go on."""
+    return instance.goal is not Goal.RUNNING and instance.has_task and instance.condition is not Condition.INACTIVE
 
 
 def plan_view(deployment: Deployment) -> dict[str, Any]:

@@ -23,12 +23,16 @@ class Start(Event, frozen=True):
 
 
 class CreateApp(Event, frozen=True):
-    """POST /v2/apps; ``body`` is the request's JSON."""
+    """POST /v2/apps; ``body`` is the request's JSON.
+
+    ``deadline``, here and below: seconds that the deployment may take before it is undone.
+    """
 
     to: int
     body: Any
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class UpdateApps(Event, frozen=True):
@@ -45,6 +49,7 @@ class UpdateApps(Event, frozen=True):
     single: bool
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class DeleteApp(Event, frozen=True):
@@ -52,6 +57,7 @@ class DeleteApp(Event, frozen=True):
     app_id: str
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class RestartApp(Event, frozen=True):
@@ -59,6 +65,7 @@ class RestartApp(Event, frozen=True):
     app_id: str
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class CreatePod(Event, frozen=True):
@@ -68,6 +75,7 @@ class CreatePod(Event, frozen=True):
     body: Any
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class UpdatePod(Event, frozen=True):
@@ -78,6 +86,7 @@ class UpdatePod(Event, frozen=True):
     body: Any
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class DeletePod(Event, frozen=True):
@@ -85,6 +94,7 @@ class DeletePod(Event, frozen=True):
     pod_id: str
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class KillInstances(Event, frozen=True):
@@ -107,6 +117,7 @@ class ChangeGroup(Event, frozen=True):
     dry_run: bool
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class DeleteGroup(Event, frozen=True):
@@ -114,6 +125,7 @@ class DeleteGroup(Event, frozen=True):
     path: str
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class EnforceRole(Event, frozen=True):
@@ -140,6 +152,7 @@ class KillTasks(Event, frozen=True):
     single: bool
     force: bool
     origin: Origin
+    deadline: int | None = None
 
 
 class CancelDeployment(Event, frozen=True):
@@ -160,6 +173,14 @@ class Look(Event, frozen=True):
     view: Callable[[Any, float], Any]
 
 
+class LogsRead(Event, frozen=True):
+    """The outcome of ``ReadLogs``; ``note`` says what could not be had."""
+
+    key: str
+    files: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    note: str = ""
+
+
 class Probed(Event, frozen=True):
     """The outcome of the ``Probe`` of the same key and task. ``status`` and so on are for readiness."""
 
@@ -172,10 +193,25 @@ class Probed(Event, frozen=True):
     body: str = ""
 
 
+class ReadLogs(Effect, frozen=True):
+    """Read the last lines of these files (by name, as the agent at ``url`` calls them); answer with ``LogsRead``."""
+
+    key: str
+    url: str
+    paths: dict[str, str]
+
+
 class SendCall(Effect, frozen=True):
     """Say this to the master."""
 
     call: Call
+
+
+class Subscribe(Effect, frozen=True):
+    """Stand for these roles from now on; for the ``suppressed`` ones no offers are wanted."""
+
+    roles: list[str]
+    suppressed: list[str]
 
 
 class ForgetFramework(Effect, frozen=True):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.events import Probe, Probed
 from headrace.marathon.core.kills import Killer
-from headrace.marathon.core.records import Condition, HealthResult, Instance, ReadinessResult
+from headrace.marathon.core.records import Cause, Condition, HealthResult, Instance, ReadinessResult
 from headrace.marathon.core.tasks import check_port, nth_port
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.checks import HealthCheck, ReadinessCheck
@@ -40,6 +40,8 @@ class Health:
         self._killer = killer
         self._early: dict[str, float] = {}
         self.readiness: dict[str, ReadinessResult] = {}
+        self.unheeded: dict[str, tuple[float, str]] = {}
+        """By instance when and how a check failed that does not count yet."""
 
     def started(self, instance: Instance, run_spec: RunSpec, now: float) -> None:
         """The instance runs (or is found running after a restart): begin to check it."""
@@ -73,6 +75,7 @@ class Health:
             self._books.no_wake(f"{TIMER}{instance.id}/{name}")
             self._early.pop(f"{instance.id}/{name}", None)
         self.readiness.pop(instance.id, None)
+        self.unheeded.pop(instance.id, None)
 
     def timer(self, key: str) -> None:
         """Time for a probe."""
@@ -138,9 +141,13 @@ class Health:
         in_grace = now - (instance.started_at or now) < check.grace_period_seconds
         if not passed and result.first_success is None and in_grace:
             self._books.tell(instance.id, now, "not healthy yet", cause)
+            self.unheeded[instance.id] = now, cause
             return
         before, failures = instance.healthy, result.consecutive_failures
+        self.unheeded.pop(instance.id, None)
         _count(result, passed, cause, now)
+        if not passed or failures:
+            self._books.save(instance)  # a restart goes on counting where this has come to
         if not passed:
             self._publish_failure(instance, check)
         self._flip(instance, before)
@@ -174,7 +181,7 @@ class Health:
             slaveId=instance.agent_id,
         )
         self._books.tell(instance.app_id, now, f"instance {instance.id} is killed", f"health check failed: {cause}")
-        self._killer.kill(instance, now, f"health check failed: {cause}")
+        self._killer.kill(instance, now, f"health check failed: {cause}", Cause.HEALTH)
 
     def _flip(self, instance: Instance, before: bool | None) -> None:
         after = instance.healthy
@@ -198,7 +205,7 @@ class Health:
 
     def _readiness(self, instance: Instance, check: ReadinessCheck, outcome: Probed, now: float) -> None:
         self.readiness[instance.id] = ReadinessResult(
-            outcome.passed, outcome.status, outcome.content_type, outcome.body[:10_000]
+            outcome.passed, outcome.status, outcome.content_type, outcome.body[:10_000], now, outcome.cause
         )
         if outcome.passed:
             instance.ready = True

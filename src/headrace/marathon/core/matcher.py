@@ -1,7 +1,4 @@
-"""Does an offer suit an app? Pure: offer and app in; resources and ports, or the reason against it, out.
-
-Only unreserved, ordinary resources are used: no reservations, volumes or revocable ones.
-"""
+"""Does an offer suit an app? Pure: offer and app in; resources and ports, or the reason against it, out."""
 
 from __future__ import annotations
 
@@ -9,11 +6,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headrace.marathon.core.constraints import Fields, Spread, attribute_text, unmet
+from headrace.marathon.core import places, residency
+from headrace.marathon.core.constraints import Spread, unmet
+from headrace.marathon.core.disks import Disk, NoDiskError, choose
+from headrace.marathon.core.places import Place
+from headrace.marathon.core.records import Instance
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.run_spec import RunSpec
-from headrace.mesos.messages.common import Offer, Resource
-from headrace.mesos.resources import Resources
+from headrace.mesos.resources import MILLI, PLAIN, Resources, Spans, Tag
 
 REASONS = (
     "UnfulfilledRole",
@@ -28,32 +28,56 @@ REASONS = (
     "DeclinedScarceResources",
 )
 """Why an offer can be refused, in the order in which it is looked at."""
+_GPU_LABEL = "GPU_SCHEDULING_BEHAVIOR"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What flags say about offers. ``accept``: any, unreserved or reserved resources, where an app says nothing.
+
+    ``draining``: seconds before a machine's service begins from which it is left alone, if ``maintenance`` counts.
+    ``restrict_gpus``: agents with GPUs are for what asks for them. ``home_region``: the master's; others are used only
+    by what has a constraint on ``@region``.
+    """
+
+    accept: str = "any"
+    maintenance: bool = True
+    draining: float = 0.0
+    restrict_gpus: bool = True
+    home_region: str | None = None
+
+    def accepted(self, app: RunSpec, role: str) -> frozenset[str]:
+        """The roles whose resources an app takes."""
+        if app.resident:
+            return frozenset({"*"})
+        if app.accepted_resource_roles:
+            return frozenset(app.accepted_resource_roles)
+        return frozenset({"any": ("*", role), "unreserved": ("*",)}.get(self.accept, (role,)))
+
+
+DEFAULT = Policy()
 
 
 class Match(msgspec.Struct, frozen=True):
-    """What to take of the offer."""
+    """What to take of the offer: ``resources`` for the tasks, ``disks`` for volumes that are to be made."""
 
     resources: Resources
     ports: list[int]
+    disks: list[Disk] = []
+
+    @property
+    def on_root(self) -> Resources:
+        """For volumes on the agent's own disk."""
+        return Resources({"disk": sum(amount for _, tag, amount in self.disks if tag == PLAIN)})
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why not: one of REASONS, and the same with numbers."""
+    """Why not: one of REASONS, and the same with numbers; of an amount what is ``needed`` and what is ``free``."""
 
     reason: str
     detail: str
-
-
-class Place(msgspec.Struct):
-    """An offer being used up: ``free`` shrinks with each match that is taken."""
-
-    offer: Offer
-    fields: Fields
-    free: Resources
-
-    @classmethod
-    def of(cls, offer: Offer) -> Place:
-        return cls(offer, _fields(offer), Resources.parse(one for one in offer.resources or () if _ordinary(one)))
+    resource: str = ""
+    needed: float | None = None
+    free: float | None = None
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -75,39 +99,113 @@ def need(run_spec: RunSpec) -> Need:
     return Need(total.cpus, total.mem, total.disk, float(total.gpus), [one.host_port for one in run_spec.endpoints])
 
 
-def match(place: Place, app: RunSpec, spread: Spread, randrange: Callable[[int], int], *, role: str) -> Match | Refusal:
+def match(
+    place: Place,
+    app: RunSpec,
+    spread: Spread,
+    randrange: Callable[[int], int],
+    *,
+    role: str,
+    policy: Policy = DEFAULT,
+    now: float = 0.0,
+) -> Match | Refusal:
     """Try one instance. ``spread`` is where the app's other instances of this configuration are.
 
     ``randrange(n)`` gives 0..n-1 and picks the ports.
     """
-    allowed = app.accepted_resource_roles
-    if allowed and "*" not in allowed:
-        return Refusal("UnfulfilledRole", f"only resources reserved to role {role} are accepted, and none are offered")
-    why = unmet(app.constraints, place.fields, spread, app.instances)
+    accepted = policy.accepted(app, role)
+    tags = place.tags(accepted)
+    if not any(places.part(place.free, tag) for tag in tags) and (place.free or not tags):
+        names = ", ".join(sorted(accepted))
+        return Refusal("UnfulfilledRole", f"only resources of {names} are accepted, and none are offered")
+    why = unmet(app.constraints, place.fields, spread, app.instances) or _elsewhere(place, app, policy)
     if why:
         return Refusal("UnfulfilledConstraint", why)
+    if policy.maintenance and place.maintained(now, policy.draining):
+        return _serviced(place)
     wanted = need(app)
-    for name, amount, reason in (
-        ("cpus", wanted.cpus, "InsufficientCpus"),
-        ("mem", wanted.mem, "InsufficientMemory"),
-        ("disk", wanted.disk, "InsufficientDisk"),
-        ("gpus", wanted.gpus, "InsufficientGpus"),
+    try:
+        disks = choose(residency.wanted(app), place.disks) if app.resident else []
+    except NoDiskError as error:
+        return Refusal("InsufficientDisk", f"{error}; {place.offer.hostname} offers none")
+    root = sum(amount for _, tag, amount in disks if tag == PLAIN)
+    found = _take(place, place.free, tags, wanted, randrange, root)
+    if isinstance(found, Refusal):
+        return found
+    if policy.restrict_gpus and place.gpus and not wanted.gpus and app.labels.get(_GPU_LABEL, "") != "unrestricted":
+        return Refusal("DeclinedScarceResources", f"{place.offer.hostname} has GPUs, and none are asked for")
+    return Match(found.resources, found.ports, disks)
+
+
+def match_kept(
+    place: Place, app: RunSpec, instance: Instance, randrange: Callable[[int], int], *, policy: Policy, now: float
+) -> Match | Refusal:
+    """Try an instance that has its volumes: only what is reserved for it will do."""
+    kept = place.kept.get(instance.lease)
+    ids = {one.id for one in instance.volumes}
+    if kept is None or not ids <= kept.volume_ids():
+        home = instance.host or "another agent"
+        return Refusal(
+            "NoCorrespondingReservationFound", f"its volumes are on {home}; {place.offer.hostname} offers none of them"
+        )
+    if policy.maintenance and place.maintained(now, policy.draining):
+        return _serviced(place)
+    volumes = kept.resources.where(lambda tag: tag.volume in ids)
+    stock = kept.resources.where(lambda tag: tag != PLAIN and not tag.whole and not tag.source)
+    wanted = need(app)
+    before = [port for port in instance.ports if port]
+    if len(instance.ports) == len(wanted.ports) and all(_has(stock, port) for port in before):
+        # the same numbers for the same ports
+        numbers = [old if port == 0 else port for old, port in zip(instance.ports, wanted.ports, strict=True)]
+        wanted = msgspec.structs.replace(wanted, ports=numbers)
+    found = _take(place, stock, list(stock.parts), wanted, randrange, 0)
+    return found if isinstance(found, Refusal) else Match(found.resources + volumes, found.ports)
+
+
+def _serviced(place: Place) -> Refusal:
+    return Refusal("AgentMaintenance", f"{place.offer.hostname} is being serviced, or will be soon")
+
+
+def _elsewhere(place: Place, app: RunSpec, policy: Policy) -> str:
+    region = place.fields.get("@region")
+    if region is None or policy.home_region in (None, region) or any(one[0] == "@region" for one in app.constraints):
+        return ""
+    return (
+        f"{place.offer.hostname} is in region {region}, not in {policy.home_region}; a constraint on @region allows it"
+    )
+
+
+def _take(
+    place: Place, stock: Resources, tags: Sequence[Tag], wanted: Need, randrange: Callable[[int], int], root: int
+) -> Match | Refusal:
+    """What is needed out of ``stock``; ``root`` thousandths of disk are for volumes."""
+    scalars = Resources.of(cpus=wanted.cpus, mem=wanted.mem, disk=wanted.disk, gpus=wanted.gpus)
+    for name, reason in (
+        ("cpus", "InsufficientCpus"),
+        ("mem", "InsufficientMemory"),
+        ("disk", "InsufficientDisk"),
+        ("gpus", "InsufficientGpus"),
     ):
-        if place.free.scalars.get(name, 0) < round(amount * 1000):
-            free = place.free.scalar(name)
-            return Refusal(reason, f"needs {amount:g} {name}; {place.offer.hostname} offers {free:g}")
-    ports = _ports(place.free, wanted.ports, randrange)
+        lacking = scalars.scalars.get(name, 0) + (root if name == "disk" else 0)
+        if lacking and (free := places.amount(stock, tags, name)) < lacking:
+            offered = f"{place.offer.hostname} offers {free / MILLI:g}"
+            needed = lacking / MILLI
+            return Refusal(reason, f"needs {needed:g} {name}; {offered}", name, needed, free / MILLI)
+    ports = _ports(places.spans(stock, tags), wanted.ports, randrange) if wanted.ports else []
     if isinstance(ports, Refusal):
         return ports
-    scalars = Resources.of(cpus=wanted.cpus, mem=wanted.mem, disk=wanted.disk, gpus=wanted.gpus)
     taken = [port for port in ports if port]
-    return Match(scalars.with_ports(taken) if taken else scalars, ports)
+    return Match(places.take(stock, tags, scalars.with_ports(taken) if taken else scalars), ports)
 
 
-def _ports(free: Resources, wanted: list[int | None], randrange: Callable[[int], int]) -> list[int] | Refusal:
+def _has(stock: Resources, port: int) -> bool:
+    parts = [part.ranges.get("ports", ()) for part in stock.parts.values()]
+    return any(begin <= port <= end for spans in parts for begin, end in spans)
+
+
+def _ports(spans: Spans, wanted: list[int | None], randrange: Callable[[int], int]) -> list[int] | Refusal:
     """One number for each port of the app, 0 for those that have none of the host."""
     fixed = {port for port in wanted if port}
-    spans = free.ranges.get("ports", ())
     missing = [port for port in fixed if not any(begin <= port <= end for begin, end in spans)]
     if missing:
         return Refusal("InsufficientPorts", f"port {min(missing)} is required and not offered")
@@ -128,23 +226,3 @@ def _nth(spans: Sequence[tuple[int, int]], index: int) -> int:
             return begin + index
         index -= end - begin + 1
     raise IndexError(index)
-
-
-def _ordinary(resource: Resource) -> bool:
-    return (
-        resource.role in (None, "*")
-        and not resource.reservation
-        and not resource.reservations
-        and not resource.disk
-        and resource.revocable is None
-        and resource.shared is None
-        and resource.provider_id is None
-    )
-
-
-def _fields(offer: Offer) -> Fields:
-    fields = {one.name: attribute_text(one) for one in offer.attributes or ()}
-    domain = offer.domain.fault_domain if offer.domain is not None else None
-    if domain is not None:
-        fields |= {"@region": domain.region.name, "@zone": domain.zone.name}
-    return {**fields, "hostname": offer.hostname}

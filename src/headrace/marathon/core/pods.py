@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from headrace.marathon.core.containers import docker_image, linux_info, network_info
+from headrace.marathon.core.containers import docker_image, linux_info, network_info, secret_volume
 from headrace.marathon.core.environment import escaped, labels
+from headrace.marathon.core.places import shares
 from headrace.marathon.core.records import TERMINAL, Condition, ContainerTask, Instance
 from headrace.marathon.core.tasks import fetched, variables
 from headrace.marathon.definitions.parts import Environment, ResourceLimits
@@ -21,6 +23,7 @@ from headrace.marathon.definitions.pod import (
     PodContainer,
     PodHealthCheck,
     Resources,
+    VolumeMount,
 )
 from headrace.mesos.messages import common
 from headrace.mesos.messages.scheduler import LaunchGroup
@@ -52,19 +55,40 @@ def condition(tasks: Iterable[ContainerTask]) -> Condition:
     return next((one for one in order if one in found), Condition.UNKNOWN)
 
 
-def launch_group(pod: Pod, instance: Instance, role: str | None, *, framework_id: str, bridge: str) -> LaunchGroup:
-    """What to launch for ``instance``, which has its agent and its ports; resources are allocated to ``role``."""
+def launch_group(
+    pod: Pod,
+    instance: Instance,
+    held: MesosResources,
+    role: str | None,
+    *,
+    framework_id: str,
+    bridge: str,
+    secrets: Mapping[str, bytes] = MappingProxyType({}),
+) -> LaunchGroup:
+    """What to launch for ``instance``, which has its agent and its ports.
+
+    It holds ``held``, allocated to ``role``, of which persistent volumes are the executor's, so that all containers can
+    see them. ``secrets`` by their names.
+    """
     own = pod.executor_resources
+    wishes = [_amounts(Resources(own.cpus, own.mem, own.disk)), *(_wish(pod, one, instance) for one in pod.containers)]
+    first, *others = shares(held.where(lambda tag: not tag.whole), wishes)
     executor = common.ExecutorInfo(
         common.ExecutorID(instance.id),
         type="DEFAULT",
         framework_id=common.FrameworkID(framework_id),
         container=_shared(pod, instance, bridge),
-        resources=_amounts(Resources(own.cpus, own.mem, own.disk)).messages(role),
+        resources=(first + held.where(lambda tag: tag.whole)).messages(role),
         labels=_mesos_labels(pod.labels),
     )
-    tasks = [_task(pod, one, instance, role) for one in pod.containers]
+    pairs = zip(pod.containers, others, strict=True)
+    tasks = [_task(pod, one, instance, share.messages(role), secrets) for one, share in pairs]
     return LaunchGroup(executor, common.TaskGroupInfo(tasks))
+
+
+def _wish(pod: Pod, container: PodContainer, instance: Instance) -> MesosResources:
+    ports, amounts = _host_ports(pod, container, instance), _amounts(container.resources)
+    return amounts.with_ports(ports) if ports else amounts
 
 
 def environment(pod: Pod, container: PodContainer, instance: Instance) -> Environment:
@@ -93,17 +117,21 @@ def environment(pod: Pod, container: PodContainer, instance: Instance) -> Enviro
     return out | pod.environment | container.environment
 
 
-def _task(pod: Pod, container: PodContainer, instance: Instance, role: str | None) -> common.TaskInfo:
+def _task(
+    pod: Pod,
+    container: PodContainer,
+    instance: Instance,
+    resources: list[common.Resource],
+    secrets: Mapping[str, bytes],
+) -> common.TaskInfo:
     grace = container.lifecycle.kill_grace_period_seconds if container.lifecycle is not None else None
-    ports = _host_ports(pod, container, instance)
-    resources = _amounts(container.resources)
     return common.TaskInfo(
         name=container.name,
         task_id=common.TaskID(instance.container_task_id(container.name)),
         agent_id=common.AgentID(instance.agent_id),
-        resources=(resources.with_ports(ports) if ports else resources).messages(role),
-        command=_command(pod, container, instance),
-        container=_container(pod, container),
+        resources=resources,
+        command=_command(pod, container, instance, secrets),
+        container=_container(pod, container, secrets),
         health_check=_health_check(container, pod, instance),
         check=_check(container.check, pod, instance) if container.check is not None else None,
         kill_policy=None if grace is None else common.KillPolicy(common.DurationInfo(int(grace * 1e9))),
@@ -113,8 +141,8 @@ def _task(pod: Pod, container: PodContainer, instance: Instance, role: str | Non
     )
 
 
-def _command(pod: Pod, container: PodContainer, instance: Instance) -> common.CommandInfo:
-    env = variables(environment(pod, container, instance))
+def _command(pod: Pod, container: PodContainer, instance: Instance, secrets: Mapping[str, bytes]) -> common.CommandInfo:
+    env = variables(environment(pod, container, instance), secrets)
     uris, user = fetched(container.artifacts), container.user or pod.user
     if container.exec is None:
         return common.CommandInfo(shell=False, environment=env, uris=uris, user=user)
@@ -144,10 +172,9 @@ def _shared(pod: Pod, instance: Instance, bridge: str) -> common.ContainerInfo |
     return common.ContainerInfo("MESOS", network_infos=infos or None, linux_info=linux_info(pod.linux_info))
 
 
-def _container(pod: Pod, container: PodContainer) -> common.ContainerInfo | None:
+def _container(pod: Pod, container: PodContainer, secrets: Mapping[str, bytes]) -> common.ContainerInfo | None:
     """What a task has of its own: image, volumes, a terminal."""
-    found = (_volume(pod, one.name, one.mount_path, read_only=one.read_only) for one in container.volume_mounts)
-    volumes = [one for one in found if one is not None]
+    volumes = [_volume(pod, one, secrets) for one in container.volume_mounts]
     image = docker_image(container.image.id, force_pull=container.image.force_pull) if container.image else None
     limits = linux_info(container.linux_info)
     if pod.legacy_shared_cgroups is not None or container.resource_limits is not None:
@@ -159,12 +186,13 @@ def _container(pod: Pod, container: PodContainer) -> common.ContainerInfo | None
     return common.ContainerInfo("MESOS", volumes=volumes or None, mesos=image, linux_info=limits, tty_info=tty)
 
 
-def _volume(pod: Pod, name: str, path: str, *, read_only: bool) -> common.Volume | None:
-    """Where a volume of the pod appears; persistent ones come with the resources of the executor's sandbox."""
+def _volume(pod: Pod, mount: VolumeMount, secrets: Mapping[str, bytes]) -> common.Volume:
+    """Where a volume of the pod appears; persistent ones are in the executor's sandbox under their names."""
+    name, path = mount.name, mount.mount_path
     volume = next(one for one in pod.volumes if one.name == name)
-    mode = "RO" if read_only else "RW"
+    mode = "RO" if mount.read_only else "RW"
     if volume.secret is not None:
-        return None
+        return secret_volume(path, secrets[volume.secret])
     if volume.host is not None:
         return common.Volume(path, mode, host_path=volume.host)
     inside = name if volume.persistent is not None else f"volumes/{name}"

@@ -8,11 +8,13 @@ from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected
 
 
-def with_service_ports(app: App, before: App | None, taken: Callable[[int], bool], low: int, high: int) -> App:
+def with_service_ports(
+    app: App, before: App | None, taken: Callable[[int], bool], low: int, high: int, *, first: int = 0
+) -> App:
     """``app`` with a number for each port that was given as 0.
 
     An app that is updated keeps its assigned numbers by position; new ones are the lowest that
-    nobody has (``low``..``high``). Raises Rejected 500 if there are none left.
+    nobody has (``low``..``high``), all below ``first`` being taken. Raises Rejected 500 if there are none left.
     """
     given = [one.service for one in app.ports]
     if all(given):
@@ -24,7 +26,7 @@ def with_service_ports(app: App, before: App | None, taken: Callable[[int], bool
         if not number and index < len(old) and old[index] not in own:
             number = old[index]
         if not number:
-            number = next((port for port in range(low, high + 1) if port not in own and not taken(port)), 0)
+            number = next((port for port in range(max(low, first), high + 1) if port not in own and not taken(port)), 0)
         if not number:
             raise Rejected(500, f"All service ports from {low} to {high} are taken; raise --local_port_max")
         own.add(number)

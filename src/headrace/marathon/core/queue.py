@@ -1,6 +1,6 @@
-"""The launch queue: instances that wait for an offer, and what becomes of offers.
+"""The launch queue: instances that wait for an offer, since when, and what the offers in that time lacked.
 
-While something waits (and its back-off delay is over) offers are wanted: the first need revives
+While something waits (and its back-off delay is over) offers are wanted for its role: the first need revives
 them at once. When nothing waits they are suppressed. An offer that suits nobody is declined for
 long; a new need revives again, which makes the master forget that.
 """
@@ -8,24 +8,22 @@ long; a new need revives again, which makes the master forget that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 
 from headrace.marathon.core import backoff
 from headrace.marathon.core.books import Books
-from headrace.marathon.core.matcher import Match, Place, Refusal, match
-from headrace.marathon.core.pods import launch_group
-from headrace.marathon.core.records import Condition, ContainerTask, Goal, Instance
-from headrace.marathon.core.tasks import task_info
-from headrace.marathon.definitions.pod import Pod
+from headrace.marathon.core.interest import Interest
+from headrace.marathon.core.matcher import Match, Refusal
+from headrace.marathon.core.records import Condition, Goal, Instance
 from headrace.marathon.definitions.run_spec import RunSpec
-from headrace.mesos.messages.common import Filters, Offer, OfferID
-from headrace.mesos.messages.scheduler import Accept, Call, Decline, Launch, Operation, Roles
+from headrace.mesos.messages.common import Offer
 
-REVIVE = "revive"
 DELAY = "delay/"
 OVERDUE = "overdue/"
+SECRETS = "secrets"
+_PATIENCE = 10.0
+"""Seconds until secrets that were missing are looked for again."""
 _AGENTS = 1000
 
 
@@ -41,18 +39,38 @@ class Attempt(msgspec.Struct):
     by_agent: dict[str, Refusal | None] = msgspec.field(default_factory=dict)
     offers: dict[str, tuple[Offer, float]] = msgspec.field(default_factory=dict)
 
+    def tried(self, offer: Offer, found: Match | Refusal, now: float) -> None:
+        """An offer was looked at."""
+        self.processed += 1
+        agent = offer.agent_id.value
+        self.by_agent.pop(agent, None)
+        for known in (self.by_agent, self.offers):
+            if len(known) >= _AGENTS and agent not in known:
+                del known[next(iter(known))]
+        if isinstance(found, Refusal):
+            self.by_agent[agent] = found
+            self.unused += 1
+            self.last_unused = now
+            self.refusals[found.reason] += 1
+            self.offers.pop(agent, None)
+            self.offers[agent] = (offer, now)
+        else:
+            self.by_agent[agent] = None
+            self.last_used = now
+
 
 class LaunchQueue:
     """Apps with waiting instances, longest first."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._interest = Interest(books)
         self.waiting: dict[str, dict[str, Instance]] = {}
         self.attempts: dict[str, Attempt] = {}
-        self._revived = False
-        self._suppressed = True
-        self._last_revive = float("-inf")
-        self._need = False
+        self.without_secrets: dict[str, float] = {}
+        """Until when apps are not tried, as a secret is missing."""
+        self._of_role: dict[str, dict[str, None]] = {}
+        self._roles: dict[str, frozenset[str]] = {}
         self._placed: dict[str, int] = {}
 
     # demand
@@ -64,21 +82,62 @@ class LaunchQueue:
             for one in self._books.of_app(app_id)
             if one.condition is Condition.SCHEDULED and one.goal is Goal.RUNNING
         }
-        if not waiting:
-            self._nothing_waits(app_id)
+        everywhere = app_id in self._books.per_agent
+        if not waiting and not everywhere:
+            self.nothing_waits(app_id)
             return
+        roles = {one.role for one in waiting.values()}
+        if everywhere:  # new agents may come, so its offers are always wanted
+            roles.add(self._books.specs[app_id].role)
+        self._set_roles(app_id, frozenset(roles))
+        if everywhere and app_id not in self.attempts:
+            self._needs(app_id)
         placed = sum(1 for one in self._books.of_app(app_id) if one.place)
         if waiting.keys() - self.waiting.get(app_id, {}).keys() or placed < self._placed.get(app_id, 0):
             # more to launch, or fewer siblings to keep away from: offers refused before may suit now
-            self._need = True
+            self._needs(app_id)
         self._placed[app_id] = placed
-        self.waiting[app_id] = waiting
+        if waiting:
+            self.waiting[app_id] = waiting
+        else:
+            self.waiting.pop(app_id, None)
         self.attempts.setdefault(app_id, Attempt(now))
 
-    def _nothing_waits(self, app_id: str) -> None:
+    def nothing_waits(self, app_id: str) -> None:
+        """All of the app is launched."""
         self.waiting.pop(app_id, None)
         self.attempts.pop(app_id, None)
+        self.without_secrets.pop(app_id, None)
         self._placed.pop(app_id, None)
+        self._set_roles(app_id, frozenset())
+
+    def candidates(self, role: str, now: float) -> list[str]:
+        """The apps of which something that waits may be launched with resources of a role, on any agent."""
+        apps = (one for one in self._of_role.get(role, ()) if one not in self._books.per_agent)
+        return [app_id for app_id in apps if self.launchable(app_id, now)]
+
+    def launchable(self, app_id: str, now: float) -> bool:
+        """Whether neither a delay nor a missing secret is in the way."""
+        return self.delayed_until(app_id, now) is None and self.without_secrets.get(app_id, 0.0) <= now
+
+    def _set_roles(self, app_id: str, roles: frozenset[str]) -> None:
+        before = self._roles.get(app_id, frozenset())
+        if before == roles:
+            return
+        for role in before - roles:
+            del self._of_role[role][app_id]
+        for role in roles - before:
+            self._of_role.setdefault(role, {})[app_id] = None
+        if roles:
+            self._roles[app_id] = roles
+        else:
+            self._roles.pop(app_id, None)
+
+    def _needs(self, app_id: str) -> None:
+        for role in self._roles.get(app_id, ()):
+            self._interest.need(role)
+
+    # delays
 
     def delayed_until(self, app_id: str, now: float) -> float | None:
         """When the app may be launched again; None if at once."""
@@ -88,7 +147,7 @@ class LaunchQueue:
 
     def failed(self, app: RunSpec, now: float) -> None:
         """A task of the app ended by itself."""
-        self._books.delays[app.id] = backoff.after_failure(self._books.delays.get(app.id), app, now)
+        self._books.put_delay(app.id, backoff.after_failure(self._books.delays.get(app.id), app, now))
         self._delay_changed(app.id, now)
 
     def progressed(self, app: RunSpec, now: float) -> None:
@@ -100,18 +159,35 @@ class LaunchQueue:
         if after is None:
             self.reset_delay(app.id, now)
         else:
-            self._books.delays[app.id] = after
+            self._books.put_delay(app.id, after)
             self._delay_changed(app.id, now)
 
     def reset_delay(self, app_id: str, now: float) -> None:
         """The app may be launched at once."""
-        if self._books.delays.pop(app_id, None) is not None:
+        if app_id in self._books.delays:
+            self._books.put_delay(app_id, None)
             self._books.no_wake(DELAY + app_id)
-            self._need = True
+            self._needs(app_id)
+
+    def resume(self, now: float) -> None:
+        """After a start: the delays of before go on; what has passed meanwhile is forgotten."""
+        for app_id, delay in list(self._books.delays.items()):
+            app = self._books.specs.get(app_id)
+            if app is None or backoff.valid(delay, app, now) is None:
+                self._books.put_delay(app_id, None)
+            elif delay.until > now:
+                self._books.wake(DELAY + app_id, delay.until)
 
     def delay_over(self) -> None:
         """An app's delay has passed."""
-        self._need = True
+        for role, apps in self._of_role.items():
+            if apps:
+                self._interest.need(role)
+
+    def lacks_secret(self, app_id: str, now: float) -> None:
+        """The app can't be launched; it is tried again a little later."""
+        self.without_secrets[app_id] = now + _PATIENCE
+        self._books.wake(SECRETS, now + _PATIENCE)
 
     def _delay_changed(self, app_id: str, now: float) -> None:
         delay = self._books.delays[app_id]
@@ -122,121 +198,13 @@ class LaunchQueue:
 
     def connected(self) -> None:
         """A new subscription knows nothing of what was revived or suppressed before."""
-        self._revived, self._suppressed, self._need = False, False, True
-        self._last_revive = float("-inf")
+        self._interest.connected()
 
     def announce(self, now: float) -> None:
-        """Tell the master whether offers are wanted; at the end of each event."""
-        if not self._books.connected:
-            return
-        wanted = any(self.delayed_until(app_id, now) is None for app_id in self.waiting)
-        if not wanted:
-            self._need = False
-            if not self._suppressed:
-                self._books.call(Call("SUPPRESS", suppress=Roles()))
-                self._suppressed, self._revived = True, False
-        elif self._need or not self._revived:
-            due = self._last_revive + self._books.settings.min_revive_offers_interval
-            if now >= due:
-                self._books.call(Call("REVIVE", revive=Roles()))
-                self._revived, self._suppressed, self._need, self._last_revive = True, False, False, now
-            else:
-                self._books.wake(REVIVE, due)
+        """Tell the master which offers are wanted; at the end of each event."""
+        self._interest.announce(lambda role: self._wants(role, now), now)
 
-    def offers(self, offers: Iterable[Offer], now: float) -> None:
-        """Use what can be used, decline the rest."""
-        places = [Place.of(offer) for offer in offers]
-        launches: list[list[Operation]] = [[] for _ in places]
-        candidates = [app_id for app_id in self.waiting if self.delayed_until(app_id, now) is None]
-        open_places = dict(enumerate(places))
-        while open_places and candidates:
-            for number, place in list(open_places.items()):
-                launched = self._fill(place, candidates, now)
-                launches[number] += launched
-                if len(launched) < self._books.settings.max_instances_per_offer:
-                    del open_places[number]
-            for app_id in [one for one in candidates if not self.waiting[one]]:
-                self._nothing_waits(app_id)
-            candidates = [app_id for app_id in candidates if app_id in self.waiting]
-        self._answer(places, launches)
-
-    def _fill(self, place: Place, candidates: list[str], now: float) -> list[Operation]:
-        launched: list[Operation] = []
-        limit = self._books.settings.max_instances_per_offer
-        for app_id in candidates:
-            waiting = self.waiting.get(app_id)
-            while waiting and len(launched) < limit:
-                instance = next(iter(waiting.values()))
-                found = self._try(place, self._books.specs[app_id], now)
-                if found is None:
-                    break
-                del waiting[instance.id]
-                launched.append(self._launch(place, instance, found, now))
-            if len(launched) >= limit:
-                break
-        return launched
-
-    def _try(self, place: Place, app: RunSpec, now: float) -> Match | None:
-        attempt = self.attempts[app.id]
-        found = match(place, app, self._books.spread(app), self._books.randrange, role=app.role)
-        attempt.processed += 1
-        agent = place.offer.agent_id.value
-        attempt.by_agent.pop(agent, None)
-        for known in (attempt.by_agent, attempt.offers):
-            if len(known) >= _AGENTS and agent not in known:
-                del known[next(iter(known))]
-        if isinstance(found, Refusal):
-            attempt.by_agent[agent] = found
-            attempt.unused += 1
-            attempt.last_unused = now
-            attempt.refusals[found.reason] += 1
-            attempt.offers.pop(agent, None)
-            attempt.offers[agent] = (place.offer, now)
-            self._books.tell(app.id, now, f"offer of {place.offer.hostname} refused: {found.reason}", found.detail)
-            return None
-        attempt.by_agent[agent] = None
-        attempt.last_used = now
-        return found
-
-    def _launch(self, place: Place, instance: Instance, found: Match, now: float) -> Operation:
-        app = self._books.specs[instance.app_id]
-        offer = place.offer
-        instance.version, instance.config_version = app.version, app.config_version
-        instance.agent_id, instance.host = offer.agent_id.value, offer.hostname
-        self._books.placed(instance, dict(place.fields))
-        instance.ports = found.ports
-        instance.staged_at = now
-        if isinstance(app, Pod):
-            instance.containers = {one.name: ContainerTask(since=now) for one in app.containers}
-        self._books.condition(instance, Condition.PROVISIONED, now)
-        self._books.wake(OVERDUE + instance.id, now + self._books.settings.task_launch_confirm_timeout)
-        self._books.tell(instance.id, now, f"launched on {offer.hostname}", f"its offer has {place.free}")
-        place.free = place.free - found.resources
-        role = offer.allocation_info.role if offer.allocation_info is not None else None
-        bridge = self._books.settings.mesos_bridge_name
-        if isinstance(app, Pod):
-            framework_id = self._books.framework_id or ""
-            group = launch_group(app, instance, role, framework_id=framework_id, bridge=bridge)
-            return Operation("LAUNCH_GROUP", launch_group=group)
-        prefix = self._books.settings.env_prefix
-        task = task_info(app, instance, found.resources.messages(role), prefix=prefix, bridge=bridge)
-        return Operation("LAUNCH", launch=Launch([task]))
-
-    def _answer(self, places: list[Place], launches: list[list[Operation]]) -> None:
-        refuse = Filters(self._books.settings.decline_offer_duration)
-        unused: list[OfferID] = []
-        for place, launched in zip(places, launches, strict=True):
-            if launched:
-                operations = _together(launched)
-                self._books.call(Call("ACCEPT", accept=Accept([place.offer.id], operations, refuse)))
-            else:
-                unused.append(place.offer.id)
-        if unused:
-            self._books.call(Call("DECLINE", decline=Decline(unused, refuse)))
-
-
-def _together(operations: list[Operation]) -> list[Operation]:
-    """All tasks in one LAUNCH, then the groups."""
-    tasks = [task for one in operations if one.launch is not None for task in one.launch.task_infos or ()]
-    groups = [one for one in operations if one.launch is None]
-    return [Operation("LAUNCH", launch=Launch(tasks)), *groups] if tasks else groups
+    def _wants(self, role: str, now: float) -> bool:
+        if self._books.leftovers.roles[role]:
+            return True
+        return any(self.launchable(app_id, now) for app_id in self._of_role.get(role, ()))

@@ -11,9 +11,10 @@ from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class Goal(enum.Enum):
-    """What an instance is meant to do."""
+    """What an instance is meant to do. A stopped one keeps its volumes, to run again."""
 
     RUNNING = "Running"
+    STOPPED = "Stopped"
     DECOMMISSIONED = "Decommissioned"
 
 
@@ -48,6 +49,23 @@ TERMINAL = frozenset(
         Condition.UNKNOWN,
     }
 )
+class Cause(enum.Enum):
+    """Why a task has ended, or is being ended."""
+
+    ENDED = "ended"
+    """By itself."""
+    API = "api"
+    HEALTH = "health"
+    SCALE = "scale"
+    UPGRADE = "upgrade"
+    REMOVED = "removed"
+    """Its app, or what of it there was too much."""
+    LAUNCH = "launch"
+    """It did not come to run in time."""
+    LOST = "lost"
+    """Nobody knows: its agent is gone or unreachable."""
+
+
 LOST = frozenset({Condition.UNREACHABLE, Condition.INACTIVE})
 """Nobody can reach the task's agent: the task can't be killed, and may come back."""
 
@@ -77,6 +95,8 @@ class ReadinessResult(msgspec.Struct, omit_defaults=True):
     status: int = 0
     content_type: str = ""
     body: str = ""
+    at: float = 0.0
+    cause: str = ""
 
 
 class ContainerTask(msgspec.Struct, omit_defaults=True):
@@ -89,10 +109,38 @@ class ContainerTask(msgspec.Struct, omit_defaults=True):
     container_id: str = ""
 
 
+class LocalVolume(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A persistent volume of an instance: ``path`` in the container (pods: its name), ``size`` as asked for, in MiB."""
+
+    path: str
+    id: str
+    size: int
+    type: str = "root"
+
+
+class Leftover(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reservation that nobody needs any more. ``lease``: its label; ``agent_id``: where it is."""
+
+    lease: str
+    instance_id: str
+    agent_id: str
+    role: str
+
+
+class PreStopCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a task is asked before it is told to end; ``seconds`` that it may take."""
+
+    port: int
+    path: str
+    seconds: int
+
+
 class Instance(msgspec.Struct, omit_defaults=True):
     """One running copy of an app or a pod, over all its incarnations: each new launch of it counts one up.
 
-    ``containers`` are a pod's, by name; an app's instance is one task.
+    ``containers`` are a pod's, by name; an app's instance is one task. ``role``: whose resources it has. ``home``: the
+    agent that its ``volumes`` are on; ``lease``: a label of what is reserved there; ``settled``: that is known.
+    ``cause`` is set while its task is being ended; until ``pre_stop_until`` it may prepare for that.
     """
 
     id: str
@@ -114,6 +162,16 @@ class Instance(msgspec.Struct, omit_defaults=True):
     ip_addresses: list[str] = []
     health: list[HealthResult] = []
     containers: dict[str, ContainerTask] = {}
+    role: str = ""
+    agent_url: str = ""
+    cause: Cause | None = None
+    cause_text: str = ""
+    pre_stop: PreStopCall | None = None
+    pre_stop_until: float | None = None
+    home: str = ""
+    lease: str = ""
+    settled: bool = False
+    volumes: list[LocalVolume] = []
 
     @property
     def task_id(self) -> str:
@@ -192,7 +250,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A deployment: the affected apps and pods before and after (None: not there).
 
     ``kill`` names victims of a scale-down. ``groups`` are those whose dependencies count; ``groups_before`` how those
-    that were changed with it were before.
+    that were changed with it were before. ``replaces`` are deployments that it put an end to, ``reverts`` the one that
+    it undoes; at ``deadline`` it is undone itself.
     """
 
     id: str
@@ -202,6 +261,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     kill: list[str] = []
     groups: dict[str, Group] = {}
     groups_before: dict[str, Group | None] = {}
+    replaces: list[str] = []
+    reverts: str = ""
+    deadline: float | None = None
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -223,3 +285,68 @@ class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     timestamp: str
     version: str
     slave_id: str | None = None
+
+
+class EndedContainer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one container of a pod's instance has ended."""
+
+    name: str
+    task_id: str
+    state: str
+    message: str = ""
+    exit_status: int | None = None
+
+
+class EndedInstance(msgspec.Struct, omit_defaults=True):
+    """One incarnation of an instance that is over. ``logs``: the last lines of its output, by file."""
+
+    id: str
+    app_id: str
+    version: str
+    incarnation: int
+    task_ids: list[str]
+    state: str
+    condition: Condition
+    cause: Cause
+    ended: float
+    agent_id: str = ""
+    host: str = ""
+    role: str = ""
+    reason: str = ""
+    message: str = ""
+    exit_status: int | None = None
+    signal: str = ""
+    why: str = ""
+    staged_at: float | None = None
+    started_at: float | None = None
+    healthy: bool | None = None
+    agent_url: str = ""
+    sandbox: str = ""
+    containers: list[EndedContainer] = []
+    logs: dict[str, list[str]] = {}
+    logs_note: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.id}.{self.incarnation}"
+
+
+class EndedDeployment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deployment that is over. ``versions``: of what it was about, before and after; ``at``: the step it came to.
+
+    ``outcome``: succeeded, cancelled, replaced (by a newer one) or reverted (undone by a newer one).
+    """
+
+    id: str
+    version: str
+    outcome: str
+    ended: float
+    apps: list[str] = []
+    pods: list[str] = []
+    steps: Steps = []
+    at: int = 0
+    why: str = ""
+    replaced_by: str = ""
+    replaces: list[str] = []
+    reverts: str = ""
+    versions: dict[str, tuple[str | None, str | None]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.kernel.clock import iso8601
-from headrace.marathon.core.records import LOST, HealthResult, Instance
+from headrace.marathon.core.records import LOST, Goal, HealthResult, Instance
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.run_spec import RunSpec
 
@@ -17,10 +17,10 @@ def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = 
         "appId": instance.app_id,
         "host": instance.host or None,
         "slaveId": instance.agent_id or None,
-        "state": instance.state or "TASK_STAGING",
-        "localVolumes": [],
-        "role": app.role if app is not None else "*",
-        "ipAddresses": [{"ipAddress": one, "protocol": _protocol(one)} for one in instance.ip_addresses],
+        "state": instance.state or ("TASK_KILLED" if instance.goal is Goal.STOPPED else "TASK_STAGING"),
+        "localVolumes": local_volumes(instance),
+        "role": instance.role,
+        "ipAddresses": ip_addresses(instance),
     }
     if instance.has_task:
         out["version"] = instance.version
@@ -35,6 +35,19 @@ def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = 
     if service_ports:
         out["servicePorts"] = [one.service for one in app.ports] if isinstance(app, App) else []
     return {name: value for name, value in out.items() if value is not None}
+
+
+def local_volumes(instance: Instance) -> list[dict[str, str]]:
+    """An instance's persistent volumes."""
+    return [
+        {
+            "runSpecId": instance.app_id,
+            "containerPath": one.path,
+            "uuid": one.id.rpartition("#")[2],
+            "persistenceId": one.id,
+        }
+        for one in instance.volumes
+    ]
 
 
 def result_view(instance: Instance, result: HealthResult) -> dict[str, object]:
@@ -53,8 +66,9 @@ def result_view(instance: Instance, result: HealthResult) -> dict[str, object]:
     return out
 
 
-def _protocol(address: str) -> str:
-    return "IPv6" if ":" in address else "IPv4"
+def ip_addresses(instance: Instance) -> list[dict[str, str]]:
+    """The addresses of an instance's task, each with its protocol."""
+    return [{"ipAddress": one, "protocol": "IPv6" if ":" in one else "IPv4"} for one in instance.ip_addresses]
 
 
 def instance_view(instance: Instance) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from headrace.marathon.core.containers import container_info
 from headrace.marathon.core.environment import effective_ports, environment, inner_ports
 from headrace.marathon.core.records import Instance
+from headrace.marathon.core.secrets import message as secret_message
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.checks import Check, HealthCheck
 from headrace.marathon.definitions.parts import Environment, Fetch, SecretRef
@@ -15,9 +17,15 @@ from headrace.mesos.messages import common
 
 
 def task_info(
-    app: App, instance: Instance, resources: list[common.Resource], *, prefix: str, bridge: str
+    app: App,
+    instance: Instance,
+    resources: list[common.Resource],
+    *,
+    prefix: str,
+    bridge: str,
+    secrets: Mapping[str, bytes] = MappingProxyType({}),
 ) -> common.TaskInfo:
-    """The task to launch for ``instance``, with the health check that its agent runs."""
+    """The task to launch for ``instance``, with the health check that its agent runs. ``secrets`` by their names."""
     checks = [app.health_checks[index] for index in app.agent_checks]
     grace = app.task_kill_grace_period_seconds
     return common.TaskInfo(
@@ -25,8 +33,8 @@ def task_info(
         task_id=common.TaskID(instance.task_id),
         agent_id=common.AgentID(instance.agent_id),
         resources=resources,
-        command=_command(app, environment(app, instance, prefix=prefix)),
-        container=container_info(app, instance, bridge=bridge),
+        command=_command(app, environment(app, instance, prefix=prefix), secrets),
+        container=container_info(app, instance, bridge=bridge, secrets=secrets),
         check=_check(app.check, app, instance) if app.check is not None else None,
         limits=_limits(app),
         kill_policy=None if grace is None else common.KillPolicy(common.DurationInfo(int(grace * 1e9))),
@@ -36,8 +44,8 @@ def task_info(
     )
 
 
-def _command(app: App, given: Environment) -> common.CommandInfo:
-    env, uris = variables(given), fetched(app.fetch)
+def _command(app: App, given: Environment, secrets: Mapping[str, bytes]) -> common.CommandInfo:
+    env, uris = variables(given, secrets), fetched(app.fetch)
     if app.cmd is not None:
         return common.CommandInfo(app.cmd, shell=True, environment=env, uris=uris, user=app.user)  # noqa: S604
     if app.container is not None and app.container.docker is not None:
@@ -46,9 +54,9 @@ def _command(app: App, given: Environment) -> common.CommandInfo:
     return common.CommandInfo(app.args[0], shell=False, arguments=app.args, environment=env, uris=uris, user=app.user)
 
 
-def variables(given: Environment) -> common.Environment:
+def variables(given: Environment, secrets: Mapping[str, bytes]) -> common.Environment:
     """Variables in Mesos's form."""
-    return common.Environment([_variable(name, value) for name, value in given.items()])
+    return common.Environment([_variable(name, value, secrets) for name, value in given.items()])
 
 
 def fetched(given: Iterable[Fetch]) -> list[common.CommandUri] | None:
@@ -61,11 +69,10 @@ def fetched(given: Iterable[Fetch]) -> list[common.CommandUri] | None:
     ] or None
 
 
-def _variable(name: str, value: str | SecretRef) -> common.EnvironmentVariable:
+def _variable(name: str, value: str | SecretRef, secrets: Mapping[str, bytes]) -> common.EnvironmentVariable:
     if isinstance(value, str):
         return common.EnvironmentVariable(name, value)
-    secret = {"type": "REFERENCE", "reference": {"name": value.secret}}
-    return common.EnvironmentVariable(name, type="SECRET", secret=secret)
+    return common.EnvironmentVariable(name, type="SECRET", secret=secret_message(secrets[value.secret]))
 
 
 def _limits(app: App) -> dict[str, common.Limit] | None:

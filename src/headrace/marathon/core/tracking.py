@@ -6,7 +6,7 @@ is forgotten. Tasks of nobody are killed. Every status is acknowledged, after it
 
 from __future__ import annotations
 
-from headrace.marathon.core import pods
+from headrace.marathon.core import everywhere, pods
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.health import AGENTS_CHECK, Health, killed_message
 from headrace.marathon.core.kills import Killer
@@ -14,12 +14,15 @@ from headrace.marathon.core.queue import OVERDUE, LaunchQueue
 from headrace.marathon.core.records import (
     LOST,
     TERMINAL,
+    Cause,
     Condition,
     Goal,
     Instance,
     container_of_task,
     instance_of_task,
 )
+from headrace.marathon.core.residency import fits
+from headrace.marathon.core.shapes import ip_addresses
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.pod import Pod
 from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_terminal
@@ -47,6 +50,8 @@ _LOST_FOR_NOW = frozenset({"REASON_SLAVE_DISCONNECTED", "REASON_SLAVE_REMOVED"})
 _COUNTS_AS_FAILURE = frozenset(
     {Condition.FINISHED, Condition.FAILED, Condition.ERROR, Condition.DROPPED, Condition.GONE}
 )
+_NEVER_WAS = frozenset({Condition.ERROR, Condition.DROPPED, Condition.GONE, Condition.UNKNOWN})
+"""Ends of a first launch after which there may be neither reservation nor volumes."""
 _NO_FAILURE = frozenset({"TASK_FINISHED", "TASK_KILLED"})
 
 
@@ -58,6 +63,7 @@ class Tracker:
         self._queue = queue
         self._health = health
         self._killer = killer
+        self._expunge_from = 0.0
 
     def status(self, status: TaskStatus, now: float) -> None:
         """One status update, or an answer to a reconciliation."""
@@ -75,8 +81,8 @@ class Tracker:
             call = Acknowledge(status.agent_id, status.task_id, status.uuid)
             self._books.call(Call("ACKNOWLEDGE", acknowledge=call))
 
-    def reconcile(self, now: float) -> None:
-        """Ask for the state of all known tasks, and for tasks that are not known here."""
+    def reconcile(self, now: float, *, first: bool = False) -> None:
+        """Ask for the state of all known tasks, and for tasks that are not known here; ``first``: in a subscription."""
         known = [
             ReconcileTask(TaskID(task_id), AgentID(one.agent_id))
             for one in self._books.instances.values()
@@ -85,14 +91,19 @@ class Tracker:
         if known:
             self._books.call(Call("RECONCILE", reconcile=Reconcile(known)))
         self._books.call(Call("RECONCILE", reconcile=Reconcile([])))
-        self._books.wake(RECONCILE, now + self._books.settings.reconciliation_interval)
+        settings = self._books.settings
+        pause = settings.reconciliation_initial_delay if first else settings.reconciliation_interval
+        self._books.wake(RECONCILE, now + pause)
 
     def resume(self, now: float) -> None:
         """After a start: go on watching what runs."""
+        self._expunge_from = now + self._books.settings.task_lost_expunge_initial_delay
         for instance in list(self._books.instances.values()):
             app = self._books.definition(instance)
             if instance.condition is Condition.RUNNING and app is not None:
                 self._health.started(instance, app, now)
+            elif app is not None and app.per_agent and everywhere.waits(instance):
+                everywhere.began_to_wait(self._books, instance, now)
             elif instance.condition in LOST:
                 self._unreachable(instance, now)
             elif instance.has_task and instance.goal is Goal.RUNNING:
@@ -113,7 +124,8 @@ class Tracker:
             Condition.STARTING,
         ):
             return
-        self._killer.kill(instance, now, f"still {instance.condition.value} after the launch timeout")
+        why = f"still {instance.condition.value} after the launch timeout"
+        self._killer.kill(instance, now, why, Cause.LAUNCH)
 
     def unreachable_timer(self, instance_id: str, now: float) -> None:
         instance = self._books.instances.get(instance_id)
@@ -143,7 +155,7 @@ class Tracker:
         whole = pods.condition(instance.containers.values())
         if whole in TERMINAL:
             worst = next(one for one in instance.containers.values() if one.condition is whole)
-            self._ended(instance, whole, worst.state, worst.message, now)
+            self._ended(instance, whole, worst.state, worst.message, now, reason=status.reason or "")
         elif whole is Condition.UNREACHABLE:
             self._went_missing(instance, now)
         else:
@@ -166,7 +178,9 @@ class Tracker:
             if status.state == "TASK_KILLED" and status.healthy is False:
                 cause = f"{AGENTS_CHECK} ({message})" if message else AGENTS_CHECK
                 self._books.record_failure(instance, status.state, killed_message(cause), now)
-            self._ended(instance, condition, status.state, message, now)
+                if instance.cause is None:
+                    instance.cause, instance.cause_text = Cause.HEALTH, cause
+            self._ended(instance, condition, status.state, message, now, reason=status.reason or "")
         else:
             self._alive(instance, condition, status, now)
 
@@ -181,6 +195,7 @@ class Tracker:
     def _alive(self, instance: Instance, condition: Condition, status: TaskStatus, now: float) -> None:
         app = self._books.definition(instance)
         came_back = instance.condition in LOST
+        instance.settled = bool(instance.home)
         if instance.condition is not condition:
             first_run = condition is Condition.RUNNING and instance.started_at is None
             if first_run:
@@ -197,13 +212,23 @@ class Tracker:
         if came_back:
             self._books.no_wake(UNREACHABLE + instance.id)
             self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
+            if instance.goal is not Goal.RUNNING:
+                self._killer.kill(instance, now, "was to end while it was unreachable")
         if isinstance(app, App) and status.healthy is not None:
             self._health.reported(instance, app, status, now)
         elif isinstance(app, Pod) and status.healthy is not None:
             self._health.container_reported(instance, app, container_of_task(status.task_id.value), status, now)
 
     def _ended(
-        self, instance: Instance, condition: Condition, state: str, message: str, now: float, *, count: bool = True
+        self,
+        instance: Instance,
+        condition: Condition,
+        state: str,
+        message: str,
+        now: float,
+        *,
+        reason: str = "",
+        count: bool = True,
     ) -> None:
         self._health.stopped(instance)
         self._no_kills(instance)
@@ -214,13 +239,31 @@ class Tracker:
         if state not in _NO_FAILURE:
             self._books.record_failure(instance, state, message, now)
         self._books.tell(instance.app_id, now, f"{instance.id} ended: {state}", message)
+        self._books.over(instance, now, state, condition, reason, message)
         app = self._books.specs.get(instance.app_id)
-        if app is None or instance.goal is Goal.DECOMMISSIONED or was_inactive:
+        self._volumes_after(instance, condition, state, now)
+        stays = app is not None and (fits(app, instance) if instance.home else instance.goal is Goal.RUNNING)
+        if app is not None and app.per_agent and condition is Condition.GONE:
+            stays = False
+        if app is None or not stays or instance.goal is Goal.DECOMMISSIONED or was_inactive:
             self._books.forget(instance)
             return
         if count and condition in _COUNTS_AS_FAILURE and instance.config_version == app.config_version:
             self._queue.failed(app, now)
         self._books.again(instance, app, now)
+        if app.per_agent:
+            everywhere.began_to_wait(self._books, instance, now)
+
+    def _volumes_after(self, instance: Instance, condition: Condition, state: str, now: float) -> None:
+        """Volumes that were never made, or are gone with their agent, are made anew somewhere."""
+        gone = state == "TASK_GONE_BY_OPERATOR"
+        if not gone and condition not in _NEVER_WAS:
+            instance.settled = bool(instance.home)
+        if not instance.home or not (gone or not instance.settled):
+            return
+        why = "its agent is gone for good" if gone else "they were never made"
+        self._books.tell(instance.app_id, now, f"instance {instance.id} gets new volumes", why)
+        self._books.unsettle(instance, gone=gone)
 
     def _went_missing(self, instance: Instance, now: float) -> None:
         if instance.condition in LOST:
@@ -232,6 +275,7 @@ class Tracker:
         )
         if instance.goal is Goal.DECOMMISSIONED:
             self._no_kills(instance)
+            self._books.over(instance, now, "TASK_UNREACHABLE", Condition.UNREACHABLE)
             self._books.forget(instance)
             return
         self._unreachable(instance, now)
@@ -251,10 +295,12 @@ class Tracker:
             self._books.tell(instance.app_id, now, f"instance {instance.id} is replaced", "it stays unreachable")
         longer = strategy.expunge_after_seconds - strategy.inactive_after_seconds
         expunge_at = instance.since + max(longer, self._books.settings.task_lost_expunge_interval)
+        expunge_at = max(expunge_at, self._expunge_from)
         if now < expunge_at:
             self._books.wake(UNREACHABLE + instance.id, expunge_at)
             return
         self._no_kills(instance)
+        self._books.over(instance, now, "TASK_UNREACHABLE", Condition.INACTIVE)
         self._books.forget(instance)
 
     def _no_kills(self, instance: Instance) -> None:
@@ -283,7 +329,7 @@ class Tracker:
             message=status.message or "",
             appId=instance.app_id,
             host=instance.host,
-            ipAddresses=[{"ipAddress": one, "protocol": "IPv4"} for one in instance.ip_addresses],
+            ipAddresses=ip_addresses(instance),
             ports=instance.ports,
             version=instance.version,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headrace.marathon.definitions.checks import Check, HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.checks import Check, HealthCheck, PreStop, ReadinessCheck
 from headrace.marathon.definitions.container import DOCKER, Container, PortMapping
 from headrace.marathon.definitions.parts import (
     HOST,
@@ -58,7 +58,10 @@ class Residency(Part, frozen=True, omit_defaults=False):
 
 
 class App(Part, frozen=True, tag_field="kind", tag="app"):
-    """One app definition. ``unreachable_strategy`` None is ``"disabled"``: lost instances are waited for."""
+    """One app definition. ``unreachable_strategy`` None is ``"disabled"``: lost instances are waited for.
+
+    ``instances_per``, which Marathon does not know: ``agent`` is an instance on every agent; ``instances`` is 1 then.
+    """
 
     id: str
     cmd: str | None = None
@@ -96,6 +99,8 @@ class App(Part, frozen=True, tag_field="kind", tag="app"):
     upgrade_strategy: UpgradeStrategy = UpgradeStrategy()
     user: str | None = None
     tty: bool | None = None
+    instances_per: str | None = None
+    pre_stop: PreStop | None = None
     version: str = ""
     version_info: VersionInfo = VersionInfo()
 
@@ -112,6 +117,11 @@ class App(Part, frozen=True, tag_field="kind", tag="app"):
         commands = [index for index, one in enumerate(self.health_checks) if one.protocol == "COMMAND"]
         kinds = ("MESOS_HTTP", "MESOS_TCP")
         return commands or [index for index, one in enumerate(self.health_checks) if one.protocol in kinds][:1]
+
+    @property
+    def per_agent(self) -> bool:
+        """Whether there is an instance on every agent, rather than a number of them."""
+        return self.instances_per is not None
 
     @property
     def config_version(self) -> str:

@@ -63,3 +63,20 @@ class Check(Part, frozen=True):
     interval_seconds: int = 60
     timeout_seconds: int = 20
     delay_seconds: int = 15
+
+
+class PreStopHttp(Part, frozen=True, omit_defaults=False):
+    """What is asked for with GET; ``port_index`` is one of the app's ports."""
+
+    path: str = "/"
+    port_index: int = 0
+
+
+class PreStop(Part, frozen=True, omit_defaults=False):
+    """What comes before a task is told to end, which it is when the answer is there, or ``deadline_seconds`` are over.
+
+    Marathon does not know it.
+    """
+
+    http: PreStopHttp
+    deadline_seconds: int = 30

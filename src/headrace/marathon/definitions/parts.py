@@ -47,10 +47,14 @@ class Fetch(Part, frozen=True):
 
 
 class UpgradeStrategy(Part, frozen=True, omit_defaults=False):
-    """Shares of ``instances``: what must stay healthy, and what may run on top."""
+    """Shares of ``instances``: what must stay healthy, and what may run on top.
+
+    ``deadline_seconds``, which Marathon does not know: a deployment that takes longer is undone.
+    """
 
     minimum_health_capacity: float = 1.0
     maximum_over_capacity: float = 1.0
+    deadline_seconds: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnreachableStrategy(Part, frozen=True, omit_defaults=False):

@@ -182,6 +182,11 @@ class Pod(Part, frozen=True, tag_field="kind", tag="pod"):
         return self.version_info.last_config_change_at
 
     @property
+    def per_agent(self) -> bool:
+        """Only apps can have an instance on every agent."""
+        return False
+
+    @property
     def checked(self) -> bool:
         """Whether its health is known."""
         return any(one.health_check is not None for one in self.containers)

@@ -44,10 +44,15 @@ def definition(app: App) -> dict[str, Any]:
         ("resourceLimits", app.resource_limits),
         ("residency", app.residency),
         ("check", app.check),
+        ("preStop", app.pre_stop),
     ):
         if value is not None:
             out[name] = msgspec.to_builtins(value)
-    for name, plain in (("taskKillGracePeriodSeconds", app.task_kill_grace_period_seconds), ("tty", app.tty)):
+    for name, plain in (
+        ("taskKillGracePeriodSeconds", app.task_kill_grace_period_seconds),
+        ("tty", app.tty),
+        ("instancesPer", app.instances_per),
+    ):
         if plain is not None:
             out[name] = plain
     return out

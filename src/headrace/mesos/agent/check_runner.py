@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from headrace.mesos.agent.core.containers import ContainerSpec
+from headrace.mesos.agent.core.secrets import variables_of
 from headrace.mesos.agent.isolation.isolation import Isolation
 from headrace.mesos.agent.launcher import command_line, container_environment
 from headrace.mesos.agent.sandbox.layout import Layout
@@ -49,8 +50,7 @@ class ProcessChecks:
         """See CheckRunner. Raises OSError, UserProblem too."""
         sandbox = self._layout.sandbox(spec.place)
         environment = container_environment(self._environment, spec, sandbox, self._endpoint)
-        variables = command.environment.variables if command.environment else None
-        environment.update((variable.name, variable.value or "") for variable in variables or ())
+        environment |= variables_of(command)
         return await _run(self._command_line(spec, command, sandbox), sandbox, environment, timeout)
 
     def address(self, container_id: str) -> str:

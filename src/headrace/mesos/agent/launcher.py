@@ -28,6 +28,7 @@ from headrace.mesos.agent.core.events import (
     ContainerStarted,
     StartFailed,
 )
+from headrace.mesos.agent.core.secrets import variables_of
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.sandbox.layout import Layout
@@ -80,10 +81,7 @@ def container_environment(base: Mapping[str, str], spec: ContainerSpec, sandbox:
         "MESOS_CHECKPOINT": "1",
         "LIBPROCESS_PORT": "0",
     }
-    command = spec.command
-    variables = command.environment.variables if command and command.environment else None
-    environment.update((variable.name, variable.value or "") for variable in variables or ())
-    return environment
+    return environment | variables_of(spec.command)
 
 
 def command_line(command: CommandInfo) -> list[str]:

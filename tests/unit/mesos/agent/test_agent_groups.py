@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from headrace.kernel.process import Ended
@@ -14,6 +15,7 @@ from headrace.mesos.messages.common import (
     CommandInfo,
     ContainerID,
     ContainerInfo,
+    DiskInfo,
     DockerInfo,
     DurationInfo,
     ExecutorInfo,
@@ -21,8 +23,13 @@ from headrace.mesos.messages.common import (
     HealthCheck,
     Identifier,
     KillPolicy,
+    Persistence,
+    ReservationInfo,
+    Resource,
+    Scalar,
     TaskInfo,
     TaskStatus,
+    Volume,
 )
 from headrace.mesos.resources import Resources
 from tests.unit.mesos.agent.agent_world import World, custom, default, framework, task
@@ -244,3 +251,13 @@ def test_sandboxes_of_a_group_and_of_its_executor_go_by_age(world: World) -> Non
     world.fire("gc")
     assert world.removed == [places["a"], "c-1"]
     assert set(world.store) == {"agent"}
+
+
+def test_the_tasks_of_a_group_know_the_volumes_of_their_executor(world: World) -> None:
+    disk = DiskInfo(Persistence("v1"), Volume("data", "RW"))
+    volume = Resource("disk", "SCALAR", scalar=Scalar(1), disk=disk, reservations=[ReservationInfo("DYNAMIC", "r")])
+    executor = msgspec.structs.replace(default(), resources=[*(default().resources or ()), volume])
+    for name in ("first", "in the running executor"):
+        effects = world.run_group(executor, task(name))
+        (spec,) = [e.spec for e in effects if isinstance(e, StartContainer)]
+        assert spec.shared == [volume]

@@ -265,9 +265,15 @@ class World:
         self.layout.run_dir(place.container_id).mkdir(parents=True, exist_ok=True)
         self.isolation = Isolation(Active(own_mounts=own_mounts), self.layout)
 
-    def prepare(self, *volumes: dict[str, Any], resources: list[dict[str, Any]] | None = None) -> list[str]:
+    def prepare(
+        self,
+        *volumes: dict[str, Any],
+        resources: list[dict[str, Any]] | None = None,
+        shared: list[dict[str, Any]] | None = None,
+    ) -> list[str]:
         held = msgspec.convert(resources or [], list[Resource])
-        spec = ContainerSpec(self.place, "t", resources=held, container=info(volumes=list(volumes)))
+        of_group = msgspec.convert(shared or [], list[Resource])
+        spec = ContainerSpec(self.place, "t", resources=held, container=info(volumes=list(volumes)), shared=of_group)
         return self.isolation.prepare(spec, ["cmd"], None).before
 
 
@@ -316,6 +322,23 @@ def test_a_group_shares_paths_of_its_executors_sandbox(tmp_path: Path) -> None:
     assert (world.sandbox / "mine").resolve() == world.layout.executor_runs(world.place) / "parent" / "shared"
 
 
+def test_a_group_shares_the_volumes_of_its_executor(tmp_path: Path) -> None:
+    world = World(tmp_path, place=Place("S", "fw", "executor", "c-1", "parent"))
+    held = [volume_of("r", "v1", "store")]
+    paths = {"whole": "store", "part": "store/inner"}
+    volumes = [
+        {"container_path": name, "source": {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}
+        for name, path in paths.items()
+    ]
+    world.prepare(*volumes, shared=held)
+    (world.sandbox / "part" / "file").write_text("kept")
+    assert (tmp_path / "data/volumes/roles/r/v1/inner/file").read_text() == "kept"
+    assert (world.sandbox / "whole/inner/file").read_text() == "kept"
+    out = {"type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": "store/../../v2"}}
+    with pytest.raises(IsolationProblem, match="inside"):
+        world.prepare({"container_path": "out", "source": out}, shared=held)
+
+
 @pytest.mark.parametrize(
     ("volume", "text"),
     [
@@ -330,7 +353,7 @@ def test_a_group_shares_paths_of_its_executors_sandbox(tmp_path: Path) -> None:
         ({"container_path": "there", "host_path": "/usr"}, "there is something at there"),
         ({"container_path": "x"}, "a volume from no source is not supported"),
         ({"container_path": "x", "image": {}}, "a volume from an image is not supported"),
-        ({"container_path": "x", "source": {"type": "SECRET", "secret": {}}}, "from SECRET is not supported"),
+        ({"container_path": "x", "source": {"type": "SECRET", "secret": {}}}, "only secrets of type VALUE"),
         ({"container_path": "x", "source": {"type": "HOST_PATH", "host_path": {"path": "a"}}}, "is not absolute"),
         (
             {

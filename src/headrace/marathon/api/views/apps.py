@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from headrace.kernel.clock import iso8601
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.api.views.why import why
 from headrace.marathon.core.core import MarathonCore
@@ -61,15 +63,19 @@ def versions(core: MarathonCore, now: float, app_id: str) -> Answer:
     return Answer(200, {"versions": sorted(core.books.versions[app_id], reverse=True)})
 
 
-def check_timestamp(given: str) -> None:
-    """Raises Rejected 422."""
+def check_timestamp(given: str) -> str:
+    """The time as versions have it, of any form of ISO 8601. Raises Rejected 422."""
     if not _TIMESTAMP.fullmatch(given):
         raise Rejected(422, f"Invalid timestamp provided '{given}'. Expecting ISO-8601 datetime string.")
+    try:
+        return iso8601(datetime.fromisoformat(given).timestamp())
+    except ValueError:  # such as a leap second
+        return given
 
 
 def version(core: MarathonCore, now: float, app_id: str, wanted: str) -> Answer:
     """GET /v2/apps/{id}/versions/{T}."""
-    check_timestamp(wanted)
+    wanted = check_timestamp(wanted)
     _existing(core, app_id)
     found = core.books.versions[app_id].get(wanted)
     if not isinstance(found, App):
@@ -92,6 +98,8 @@ def app_view(core: MarathonCore, app: App, now: float, embeds: Embeds) -> dict[s
     """An app with the embeds that were asked for."""
     out = writing.whole(app)
     instances = list(core.books.of_app(app.id))
+    if app.per_agent:
+        out["instances"] = core.books.count(app.id)
     deployment = core.deployments.of_app(app.id)
     if "counts" in embeds:
         out |= _counts(instances)
@@ -107,6 +115,7 @@ def app_view(core: MarathonCore, app: App, now: float, embeds: Embeds) -> dict[s
         out["taskStats"] = _stats(app, instances, now)
     if "why" in embeds:
         out["why"] = why(core.books.stories.of(app.id))
+        out["waitsFor"] = core.explainer.app(app, now)
     return out
 
 

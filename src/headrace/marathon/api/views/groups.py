@@ -45,7 +45,7 @@ def versions(core: MarathonCore, now: float, path: str) -> Answer:
 
 def version(core: MarathonCore, now: float, path: str, wanted: str, embeds: Embeds) -> Answer:
     """GET /v2/groups/{id}/versions/{T}."""
-    check_timestamp(wanted)
+    wanted = check_timestamp(wanted)
     then = history.root_at(core.books, wanted)
     if then is None:
         raise Rejected(404, f"Group '{path}' does not exist in version {wanted}")

@@ -8,9 +8,11 @@ import msgspec
 
 from headrace.kernel.clock import iso8601
 from headrace.marathon.api.views.apps import check_timestamp
+from headrace.marathon.api.views.history import termination_history
 from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import Answer
 from headrace.marathon.core.records import LOST, STOP, Condition, ContainerTask, Goal, Instance
+from headrace.marathon.core.shapes import local_volumes
 from headrace.marathon.definitions import writing
 from headrace.marathon.definitions.errors import Rejected, unknown_pod
 from headrace.marathon.definitions.pod import Pod, PodContainer
@@ -54,7 +56,7 @@ def versions(core: MarathonCore, now: float, pod_id: str) -> Answer:
 
 def version(core: MarathonCore, now: float, pod_id: str, wanted: str) -> Answer:
     """GET /v2/pods/{id}::versions/{T}."""
-    check_timestamp(wanted)
+    wanted = check_timestamp(wanted)
     _existing(core, pod_id)
     found = core.books.versions[pod_id].get(wanted)
     if not isinstance(found, Pod):
@@ -76,7 +78,7 @@ def pod_status(core: MarathonCore, it: Pod, now: float) -> dict[str, Any]:
         "status": state,
         "statusSince": since,
         "instances": shown,
-        "terminationHistory": [],
+        "terminationHistory": termination_history(core, it.id),
         "lastUpdated": iso8601(now),
         "lastChanged": since,
     }
@@ -92,7 +94,7 @@ def _ends(core: MarathonCore, it: Pod) -> bool:
 def _instance(core: MarathonCore, it: Pod, instance: Instance) -> dict[str, Any]:
     ran = core.books.definition(instance)
     spec = ran if isinstance(ran, Pod) else it
-    state = "TERMINAL" if instance.goal is Goal.DECOMMISSIONED else _STATES.get(instance.condition, "TERMINAL")
+    state = "TERMINAL" if instance.goal is not Goal.RUNNING else _STATES.get(instance.condition, "TERMINAL")
     if state == "STABLE" and instance.healthy is False:
         state = "DEGRADED"
     out: dict[str, Any] = {
@@ -104,10 +106,10 @@ def _instance(core: MarathonCore, it: Pod, instance: Instance) -> dict[str, Any]
         "resources": msgspec.to_builtins(spec.total()),
         "networks": [{"addresses": instance.ip_addresses}] if instance.ip_addresses else [],
         "containers": [_container(spec, one, instance) for one in spec.containers if instance.containers],
-        "localVolumes": [],
+        "localVolumes": local_volumes(instance),
         "lastUpdated": iso8601(instance.since),
         "lastChanged": iso8601(instance.since),
-        "role": spec.role,
+        "role": instance.role,
         "specReference": f"/v2/pods{spec.id}::versions/{instance.version}",
     }
     return {name: value for name, value in out.items() if value is not None}

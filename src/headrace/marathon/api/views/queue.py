@@ -37,6 +37,7 @@ def queue(core: MarathonCore, now: float, embeds: Embeds) -> Answer:
             item["lastUnusedOffers"] = [_unused(attempt, agent) for agent in attempt.offers]
         if "why" in embeds:
             item["why"] = why(core.books.stories.of(app_id))
+            item["waitsFor"] = core.explainer.waiting(spec, now)
         items.append(item)
     return Answer(200, {"queue": items})
 

@@ -15,6 +15,8 @@ from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import canonical, parent, top_group
 from headrace.marathon.definitions.rules import check_app
 
+NOT_SCALED = "the app has one instance on every agent (instancesPer), so it can't be scaled"
+
 
 class AppChanges:
     """Requests to /v2/apps."""
@@ -28,7 +30,7 @@ class AppChanges:
         app = self._read(event.body)
         if app.id in self._books.apps:
             raise Rejected(409, f"An app with id [{app.id}] already exists.")
-        plan = self._deployer.deploy(self._wanted({app.id: app}), event.force, now)
+        plan = self._deployer.deploy(self._wanted({app.id: app}, event.deadline), event.force, now)
         stored = self._books.apps[app.id]
         self._announce(event.origin, stored)
         body = writing.whole(stored) | {
@@ -48,7 +50,7 @@ class AppChanges:
                 self._existing(app_id)
         created = event.single and event.updates[0][0] not in self._books.apps
         targets: Targets = {app_id: self._updated(app_id, body, event.partial) for app_id, body in event.updates}
-        plan = self._deployer.deploy(self._wanted(targets), event.force, now)
+        plan = self._deployer.deploy(self._wanted(targets, event.deadline), event.force, now)
         for app_id in targets:
             self._announce(event.origin, self._books.apps[app_id])
         return deployment_answer(plan, 201 if created else 200)
@@ -56,18 +58,19 @@ class AppChanges:
     def delete(self, event: DeleteApp, now: float) -> Answer:
         """DELETE of an app."""
         app = self._existing(event.app_id)
-        plan = self._deployer.deploy(Wanted({app.id: None}), event.force, now)
+        plan = self._deployer.deploy(Wanted({app.id: None}, deadline=event.deadline), event.force, now)
         self._announce(event.origin, app)
         return deployment_answer(plan)
 
     def restart(self, event: RestartApp, now: float) -> Answer:
         """The same configuration as a new version; its tasks are replaced, and its back-off forgotten."""
         app = self._existing(event.app_id)
-        plan = self._deployer.deploy(Wanted({app.id: app}, restart=True), event.force, now)
+        wanted = Wanted({app.id: app}, restart=True, deadline=event.deadline)
+        plan = self._deployer.deploy(wanted, event.force, now)
         self._announce(event.origin, app)
         return deployment_answer(plan)
 
-    def _wanted(self, targets: Targets) -> Wanted:
+    def _wanted(self, targets: Targets, deadline: int | None) -> Wanted:
         """New top-level groups may come with a property of their own."""
         groups: dict[str, Group | None] = {}
         if self._books.settings.new_group_enforce_role == "top":
@@ -76,7 +79,7 @@ class AppChanges:
                 path = f"/{top}"
                 if top is not None and path not in self._books.groups and not self._books.below(path):
                     groups[path] = Group(enforce_role=True)
-        return Wanted(targets, groups)
+        return Wanted(targets, groups, deadline=deadline)
 
     def _read(self, body: Any, app_id: str | None = None) -> App:
         if app_id is not None and isinstance(body, dict):
@@ -102,6 +105,8 @@ class AppChanges:
         version = update.rollback_version(fields)
         if version is not None:
             return self._version(app_id, version)
+        if current.per_agent and "instances" in fields and "instancesPer" not in fields:
+            raise invalid([Violation("/instances", NOT_SCALED)])
         return self._checked(update.merged(current, fields, body))
 
     def _version(self, app_id: str, version: str) -> App:

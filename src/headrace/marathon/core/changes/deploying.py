@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.marathon.core import planner
 from headrace.marathon.core.books import Books
-from headrace.marathon.core.deployments import Deployments
+from headrace.marathon.core.deployments import Deployment, Deployments
 from headrace.marathon.core.events import Answer
 from headrace.marathon.core.ports import with_service_ports
 from headrace.marathon.core.queue import LaunchQueue
@@ -18,8 +18,10 @@ from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, Violation, invalid, locked
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import ancestors, parent
-from headrace.marathon.definitions.rules import check_root, check_update
+from headrace.marathon.definitions.pod import Pod
+from headrace.marathon.definitions.rules import check_pod_update, check_root, check_update
 from headrace.marathon.definitions.run_spec import RunSpec, with_version
+from headrace.marathon.definitions.writing import health_check
 
 Targets = dict[str, RunSpec | None]
 """Apps and pods as they shall be; None: not there."""
@@ -31,7 +33,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """A change of the root group.
 
     ``restart``: the same configuration counts as a new one. ``revert``: apps come back with the versions that they
-    had, so what still runs of those stays. ``kill``: instances to end first.
+    had, so what still runs of those stays; ``reverts`` is the deployment that is undone, and ``why``. ``kill``:
+    instances to end first. ``deadline``: seconds after which it is undone, if it is not complete.
     """
 
     targets: Targets
@@ -39,6 +42,9 @@ class Wanted(msgspec.Struct, frozen=True):
     restart: bool = False
     revert: bool = False
     kill: list[str] = []
+    deadline: int | None = None
+    reverts: str = ""
+    why: str = ""
 
 
 class Deployer:
@@ -51,19 +57,51 @@ class Deployer:
 
     def deploy(self, wanted: Wanted, force: bool, now: float) -> Plan:
         """Begin the deployment. Raises Rejected and has changed nothing then."""
+        try:
+            return self._deploy(wanted, force, now)
+        except Rejected as rejected:
+            version = self._books.next_version(now)
+            for group in _groups_of(wanted.targets, wanted.groups):
+                self._books.publish("group_change_failed", groupId=group, version=version, reason=rejected.message)
+            raise
+
+    def _deploy(self, wanted: Wanted, force: bool, now: float) -> Plan:
         conflicts = self._deployments.conflicts(wanted.targets)
         if conflicts and not force:
             raise locked(conflicts)
         self._check_limit(len(conflicts))
         targets, plan = self._prepare(wanted, now)
         for deployment_id in conflicts:
-            self._deployments.cancel(deployment_id, now, "a newer deployment of the same app was forced")
+            outcome, why = "replaced", "a newer deployment of the same app was forced"
+            if deployment_id == wanted.reverts:
+                outcome, why = "reverted", wanted.why
+            self._deployments.cancel(deployment_id, now, why, outcome=outcome, by=plan.id)
+        deadline = _deadline(plan, wanted, now)
+        plan = msgspec.structs.replace(plan, replaces=conflicts, reverts=wanted.reverts, deadline=deadline)
         self._store(plan, targets, wanted, now)
-        changed = {parent(one) for one in targets} | set(wanted.groups)
-        for group in sorted(changed):
+        for group in _groups_of(targets, wanted.groups):
             self._books.publish("group_change_success", groupId=group, version=plan.version)
         self._deployments.start(plan, now)
         return plan
+
+    def revert(self, deployment: Deployment, why: str, now: float) -> Plan:
+        """Begin the way back. Raises Rejected and has changed nothing then."""
+        plan = deployment.plan
+        back: Targets = {one: plan.original.get(one) for one in deployment.affected()}
+        wanted = Wanted(back, dict(plan.groups_before), revert=True, reverts=plan.id, why=why)
+        return self.deploy(wanted, True, now)
+
+    def expire(self, deployment_id: str, now: float) -> None:
+        """The deployment's time is up: begin the way back, or if there is none, stop it where it is."""
+        deployment = self._deployments.running.get(deployment_id)
+        if deployment is None or deployment.plan.deadline is None or now < deployment.plan.deadline:
+            return
+        why = "its deadline has passed"
+        try:
+            self.revert(deployment, why, now)
+        except Rejected as rejected:
+            why += f", and it can't be undone: {rejected.message}"
+            self._deployments.cancel(deployment_id, now, why)
 
     def dry_run(self, wanted: Wanted, now: float) -> Steps:
         """The steps that ``deploy`` would take. Raises Rejected."""
@@ -85,6 +123,8 @@ class Deployer:
             before = original[one]
             if isinstance(spec, App) and isinstance(before, App) and not wanted.revert:
                 check_update(before, spec)
+            elif isinstance(spec, Pod) and isinstance(before, Pod) and not wanted.revert:
+                check_pod_update(before, spec)
         version = self._books.next_version(now)
         versioned = {
             one: spec if spec is None or wanted.revert else _versioned(spec, original[one], version, wanted.restart)
@@ -98,6 +138,8 @@ class Deployer:
         replaced: Targets = {}
         for one, spec in targets.items():
             before = plan.original[one]
+            if spec != before:
+                self._tell_of_checks(before, spec)
             if spec is None and before is not None:
                 self._books.drop_app(one)
             elif spec is not None and spec != before:
@@ -111,16 +153,35 @@ class Deployer:
         if replaced or wanted.groups:
             self._books.record_change(Change(plan.version, replaced, plan.groups_before))
 
+    def _tell_of_checks(self, before: RunSpec | None, spec: RunSpec | None) -> None:
+        old = before.health_checks if isinstance(before, App) else []
+        new = spec.health_checks if isinstance(spec, App) else []
+        if old == new:
+            return
+        if isinstance(before, App) and old:
+            self._books.publish("remove_health_check_event", appId=before.id)
+        if isinstance(spec, App):
+            for check in new:
+                self._books.publish(
+                    "add_health_check_event", appId=spec.id, version=spec.version, healthCheck=health_check(check)
+                )
+
     def _with_ports(self, targets: Targets) -> Targets:
         low, high = self._books.settings.local_port_min, self._books.settings.local_port_max
-        given: Counter[int] = Counter()
+        given: set[int] = set()
         out: Targets = {}
+        first = low
+
+        def taken(port: int) -> bool:
+            return port in given or self._books.port_taken(port)
+
         for app_id, app in targets.items():
             out[app_id] = app
             if isinstance(app, App):
                 before = self._books.apps.get(app_id)
-                taken = lambda port: port in given or self._books.port_taken(port)  # noqa: E731
-                app = with_service_ports(app, before, taken, low, high)
+                while first <= high and taken(first):  # so that each number is looked at once
+                    first += 1
+                app = with_service_ports(app, before, taken, low, high, first=first)
                 given.update(one.service for one in app.ports)
                 out[app_id] = app
         return out
@@ -158,6 +219,22 @@ def _versioned(spec: RunSpec, before: RunSpec | None, version: str, restart: boo
     if spec.instances != before.instances:
         return with_version(spec, version, config_changed=False, before=before)
     return before
+
+
+def _deadline(plan: Plan, wanted: Wanted, now: float) -> float | None:
+    """The request's, or else the first of those that the changed apps have; the way back has none."""
+    if wanted.revert:
+        return None
+    if wanted.deadline is not None:
+        return now + wanted.deadline
+    changed = [spec for one, spec in plan.target.items() if isinstance(spec, App) and spec != plan.original[one]]
+    given = [one.upgrade_strategy.deadline_seconds for one in changed]
+    return min((now + one for one in given if isinstance(one, int)), default=None)
+
+
+def _groups_of(targets: Targets, groups: Groups) -> list[str]:
+    """The groups that a change is about."""
+    return sorted({parent(one) for one in targets} | set(groups))
 
 
 def deployment_answer(plan: Plan, status: int = 200) -> Answer:

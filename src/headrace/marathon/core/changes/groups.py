@@ -38,6 +38,7 @@ class GroupChanges:
         if event.dry_run:
             steps = self._deployer.dry_run(wanted, now)
             return Answer(200, {"steps": [{"actions": [one.shown() for one in step]} for step in steps]})
+        wanted = msgspec.structs.replace(wanted, deadline=event.deadline)
         plan = self._deployer.deploy(wanted, event.force, now)
         answer = deployment_answer(plan, 201 if event.create else 200)
         if event.create:
@@ -48,7 +49,8 @@ class GroupChanges:
         """DELETE of a group with all that is in it; of the root: of everything."""
         if event.path != "/" and not self._books.group_exists(event.path):
             raise unknown_group(event.path)
-        return deployment_answer(self._deployer.deploy(self._without(event.path), event.force, now))
+        wanted = msgspec.structs.replace(self._without(event.path), deadline=event.deadline)
+        return deployment_answer(self._deployer.deploy(wanted, event.force, now))
 
     def enforce(self, event: EnforceRole, now: float) -> Answer:
         """PATCH of ``enforceRole``: no deployment, what runs stays as it is."""
@@ -145,7 +147,7 @@ class GroupChanges:
         targets: Targets = {}
         for one in self._books.below(path):
             spec = self._books.specs[one]
-            if isinstance(spec, App):
+            if isinstance(spec, App) and not spec.per_agent:
                 targets[one] = msgspec.structs.replace(spec, instances=math.ceil(spec.instances * factor))
         return Wanted(targets)
 

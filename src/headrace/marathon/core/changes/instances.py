@@ -7,15 +7,16 @@ from collections import Counter
 import msgspec
 
 from headrace.marathon.core.books import Books
+from headrace.marathon.core.changes.apps import NOT_SCALED
 from headrace.marathon.core.changes.deploying import Deployer, Targets, Wanted, deployment_answer
 from headrace.marathon.core.deployments import Deployments
 from headrace.marathon.core.events import Answer, CancelDeployment, KillTasks, ResetDelay
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import LaunchQueue
-from headrace.marathon.core.records import Instance, instance_of_task
+from headrace.marathon.core.records import Cause, Instance, instance_of_task
 from headrace.marathon.core.shapes import task_view
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.errors import Rejected, unknown_app
+from headrace.marathon.definitions.errors import Rejected, Violation, invalid, unknown_app
 
 
 class InstanceChanges:
@@ -40,9 +41,9 @@ class InstanceChanges:
             return self._kill_and_scale(chosen, event, now)
         for instance in chosen:
             if event.wipe:
-                self._killer.decommission(instance, now, "killed and wiped through the API")
+                self._killer.decommission(instance, now, "killed and wiped through the API", Cause.API)
             else:
-                self._killer.kill(instance, now, "killed through the API")
+                self._killer.kill(instance, now, "killed through the API", Cause.API)
         return Answer(200, {"task": shown[0]} if event.single else {"tasks": shown})
 
     def cancel(self, event: CancelDeployment, now: float) -> Answer:
@@ -53,10 +54,7 @@ class InstanceChanges:
         if event.force:
             self._deployments.cancel(event.deployment_id, now, "cancelled through the API")
             return Answer(202, None)
-        original = deployment.plan.original
-        back: Targets = {app_id: original.get(app_id) for app_id in deployment.affected()}
-        wanted = Wanted(back, dict(deployment.plan.groups_before), revert=True)
-        return deployment_answer(self._deployer.deploy(wanted, True, now))
+        return deployment_answer(self._deployer.revert(deployment, "asked for through the API", now))
 
     def reset_delay(self, event: ResetDelay, now: float) -> Answer:
         """Launch at once, whatever failed before."""
@@ -72,13 +70,13 @@ class InstanceChanges:
             return [
                 one
                 for one in self._books.of_app(event.app_id or "")
-                if one.has_task and event.host in (None, "*", one.host)
+                if _killable(one, event.wipe) and event.host in (None, "*", one.host)
             ]
         chosen = []
         for task_id in event.task_ids:
             instance = self._books.instances.get(instance_of_task(task_id))
             found = instance is not None and (event.app_id is None or instance.app_id == event.app_id)
-            if instance is not None and found and instance.task_id == task_id and instance.has_task:
+            if instance is not None and found and instance.task_id == task_id and _killable(instance, event.wipe):
                 chosen.append(instance)
             elif event.single:
                 raise Rejected(404, f"Task '{task_id}' does not exist")
@@ -91,11 +89,13 @@ class InstanceChanges:
         apps = {app_id: self._existing(app_id) for app_id in fewer}
         if not apps and event.app_id is not None:
             apps[event.app_id] = self._existing(event.app_id)
+        if any(app.per_agent for app in apps.values()):
+            raise invalid([Violation("/instances", NOT_SCALED)])
         targets: Targets = {
             app_id: msgspec.structs.replace(app, instances=max(0, app.instances - fewer[app_id]))
             for app_id, app in apps.items()
         }
-        wanted = Wanted(targets, kill=[one.id for one in chosen])
+        wanted = Wanted(targets, kill=[one.id for one in chosen], deadline=event.deadline)
         return deployment_answer(self._deployer.deploy(wanted, event.force, now))
 
     def _existing(self, app_id: str) -> App:
@@ -103,3 +103,8 @@ class InstanceChanges:
         if app is None:
             raise unknown_app(app_id)
         return app
+
+
+def _killable(instance: Instance, wipe: bool) -> bool:
+    """Whether there is a task to end, or at least volumes."""
+    return instance.has_task or (wipe and bool(instance.home))

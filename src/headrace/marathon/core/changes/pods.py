@@ -9,6 +9,7 @@ from headrace.marathon.core.changes.context import context, default_role
 from headrace.marathon.core.changes.deploying import Deployer, Wanted
 from headrace.marathon.core.events import Answer, CreatePod, DeletePod, KillInstances, Origin, UpdatePod
 from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.records import Cause
 from headrace.marathon.core.shapes import instance_view
 from headrace.marathon.definitions import reading, writing
 from headrace.marathon.definitions.errors import Rejected, unknown_pod
@@ -30,7 +31,7 @@ class PodChanges:
         pod = self._read(event.body)
         if pod.id in self._books.pods:
             raise Rejected(409, f"A pod with id [{pod.id}] already exists.")
-        plan = self._deployer.deploy(Wanted({pod.id: pod}), event.force, now)
+        plan = self._deployer.deploy(Wanted({pod.id: pod}, deadline=event.deadline), event.force, now)
         self._announce("pod_created_event", event.origin)
         headers = {"Location": pod.id, "Marathon-Deployment-Id": plan.id}
         return Answer(201, writing.whole_pod(self._books.pods[pod.id]), headers)
@@ -40,7 +41,7 @@ class PodChanges:
         pod = self._read(event.body)
         if pod.id != event.pod_id:
             raise Rejected(400, f"'{event.pod_id}' does not match definition's id ('{pod.id}')")
-        plan = self._deployer.deploy(Wanted({pod.id: pod}), event.force, now)
+        plan = self._deployer.deploy(Wanted({pod.id: pod}, deadline=event.deadline), event.force, now)
         self._announce("pod_updated_event", event.origin)
         headers = {"Location": pod.id, "Marathon-Deployment-Id": plan.id}
         return Answer(200, writing.whole_pod(self._books.pods[pod.id]), headers)
@@ -49,7 +50,7 @@ class PodChanges:
         """DELETE: 202 and no body, the deployment's id in the headers."""
         if event.pod_id not in self._books.pods:
             raise unknown_pod(event.pod_id)
-        plan = self._deployer.deploy(Wanted({event.pod_id: None}), event.force, now)
+        plan = self._deployer.deploy(Wanted({event.pod_id: None}, deadline=event.deadline), event.force, now)
         self._announce("pod_deleted_event", event.origin)
         return Answer(202, None, {"Location": plan.id, "Marathon-Deployment-Id": plan.id})
 
@@ -65,9 +66,9 @@ class PodChanges:
         shown = [instance_view(one) for one in chosen]
         for instance in chosen:
             if event.wipe:
-                self._killer.decommission(instance, now, "killed and wiped through the API")
+                self._killer.decommission(instance, now, "killed and wiped through the API", Cause.API)
             else:
-                self._killer.kill(instance, now, "killed through the API")
+                self._killer.kill(instance, now, "killed through the API", Cause.API)
         return Answer(200, shown[0] if event.single else shown)
 
     def _read(self, body: Any) -> Pod:

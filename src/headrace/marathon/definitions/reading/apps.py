@@ -9,9 +9,10 @@ import msgspec
 
 from headrace.marathon.definitions import schema
 from headrace.marathon.definitions.app import App, PortDefinition, Residency
-from headrace.marathon.definitions.checks import Check, HealthCheck, ReadinessCheck
+from headrace.marathon.definitions.checks import Check, HealthCheck, PreStop, ReadinessCheck
 from headrace.marathon.definitions.container import Container, PortMapping
-from headrace.marathon.definitions.errors import unreadable
+from headrace.marathon.definitions.errors import Violation, unreadable
+from headrace.marathon.definitions.limits import MAX_PRE_STOP
 from headrace.marathon.definitions.parts import (
     HOST,
     Environment,
@@ -24,6 +25,10 @@ from headrace.marathon.definitions.parts import (
 )
 from headrace.marathon.definitions.paths import canonical
 from headrace.marathon.definitions.reading import deprecated, fields
+
+NO_COMMAND = (
+    "Mesos has no way to run a command in a task that runs: give http, or have the task's own command trap SIGTERM"
+)
 
 _HEALTH_CHECK = schema.record(
     {
@@ -119,6 +124,21 @@ _HOST_VOLUME = schema.record(
 )
 
 
+def _no_command(value: Any, path: str, problems: schema.Problems) -> Any:
+    problems.append(Violation(path, NO_COMMAND))
+    return value
+
+
+_PRE_STOP = schema.record(
+    {
+        "http": schema.record({"path": fields.text, "portIndex": schema.integer(0)}),
+        "command": _no_command,
+        "deadlineSeconds": schema.integer(1, MAX_PRE_STOP),
+    },
+    frozenset({"http"}),
+)
+
+
 def _volume(value: Any, path: str, problems: schema.Problems) -> Any:
     """Its kind is told by the key that is there; without any it is one of the host."""
     if isinstance(value, dict):
@@ -209,6 +229,8 @@ _FIELDS: dict[str, schema.Reader] = {
     "resourceLimits": fields.limits,
     "executorResources": fields.executor_resources,
     "tty": schema.boolean,
+    "instancesPer": schema.enum("agent"),
+    "preStop": _PRE_STOP,
     "version": fields.text,
 }
 
@@ -261,6 +283,7 @@ def to_app(given: dict[str, Any], *, default_role: str, base: str = "/", default
         health_checks=[_health_check(one, has_ports) for one in given.get("healthChecks", [])],
         readiness_checks=msgspec.convert(given.get("readinessChecks", []), list[ReadinessCheck]),
         check=_optional(given.get("check"), Check),
+        pre_stop=_optional(given.get("preStop"), PreStop),
         port_definitions=ports,
         require_ports=given.get("requirePorts", False) and host,
         role=given.get("role", default_role),
@@ -287,11 +310,17 @@ _PLAIN = {
     "killSelection": "kill_selection",
     "user": "user",
     "tty": "tty",
+    "instancesPer": "instances_per",
 }
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:
-    return {attribute: given[name] for name, attribute in _PLAIN.items() if name in given}
+    per_agent = "instancesPer" in given  # how many there are then is not the definition's to say
+    return {
+        attribute: given[name]
+        for name, attribute in _PLAIN.items()
+        if name in given and not (per_agent and name == "instances")
+    }
 
 
 def _optional(given: Any, kind: type[Any]) -> Any:

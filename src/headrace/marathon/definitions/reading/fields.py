@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.marathon.definitions import schema
 from headrace.marathon.definitions.errors import Violation
+from headrace.marathon.definitions.limits import MAX_DEADLINE
 from headrace.marathon.definitions.parts import UnreachableStrategy
 from headrace.marathon.definitions.paths import ID_PATTERN
 
@@ -26,7 +27,11 @@ kill_selection = schema.enum("YOUNGEST_FIRST", "OLDEST_FIRST")
 instances = schema.integer(0, MAX_INSTANCES)
 
 upgrade = schema.record(
-    {"minimumHealthCapacity": schema.number(0, 1), "maximumOverCapacity": schema.number(0, 1)},
+    {
+        "minimumHealthCapacity": schema.number(0, 1),
+        "maximumOverCapacity": schema.number(0, 1),
+        "deadlineSeconds": schema.integer(1, MAX_DEADLINE),
+    },
     frozenset({"minimumHealthCapacity", "maximumOverCapacity"}),
 )
 secrets = schema.mapping(schema.record({"source": text}, frozenset({"source"})))

@@ -27,7 +27,9 @@ def check_app(app: App, context: Context) -> None:
 
 
 def check_update(before: App, after: App) -> None:
-    """What an app that keeps volumes can't change any more. Raises Rejected 422."""
+    """What an app can't change any more, above all one that keeps volumes. Raises Rejected 422."""
+    if before.per_agent is not after.per_agent:
+        raise invalid([Violation("/instancesPer", "can't be set or cleared later; remove the app and make it anew")])
     if not before.resident:
         return
     violations: list[Violation] = []
@@ -67,6 +69,13 @@ def _definition(app: App, context: Context) -> Iterator[Violation]:
     if app.resident:
         yield from common.resident_upgrade(app.upgrade_strategy, "/upgradeStrategy/maximumOverCapacity")
     yield from _limits(app)
+    if app.pre_stop is not None:
+        if not app.pre_stop.http.path.startswith("/"):
+            yield Violation("/preStop/http/path", "must begin with /")
+        if app.pre_stop.http.port_index >= len(app.ports):
+            yield Violation("/preStop/http/portIndex", f"the app has {len(app.ports)} ports; they are counted from 0")
+    if app.per_agent and app.resident:
+        yield Violation("/instancesPer", "an app with an instance on every agent can't keep persistent volumes")
     yield from common.roles(app.role, app.accepted_resource_roles, resident=app.resident, context=context, what="apps")
     if app.labels.keys() >= {"DCOS_MIGRATION_API_VERSION"} and not app.labels.keys() >= {
         "DCOS_PACKAGE_FRAMEWORK_NAME",

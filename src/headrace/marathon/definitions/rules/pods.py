@@ -19,6 +19,27 @@ def check_pod(pod: Pod, context: Context) -> None:
         raise invalid(violations)
 
 
+def check_pod_update(before: Pod, after: Pod) -> None:
+    """What a pod that keeps volumes can't change any more. Raises Rejected 422."""
+    if not before.resident:
+        return
+    violations: list[Violation] = []
+    if _kept(before) != _kept(after):
+        violations.append(Violation("/volumes", "Persistent volumes can not be changed!"))
+    if _reserved(before) != _reserved(after):
+        violations.append(Violation("/", "Resident Tasks may not change resource requirements!"))
+    if violations:
+        raise invalid(violations)
+
+
+def _kept(pod: Pod) -> list[object]:
+    return [one for one in pod.volumes if one.persistent is not None]
+
+
+def _reserved(pod: Pod) -> tuple[object, list[int]]:
+    return pod.total(), [one.host_port for one in pod.endpoints if one.host_port]
+
+
 def _rules(pod: Pod, context: Context) -> Iterator[Violation]:
     yield from common.identity(pod.id)
     if pod.user == "":

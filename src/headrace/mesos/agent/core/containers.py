@@ -38,7 +38,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     ``command`` is None to run a Docker image as it is meant to. ``variables`` are those that Mesos sets for
     tasks and executors; the command's own win. ``resources`` are what it holds; ``limits`` (by name) what
     it may use where that is more. ``grace`` in seconds: from SIGTERM to SIGKILL.
-    ``task_id`` is empty for an executor.
+    ``task_id`` is empty for an executor. ``shared`` are the persistent volumes of the executor of its group.
     """
 
     place: Place
@@ -50,6 +50,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     container: ContainerInfo | None = None
     grace: float = 3.0
     task_id: str = ""
+    shared: list[Resource] = []
 
     @property
     def kind(self) -> str:

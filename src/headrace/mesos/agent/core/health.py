@@ -9,6 +9,7 @@ from __future__ import annotations
 from headrace.kernel.core import Effect, SetTimer
 from headrace.mesos.agent.core.containers import ContainerSpec
 from headrace.mesos.agent.core.events import ProbeHealth
+from headrace.mesos.agent.core.secrets import SecretError, text_of
 from headrace.mesos.messages.common import CommandInfo, HealthCheck, HealthCheckHttp
 
 DELAY = 15.0
@@ -49,10 +50,11 @@ def problem_of_variables(command: CommandInfo, where: str) -> str | None:
         place = f"{where}.environment.variables[{i}]"
         if not variable.name or "=" in variable.name or "\0" in variable.name:
             return f"{place}.name: {variable.name!r} can't name a variable"
-        if "\0" in (variable.value or ""):
-            return f"{place}.value: holds a NUL character"
-        if variable.type == "SECRET" or variable.secret is not None:
-            return f"{place}: secrets are not supported by this agent"
+        try:
+            if "\0" in text_of(variable):
+                return f"{place}.value: holds a NUL character"
+        except SecretError as problem:
+            return f"{place}.secret: {problem}"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.kernel.core import Effect
 from headrace.kernel.ids import IdSource
 from headrace.mesos.agent.core.books import Books, Executor, framework_id_of, place_in
@@ -28,7 +30,7 @@ from headrace.mesos.agent.core.reporting import ReportedTask
 from headrace.mesos.agent.core.tasks import Task
 from headrace.mesos.agent.core.validation import problem_of, problem_of_executor
 from headrace.mesos.messages.agent_link import RunGroup, RunTasks
-from headrace.mesos.messages.common import ExecutorInfo, TaskInfo, TaskStatus
+from headrace.mesos.messages.common import ExecutorInfo, Resource, TaskInfo, TaskStatus
 
 TASK_INVALID = "REASON_TASK_INVALID"
 NO_EXECUTOR = "No executor is expected to launch and there is no executor running"
@@ -169,7 +171,9 @@ class Launches:
     def _adopt(self, executor: Executor, info: TaskInfo, group: str, now: float) -> ReportedTask:
         sort = CUSTOM if executor.record.custom else GROUP
         place = place_in(executor, "" if executor.record.custom else self._new_id())
-        return self._adopt_at(place, executor.record.framework_id, info, sort, group, now)
+        held = executor.record.executor.resources or () if sort == GROUP else ()
+        shared = [one for one in held if one.disk is not None and one.disk.persistence is not None]
+        return self._adopt_at(place, executor.record.framework_id, info, sort, group, now, shared)
 
     def _begin(self, executor: Executor, task: ReportedTask, now: float) -> list[Effect]:
         self._books.stories.tell(task.subject, now, "accepted", f"container {task.container_id}")
@@ -181,9 +185,16 @@ class Launches:
         return [_stored(task), *self._books.after(task, effects, now)]
 
     def _adopt_at(
-        self, place: Place, framework_id: str, info: TaskInfo, sort: str, group: str, now: float
+        self,
+        place: Place,
+        framework_id: str,
+        info: TaskInfo,
+        sort: str,
+        group: str,
+        now: float,
+        shared: Sequence[Resource] = (),
     ) -> ReportedTask:
-        record = TaskRecord(framework_id, info, place, sort, group)
+        record = TaskRecord(framework_id, info, place, sort, group, list(shared))
         staging = TaskStatus(info.task_id, "TASK_STAGING", timestamp=now)
         return self._books.adopt_task(record, TaskState(QUEUED if sort == CUSTOM else FETCHING, staging))
 

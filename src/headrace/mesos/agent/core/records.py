@@ -64,7 +64,8 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was launched and where it runs.
 
     ``sort``: COMMAND, GROUP (in the default executor) or CUSTOM (``place`` is its executor's then).
-    ``group``: the tasks of one executor that were launched together have the same.
+    ``group``: the tasks of one executor that were launched together have the same. ``shared``: the persistent volumes
+    that the executor of its group holds.
     """
 
     framework_id: str
@@ -72,6 +73,7 @@ class TaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     place: Place
     sort: str = COMMAND
     group: str = ""
+    shared: list[Resource] = []
 
 
 class Killing(msgspec.Struct, frozen=True, omit_defaults=True):

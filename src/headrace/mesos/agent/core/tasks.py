@@ -91,6 +91,7 @@ class Task(ReportedTask):
             info.container,
             grace_of(info.kill_policy),
             info.task_id.value,
+            self.record.shared,
         )
 
     # what happens

@@ -17,6 +17,7 @@ from typing import Any
 from headrace.kernel.process import Found
 from headrace.mesos.agent.core.containers import ContainerSpec, Fact
 from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
+from headrace.mesos.agent.core.secrets import variables_of
 from headrace.mesos.agent.docker.engine import CONFLICT, Engine, EngineAway, EngineContainer, EngineError
 from headrace.mesos.agent.docker.run_files import RunFiles
 from headrace.mesos.agent.docker.starting import Settings, Starter, StartError
@@ -119,12 +120,11 @@ class DockerContainerizer:
 
         Raises TimeoutError after ``timeout`` seconds, when it has been killed; EngineAway, EngineError.
         """
-        variables = command.environment.variables if command.environment else None
         body: dict[str, Any] = {
             "AttachStdout": True,
             "AttachStderr": True,
             "Cmd": command_line(command),
-            "Env": [f"{variable.name}={variable.value or ''}" for variable in variables or ()],
+            "Env": [f"{name}={value}" for name, value in variables_of(command).items()],
         }
         async with asyncio.timeout(timeout):
             prepared = await self._prepare_check(container_name(spec.place.container_id), body)

@@ -20,7 +20,7 @@ from headrace.mesos.agent.isolation.cgroups import Cgroups, Part
 from headrace.mesos.agent.isolation.memory_watch import MemoryWatch
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.isolation.rlimits import limited
-from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.agent.sandbox.layout import Layout, remove_tree
 from headrace.mesos.messages.common import ContainerInfo, LinuxInfo
 
 log = logging.getLogger(__name__)
@@ -132,17 +132,23 @@ class Isolation:
         return not parts or cgroups.end_all(parts)
 
     def remove(self, container_id: str) -> bool:
-        """Remove its cgroups, if nothing runs in them any more; True if they are gone."""
+        """Remove its cgroups, if nothing runs in them any more; True if they are gone, its secrets with them."""
         if self._watch is not None:
             self._watch.drop(container_id)
         parts = self._done(container_id).parts
         if parts and not cgroups.remove(parts):
             return False
         self._known.pop(container_id, None)
+        secrets = self._layout.secrets(container_id)
+        if secrets.is_dir():
+            remove_tree(secrets)
         return True
 
     def sweep(self, keep: Collection[str]) -> None:
         """Remove what earlier agents left, but for the containers in ``keep``."""
+        for left in (self._layout.data / "secrets").glob("*"):
+            if left.name not in keep:
+                remove_tree(left)
         if self.active.cgroups is not None:
             self.active.cgroups.sweep(keep)
 

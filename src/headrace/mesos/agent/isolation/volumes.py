@@ -1,4 +1,4 @@
-"""What a container sees besides its sandbox: host paths, persistent volumes, paths of its or its group's sandbox.
+"""What a container sees besides its sandbox: host paths, persistent volumes, secrets, paths of its group's sandbox.
 
 With a mount namespace of its own (filesystem/linux) each is mounted at its place. Without, a link in the sandbox leads
 to it; then nothing can be put at an absolute path, and RO can't be enforced.
@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.mesos.agent.core.containers import ContainerSpec
+from headrace.mesos.agent.core.secrets import SecretError, data_of
 from headrace.mesos.agent.isolation.persistent import path_of
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.sandbox.layout import Layout
@@ -25,13 +26,17 @@ _MODES = {None: False, "RW": False, "RO": True}
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One volume: ``source`` is to appear at ``target``; ``where`` is the field that asks for it."""
+    """One volume: ``source`` is to appear at ``target``; ``where`` is the field that asks for it.
+
+    ``secret``: what the file ``source`` is to hold.
+    """
 
     where: str
     source: Path
     target: str
     read_only: bool
     persistent: bool = False
+    secret: bytes | None = None
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -47,7 +52,10 @@ def wanted(spec: ContainerSpec, layout: Layout) -> list[Wanted]:
     info, sandbox = spec.container, layout.sandbox(spec.place)
     parent = spec.place.parent_id
     parent_sandbox = layout.executor_runs(spec.place) / parent if parent else None
-    volumes = [_volume(i, volume, sandbox, parent_sandbox) for i, volume in enumerate((info and info.volumes) or ())]
+    volumes = []
+    for i, volume in enumerate((info and info.volumes) or ()):
+        found = _shared(i, volume, spec, layout) or _secret(i, volume, layout.secret(spec.place.container_id, i))
+        volumes.append(found or _volume(i, volume, sandbox, parent_sandbox))
     return [*volumes, *_persistent(spec, layout)]
 
 
@@ -59,9 +67,9 @@ def link(volumes: list[Wanted], sandbox: Path, owner: tuple[int, int] | None) ->
                 f"{volume.where}.container_path: {volume.target} is an absolute path; that needs an agent with "
                 "--isolation=filesystem/linux. Give a path relative to the sandbox, or start the agent so"
             )
-        if volume.read_only and not volume.persistent:
+        if volume.read_only and not volume.persistent and volume.secret is None:
             raise IsolationProblem(f"{volume.where}.mode: RO needs an agent with --isolation=filesystem/linux")
-        if volume.read_only:
+        if volume.read_only and volume.secret is None:
             log.warning("%s: the volume %s is RO, but can be written to", volume.where, volume.source)
         _ready(volume, owner)
         target = sandbox / volume.target
@@ -94,6 +102,35 @@ def mount_points(volumes: list[Wanted], sandbox: Path, owner: tuple[int, int] | 
     return mounts
 
 
+def _shared(i: int, volume: Volume, spec: ContainerSpec, layout: Layout) -> Wanted | None:
+    """A persistent volume of the group's executor, which the sandbox path leads into; None if it does not."""
+    asked = volume.source.sandbox_path if volume.source is not None else None
+    if asked is None or asked.type != "PARENT" or not spec.place.parent_id:
+        return None
+    first, _, rest = asked.path.partition("/")
+    for resource in spec.shared:
+        mount = resource.disk.volume if resource.disk is not None else None
+        if mount is not None and mount.container_path == first:
+            where, start = f"container.volumes[{i}]", path_of(layout, resource)
+            start.mkdir(parents=True, exist_ok=True)
+            source = _own_path(f"{where}.source.sandbox_path.path", start, rest) if rest else start
+            return Wanted(where, source, volume.container_path, _checked(where, volume), persistent=not rest)
+    return None
+
+
+def _secret(i: int, volume: Volume, file: Path) -> Wanted | None:
+    """A file with a secret in it; None if it is another kind of volume."""
+    source = volume.source
+    if source is None or source.type != "SECRET":
+        return None
+    where = f"container.volumes[{i}]"
+    _checked(where, volume)
+    try:
+        return Wanted(where, file, volume.container_path, read_only=True, secret=data_of(source.secret))
+    except SecretError as problem:
+        raise IsolationProblem(f"{where}.source.secret: {problem}") from None
+
+
 def _volume(i: int, volume: Volume, sandbox: Path, parent_sandbox: Path | None) -> Wanted:
     where = f"container.volumes[{i}]"
     read_only = _checked(where, volume)
@@ -123,7 +160,7 @@ def _volume(i: int, volume: Volume, sandbox: Path, parent_sandbox: Path | None) 
     kind = "an image" if volume.image is not None else source.type if source is not None else "no source"
     raise IsolationProblem(
         f"{where}: a volume from {kind} is not supported for containers of type MESOS; "
-        "give host_path, or a source of type HOST_PATH or SANDBOX_PATH"
+        "give host_path, or a source of type HOST_PATH, SANDBOX_PATH or SECRET"
     )
 
 
@@ -166,11 +203,22 @@ def _persistent(spec: ContainerSpec, layout: Layout) -> Iterator[Wanted]:
 
 
 def _ready(volume: Wanted, owner: tuple[int, int] | None) -> None:
-    """A persistent volume belongs to whom the container runs as."""
+    """A persistent volume belongs to whom the container runs as; a secret can be read by nobody else."""
+    if volume.secret is not None:
+        _write_secret(volume.source, volume.secret, owner)
     if volume.persistent:
         os.makedirs(volume.source, exist_ok=True)
         if owner is not None:
             os.chown(volume.source, *owner)
+
+
+def _write_secret(file: Path, secret: bytes, owner: tuple[int, int] | None) -> None:
+    file.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as out:
+        out.write(secret)
+        if owner is not None:
+            os.fchown(out.fileno(), *owner)
 
 
 def _parents(volume: Wanted, sandbox: Path) -> None:

@@ -53,6 +53,14 @@ class Layout:
         """A persistent volume on the agent's own disk. Slashes of the role are blanks, which no role can hold."""
         return self.data / "volumes" / "roles" / role.replace("/", " ") / volume_id
 
+    def secrets(self, container_id: str) -> Path:
+        """Where the secrets of a container are while it runs: outside of its sandbox, which others may look into."""
+        return self.data / "secrets" / container_id
+
+    def secret(self, container_id: str, number: int) -> Path:
+        """The file of one of them."""
+        return self.secrets(container_id) / str(number)
+
     def create(self, place: Place, task_id: str = "") -> Path:
         """Make the sandbox if it isn't there; returns it. Raises OSError.
 
