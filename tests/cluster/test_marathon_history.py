@@ -22,7 +22,7 @@ def it(tmp_path: Path) -> Iterator[Cluster]:
         yield made
 
 
-def test_what_ended_and_what_waits(it: Cluster) -> None:
+def test_what_ended_and_what_waits(it: Cluster, tmp_path: Path) -> None:
     marathon = Marathon(it)
 
     def headrace(*words: str) -> str:
@@ -47,6 +47,11 @@ def test_what_ended_and_what_waits(it: Cluster) -> None:
     wait_for(lambda: "needs 1000 cpus on one agent" in headrace("deployment", "show", wide), "the reason")
     marathon.ask("DELETE", f"/v2/deployments/{wide}?force=true")
     assert marathon.deploy("DELETE", "/v2/apps/bad")
+    late = tmp_path / "late.json"
+    late.write_text(json.dumps({**SLEEP, "id": "/late", "cpus": 1000}))
+    headrace("app", "create", str(late), "--deadline", "1")
+    wait_for(lambda: marathon.ask("GET", "/v2/apps/late")[0] == 404, "the app is undone")
+    assert "its deadline has passed" in headrace("deployment", "list", "--ended")
     assert it.marathon is not None
     it.marathon.kill()
     it.marathon.start()

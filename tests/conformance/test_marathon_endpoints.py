@@ -1,4 +1,4 @@
-"""Every endpoint of Marathon's API against a real daemon with one agent: method, path, status, and the answer's shape."""
+"""Every endpoint of Marathon's API against a real daemon with one agent: status, and the answer's shape."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Drives a whole Marathon with PyPI's client, version 0.13.0: ``python marathon_client.py URL``.
 
-Prints the methods that it has called, as JSON. Its models refuse keys that they do not know, so they also say that nothing
-surprising comes; ``enforceRole`` of groups and ``role`` of the queue, which Marathon sends from 1.9 on, are the exceptions.
+Prints the methods that it has called, as JSON. Its models refuse keys that they do not know, so they also say that
+nothing surprising comes; ``enforceRole`` of groups and ``role`` of the queue, which Marathon sends from 1.9 on, are the
+exceptions.
 """
 
 from __future__ import annotations

@@ -24,8 +24,11 @@ _SHOWN_DECISIONS = 5
 
 
 def deployment_options(command: CommandT) -> CommandT:
-    """``--wait``, ``--timeout`` and ``--force`` of commands that start a deployment."""
+    """``--wait``, ``--timeout``, ``--force`` and ``--deadline`` of commands that start a deployment."""
     for option in (
+        click.option(
+            "--deadline", type=click.IntRange(1), metavar="SECONDS", help="Undo it if it is not complete by then."
+        ),
         click.option("--force", is_flag=True, help="Replace a deployment that is going on."),
         click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds to wait."),
         click.option("--wait", is_flag=True, help="Return when the deployment is complete."),
@@ -176,10 +179,10 @@ def _row(one: _Ended) -> list[object]:
 @click.argument("file", type=click.File("rb"))
 @marathon_option
 @deployment_options
-def create(file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+def create(file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool, deadline: int | None) -> None:
     """Create the app that FILE (JSON, - for standard input) defines."""
     definition = read_definition(file.read(), file.name)
-    _deploy(marathon, "POST", "/v2/apps", definition, wait, timeout, force, "created")
+    _deploy(marathon, "POST", "/v2/apps", definition, wait, timeout, force, deadline, "created")
 
 
 @app.command()
@@ -187,10 +190,12 @@ def create(file: BinaryIO, marathon: str, wait: bool, timeout: float, force: boo
 @click.argument("file", type=click.File("rb"))
 @marathon_option
 @deployment_options
-def update(app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+def update(
+    app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: float, force: bool, deadline: int | None
+) -> None:
     """Change the app: the fields in FILE replace the app's own, the others stay."""
     definition = read_definition(file.read(), file.name)
-    _deploy(marathon, "PATCH", _path(app_id), definition, wait, timeout, force, "updated")
+    _deploy(marathon, "PATCH", _path(app_id), definition, wait, timeout, force, deadline, "updated")
 
 
 @app.command()
@@ -198,27 +203,39 @@ def update(app_id: str, file: BinaryIO, marathon: str, wait: bool, timeout: floa
 @click.argument("instances", type=click.IntRange(0))
 @marathon_option
 @deployment_options
-def scale(app_id: str, instances: int, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+def scale(
+    app_id: str, instances: int, marathon: str, wait: bool, timeout: float, force: bool, deadline: int | None
+) -> None:
     """Run INSTANCES of the app."""
-    _deploy(marathon, "PATCH", _path(app_id), {"instances": instances}, wait, timeout, force, f"scaled to {instances}")
+    _deploy(
+        marathon,
+        "PATCH",
+        _path(app_id),
+        {"instances": instances},
+        wait,
+        timeout,
+        force,
+        deadline,
+        f"scaled to {instances}",
+    )
 
 
 @app.command()
 @click.argument("app_id", metavar="ID")
 @marathon_option
 @deployment_options
-def restart(app_id: str, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+def restart(app_id: str, marathon: str, wait: bool, timeout: float, force: bool, deadline: int | None) -> None:
     """Replace all instances of the app by new ones."""
-    _deploy(marathon, "POST", _path(app_id) + "/restart", None, wait, timeout, force, "restarted")
+    _deploy(marathon, "POST", _path(app_id) + "/restart", None, wait, timeout, force, deadline, "restarted")
 
 
 @app.command()
 @click.argument("app_id", metavar="ID")
 @marathon_option
 @deployment_options
-def destroy(app_id: str, marathon: str, wait: bool, timeout: float, force: bool) -> None:
+def destroy(app_id: str, marathon: str, wait: bool, timeout: float, force: bool, deadline: int | None) -> None:
     """End all instances of the app and forget it."""
-    _deploy(marathon, "DELETE", _path(app_id), None, wait, timeout, force, "destroyed")
+    _deploy(marathon, "DELETE", _path(app_id), None, wait, timeout, force, deadline, "destroyed")
 
 
 def read_definition(content: bytes, name: str) -> dict[str, Any]:
@@ -253,11 +270,20 @@ async def wait_for_deployment(
 
 
 def _deploy(
-    marathon: str, method: str, path: str, body: Any, wait: bool, timeout: float, force: bool, done: str
+    marathon: str,
+    method: str,
+    path: str,
+    body: Any,
+    wait: bool,
+    timeout: float,
+    force: bool,
+    deadline: int | None,
+    done: str,
 ) -> None:
     async def work(http: HttpClient) -> None:
         server = marathon_server(marathon, http)
-        answer = await server.send(method, path + ("?force=true" if force else ""), body)
+        query = (["force=true"] if force else []) + ([f"deadlineSeconds={deadline}"] if deadline is not None else [])
+        answer = await server.send(method, path + ("?" + "&".join(query) if query else ""), body)
         deployment = deployment_of(answer)
         name = answer.get("id") if method == "POST" and body is not None else None
         subject = name or path.removeprefix("/v2/apps").removesuffix("/restart")

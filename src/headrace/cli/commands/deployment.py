@@ -47,6 +47,11 @@ class _Deployment(msgspec.Struct, rename="camel"):
     reverts: str = ""
 
     @property
+    def reason(self) -> str:
+        """Why it began or ended as it did."""
+        return self.why or (f"undoes {self.reverts}" if self.reverts else "-")
+
+    @property
     def about(self) -> str:
         """What it is about; not more than a line holds."""
         names = [*self.affected_apps, *self.affected_pods]
@@ -71,7 +76,7 @@ def list_deployments(ended: bool, marathon: str, as_json: bool) -> None:
         return
     found = msgspec.convert(body, list[_Deployment])
     if ended:
-        rows = [(one.id, one.about, one.outcome, one.version, one.ended, one.why or "-") for one in found]
+        rows = [(one.id, one.about, one.outcome, one.version, one.ended, one.reason) for one in found]
         output.table(["DEPLOYMENT", "OF", "OUTCOME", "BEGUN", "ENDED", "WHY"], rows, "None is known.")
         return
     under_way = [(one.id, one.about, f"{one.current_step} of {one.total_steps}", one.version) for one in found]

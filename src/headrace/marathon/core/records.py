@@ -49,6 +49,8 @@ TERMINAL = frozenset(
         Condition.UNKNOWN,
     }
 )
+
+
 class Cause(enum.Enum):
     """Why a task has ended, or is being ended."""
 
