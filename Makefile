@@ -3,11 +3,12 @@
 # make check     linters and types alone
 # make unit      unit tests alone
 # make machines  long walks of the cores' state machines
+# make flink-versions  the cluster tests of Flink with the versions beside the default one
 # make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
 
-.PHONY: run test check unit machines bench setup setup-test lock clean
+.PHONY: run test check unit machines flink-versions bench setup setup-test lock clean
 
 run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
@@ -28,6 +29,12 @@ check: setup-test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+
+flink-versions: setup-test
+	@for version in 2.2 2.3; do \
+		echo "Flink $$version"; \
+		HEADRACE_TEST_FLINK=$$version $(VENV)/python -m pytest tests/cluster/test_flink_*.py tests/cluster/test_survival.py || exit 1; \
+	done
 
 unit: setup-test
 	$(VENV)/python -m pytest tests/unit

@@ -11,6 +11,7 @@ from typing import Any
 from headrace import __version__
 from headrace.kernel.flags import Parser, not_empty, port
 from headrace.marathon.core.books import Settings
+from headrace.mesos.masters import shown
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Identifier
 
 CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE")
@@ -73,7 +74,7 @@ def parser() -> Parser:
         spellings = dict.fromkeys((f"--{name}", "--" + name.replace("_", "-")))
         parser.add_argument(*spellings, **options)
 
-    flag("master", required=True, metavar="HOST:PORT", help="the Mesos master")
+    flag("master", required=True, metavar="HOST:PORT", help="the Mesos master: host:port, zk://host:port,…/path")
     flag("zk", metavar="URL", help="not supported yet: state is kept in --data")
     flag("data", default="marathon-data", metavar="DIR", help="where the state is kept")
     spellings = ("--http_address", "--http-address", "--host")
@@ -158,7 +159,7 @@ def framework(options: argparse.Namespace, framework_id: str | None) -> Framewor
 
 def info(options: argparse.Namespace, leader: str, port: int) -> dict[str, Any]:
     """The body of /v2/info, but for the framework id."""
-    given = vars(options) | _FIXED
+    given = vars(options) | _FIXED | {"master": shown(options.master)}
     config = {name: given.get(name) for name in _SHOWN}
     config = {name: int(value) if isinstance(value, float) else value for name, value in config.items()}
     return {

@@ -103,6 +103,7 @@ class Built:
             "job manager's environment": self.shipment.master_environment,
             "ports": (cluster.rpc_port, cluster.rest_port),
             "core": (cluster.refuse_seconds, cluster.most_failures, cluster.web_ui, cluster.highly_available),
+            "on stop": cluster.on_stop,
         }
 
 
