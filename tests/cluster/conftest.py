@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.flink_harness import flink, make_count
+from tests.cluster.harness import PORTS
+
+# Agents that are not told what to offer: tests that run side by side have ports of their own.
+os.environ["MESOS_RESOURCES"] = f"ports:{PORTS}"
 
 
 @pytest.fixture(scope="session")

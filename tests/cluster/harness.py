@@ -18,6 +18,10 @@ from typing import Any
 
 from headrace.kernel.daemon import read_ready
 
+PORTS = "[29000-30000]" if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else "[31000-32000]"
+"""What agents offer; tests that run side by side have ports of their own."""
+RESOURCES = f"cpus:8;mem:8192;disk:8192;ports:{PORTS}"
+
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pause: float = 0.02) -> Any:
     """The first true value of ``condition``. Raises AssertionError that names ``what``."""
@@ -141,7 +145,7 @@ def cluster(
     directory: Path,
     *,
     agents: int = 1,
-    resources: str = "cpus:8;mem:8192;disk:8192;ports:[31000-32000]",
+    resources: str = RESOURCES,
     prefixes: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Cluster]:
     """A running cluster; at the end all tasks and daemons are ended."""

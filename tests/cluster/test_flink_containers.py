@@ -16,7 +16,7 @@ import pytest
 from tests.cluster.docker_harness import TestEngine, running_engine
 from tests.cluster.flink_counting import CountingJob, numbers
 from tests.cluster.flink_harness import AppMaster, app_master, flink, task_manager_pids
-from tests.cluster.harness import Cluster, cluster, get, wait_for
+from tests.cluster.harness import RESOURCES, Cluster, cluster, get, wait_for
 from tests.cluster.house import HEADRACE
 
 JAVA = "headrace/java:1"
@@ -40,7 +40,7 @@ def mesos(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Its agent is known by an address that containers can reach."""
     with cluster(tmp_path_factory.mktemp("containers"), agents=0) as it:
         it.add_agent(
-            "--resources=cpus:8;mem:8192;disk:8192;ports:[31000-32000]",
+            f"--resources={RESOURCES}",
             "--containerizers=mesos,docker",
             f"--docker_socket={engine.socket}",
             f"--hostname={engine.address}",

@@ -23,13 +23,12 @@ from typing import Any
 import pytest
 
 from tests.cluster.flink_harness import SCRIPT
-from tests.cluster.harness import Cluster, Daemon, cluster, get, wait_for
+from tests.cluster.harness import RESOURCES, Cluster, Daemon, cluster, get, wait_for
 from tests.cluster.mortal import AFTER, BEFORE, HEARS, SENDS, STORE, Deaths, Point, prefix
 from tests.cluster.stub_flink import StubCluster, StubFlink, task_managers
 
 AT_ONCE = 8
 PATIENCE = 20.0
-RESOURCES = "cpus:8;mem:8192;disk:8192;ports:[31000-32000]"
 
 _STORED_BY_APPLICATION_MASTER = [
     ("generation 1", 1),

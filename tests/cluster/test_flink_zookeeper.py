@@ -21,7 +21,7 @@ import pytest
 from headrace.mesos.messages.common import MasterInfo
 from tests.cluster.flink_counting import CountingJob, numbers
 from tests.cluster.flink_harness import AppMaster, app_master, task_manager_pids
-from tests.cluster.harness import Cluster, cluster, get, wait_for
+from tests.cluster.harness import RESOURCES, Cluster, cluster, get, wait_for
 from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
 
 LEADS, RUNS = 9.0, 25.0
@@ -52,7 +52,7 @@ def mesos(directory: Path, servers: ZooKeeper) -> Iterator[Cluster]:
         client = KazooClient(servers.hosts)
         client.start()
         client.create("/mesos/json.info_", msgspec.json.encode(info), ephemeral=True, sequence=True, makepath=True)
-        resources = "cpus:8;mem:8192;disk:8192;ports:[31000-32000]"
+        resources = RESOURCES
         it.add_agent("--resources", resources, "--master", servers.address("/mesos"))
         yield it
         client.stop()
