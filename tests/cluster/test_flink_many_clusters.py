@@ -49,6 +49,7 @@ class Sea:
         self._master = master
         self.agents = agents
         self.clusters: list[StubCluster] = []
+        self._wanted: dict[int, int] = {}
         try:
             for number, role in enumerate(roles):
                 options = {"mesos.resourcemanager.framework.role": role, "high-availability.cluster-id": f"c-{number}"}
@@ -62,6 +63,7 @@ class Sea:
         for number in which:
             cpus, mem = KINDS[number % len(KINDS)]
             self.clusters[number].wants(workers, cpus=cpus, memory_mib=mem, names="taskmanager")
+            self._wanted[number] = workers
 
     def frameworks(self) -> list[Any]:
         return list(get(self._master + "/master/state")["frameworks"])
@@ -71,18 +73,24 @@ class Sea:
         return int(get(self._master + "/metrics/snapshot")["master/outstanding_offers"])
 
     def settled(self, pause: float = 0.5, patience: float = 20.0) -> None:
-        """Wait until no offer is out and nothing changes for ``pause`` seconds."""
+        """Wait until all know of all, no offer is out, and nothing changes for ``pause`` seconds."""
         seen: list[tuple[str, str]] = []
         since = time.monotonic()
 
         def quiet() -> bool:
             nonlocal seen, since
             offers, now = self.offers(), sorted(self.agents.tasks())
-            if offers or now != seen:
+            if offers or now != seen or not self._all_know(len(now)):
                 seen, since = now, time.monotonic()
             return time.monotonic() - since >= pause
 
         wait_for(quiet, "no offer is out and nothing changes", patience, pause=0.05)
+
+    def _all_know(self, tasks: int) -> bool:
+        """Whether each cluster has asked for what it wants, and lives with what runs."""
+        known = [self.clusters[number].knows for number in self._wanted]
+        asked = [len(one["live"]) + len(one["pending"]) for one in known]
+        return asked == list(self._wanted.values()) and sum(len(one["live"]) for one in known) == tasks
 
     def shares(self) -> dict[str, float]:
         """Dominant shares, in agents, by the id of the cluster."""
