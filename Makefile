@@ -7,6 +7,7 @@
 # make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
+AT_ONCE = 2
 
 .PHONY: run test check unit machines flink-versions bench setup setup-test lock clean
 
@@ -15,7 +16,7 @@ run: setup
 
 test: check
 	sh java/flink-driver/test.sh "$$($(VENV)/python scripts/flink_lib.py)"
-	$(VENV)/python -m pytest tests/unit tests/conformance tests/cluster
+	$(VENV)/python -m pytest -n $(AT_ONCE) --dist loadfile tests/unit tests/conformance tests/cluster
 	$(MAKE) --no-print-directory machines
 
 # the state machines of the cores, 210,000 steps in all, two at a time
