@@ -3,18 +3,20 @@
 # make check     linters and types alone
 # make unit      unit tests alone
 # make machines  long walks of the cores' state machines
+# make flink-versions  the cluster tests of Flink with the versions beside the default one
 # make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
+AT_ONCE = 2
 
-.PHONY: run test check unit machines bench setup setup-test lock clean
+.PHONY: run test check unit machines flink-versions bench setup setup-test lock clean
 
 run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
 
 test: check
 	sh java/flink-driver/test.sh "$$($(VENV)/python scripts/flink_lib.py)"
-	$(VENV)/python -m pytest tests/unit tests/conformance tests/cluster
+	$(VENV)/python -m pytest -n $(AT_ONCE) --dist loadfile tests/unit tests/conformance tests/cluster
 	$(MAKE) --no-print-directory machines
 
 # the state machines of the cores, 210,000 steps in all, two at a time
@@ -28,6 +30,12 @@ check: setup-test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+
+flink-versions: setup-test
+	@for version in 2.2 2.3; do \
+		echo "Flink $$version"; \
+		HEADRACE_TEST_FLINK=$$version $(VENV)/python -m pytest tests/cluster/test_flink_*.py tests/cluster/test_survival.py || exit 1; \
+	done
 
 unit: setup-test
 	$(VENV)/python -m pytest tests/unit

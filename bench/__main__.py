@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import allocator, executors, first_job, flink_recovery, launch, memory, recovery
+from bench import allocator, executors, first_job, flink_recovery, flink_start, launch, memory, recovery
 from bench.table import render
 
 BENCHES = {
@@ -12,6 +12,7 @@ BENCHES = {
     "executors": ("Tasks through custom executors (real master, real agents)", executors.rows),
     "recovery": ("After a kill (real master, real agents, tasks running)", recovery.rows),
     "first-job": ("From `make run` to the first result, everything installed", first_job.rows),
+    "flink-start": ("Starting Flink (real Flink, master and agent; beside plain java command lines)", flink_start.rows),
     "flink-recovery": (
         "Flink after a kill (real Flink, master and agent; a job with checkpoints)",
         flink_recovery.rows,

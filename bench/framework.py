@@ -101,6 +101,10 @@ class Launcher:
         body = scheduler.Accept([offer.id for offer in offers], [launch], Filters(0))
         self._client.call(scheduler.Call("ACCEPT", accept=body))
 
+    async def all_run(self, count: int) -> None:
+        """Wait until so many tasks have run."""
+        await self._until(lambda: len(self._running) >= count)
+
     async def all_ended(self) -> None:
         """Wait until every launched task has ended."""
         await self._until(lambda: len(self._ended) == self._count)

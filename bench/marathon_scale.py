@@ -42,6 +42,8 @@ EMBEDS = "group.groups group.apps group.apps.deployments group.apps.counts group
 FLAGS = ("--max_running_deployments", "20000")
 """By default a request is refused while 100 deployments run, as by the original."""
 RECEIVE_BUFFER = 4096
+LINE = 16 * 1024 * 1024
+"""Bytes that an event may have."""
 
 
 class Asker:
@@ -168,7 +170,7 @@ class Readers:
 
     async def attach(self, count: int) -> None:
         for _ in range(count):
-            reader, writer = await asyncio.open_connection(*self._address)
+            reader, writer = await asyncio.open_connection(*self._address, limit=LINE)
             writer.write(b"GET /v2/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             self._tasks.append(asyncio.create_task(self._read(reader, writer)))
@@ -189,11 +191,10 @@ class Readers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        mark = b'"uri":"/v2/apps//marked-'
+        kind, mark = b'"eventType":"api_post_event"', b'"id":"/marked-'
         try:
             while line := await reader.readline():
-                at = line.find(mark)
-                if at >= 0 and line.startswith(b"data:"):
+                if kind in line and (at := line.find(mark)) >= 0:
                     name = line[at + len(mark) :].split(b'"', 1)[0].decode()
                     self.seen.setdefault(name, []).append(time.perf_counter())
         finally:

@@ -6,4 +6,4 @@
 #   mesos-appmaster-job.sh -Dmesos.master=host:port -Dheadrace.job.sql=FILE [-Dkey=value ...]
 #
 # Status: 0 the job has finished or was cancelled, 3 it has failed, 2 configuration error; see mesos-appmaster.sh.
-exec "$(dirname -- "$0")/mesos-appmaster.sh" -Dheadrace.cluster.type=job "$@"
+exec "$(dirname -- "$(readlink -f -- "$0")")/mesos-appmaster.sh" -Dheadrace.cluster.type=job "$@"

@@ -2,13 +2,16 @@
 # Runs a Flink session cluster: mesos-appmaster.sh -Dmesos.master=host:port [-Dkey=value ...]
 #
 # Starts the application master and ends as it does. If it crashes or is killed, it is started again,
-# while its JobManager and TaskManagers go on; only after too many crashes in a row does this end too.
+# while its JobManager and TaskManagers go on. After too many crashes in a row this ends too, and the JobManager
+# with it; TaskManagers wait for whoever starts this again, for taskmanager.registration.timeout.
 # Status 75 says that it can't start now while a JobManager may live: tried again for as long as it takes.
-# Status: 0 asked to stop or finished, 2 configuration error, 1 too many crashes, else as the master's.
+# Status: 0 asked to stop or finished, 1 too many crashes, 2 configuration error, 3 Flink has ended the cluster as
+# failed, 4 the JobManager can't be started.
 
-python=$(dirname -- "$0")/python
+python=$(dirname -- "$(readlink -f -- "$0")")/python  # a link to this may lie in Flink's bin/
 [ -x "$python" ] || python=python3
 
+export HEADRACE_APPMASTER_SCRIPT=$$ # so that nobody else takes what is ours while we start it again
 most_crashes=5   # in a row, each within a minute of the start before
 stopping=no
 child=
@@ -50,6 +53,7 @@ while :; do
     fi
     if [ "$crashes" -gt "$most_crashes" ]; then
         echo "mesos-appmaster.sh: the application master crashed $crashes times in a row (status $status); giving up" >&2
+        "$python" -m headrace.flink.appmaster.last_resort
         exit 1
     fi
     echo "mesos-appmaster.sh: the application master ended with status $status; starting it again" >&2

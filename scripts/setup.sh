@@ -61,8 +61,33 @@ install_clients() { # foreign Mesos clients, which tests run, in a directory of 
     printf '%s\n' "$want" >"$venv/clients.stamp"
 }
 
+install_flink() { # another version of Flink, where headrace.flink.version finds it
+    locked=requirements/flink-$1.txt
+    current "flink-$1" "$(stamp "$locked")" && return
+    version=$(sed -n 's/^apache-flink-libraries==\([0-9.]*\).*/\1/p' "$locked")
+    say "installing Flink $version beside the default one (300 MB; later runs reuse it)"
+    rm -rf "$venv/flink/$version"
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --target "$venv/flink/$version" \
+        --require-hashes -r "$locked"
+    stamp "$locked" >"$venv/flink-$1.stamp"
+}
+
+install_pyflink() { # PyFlink of the default Flink, without what only Python functions need: 19 MB instead of 350
+    locked=requirements/pyflink.txt
+    current pyflink "$(stamp "$locked")" && return
+    if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then
+        say "leaving out PyFlink and its test: version 1.20 is not made for $("$venv/bin/python" --version)"
+        return
+    fi
+    say "installing PyFlink"
+    rm -rf "$venv/pyflink"
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --target "$venv/pyflink" \
+        --require-hashes -r "$locked"
+    stamp "$locked" >"$venv/pyflink.stamp"
+}
+
 install_headrace() {
-    want=$(stamp pyproject.toml scripts/mesos-appmaster.sh scripts/mesos-appmaster-job.sh)
+    want=$(stamp pyproject.toml scripts/mesos-*.sh)
     current headrace "$want" && return
     say "installing headrace from this checkout"
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
@@ -80,7 +105,7 @@ find_java() {
 }
 
 build_driver() {
-    sources=$(find java/flink-driver -name '*.java' -path '*/main/*' | sort)
+    sources=$(find java/flink-driver -name '*.java' -not -path '*/test/*' | sort)
     # shellcheck disable=SC2086  # the list is one word a file
     want=$(stamp java/flink-driver/build.sh requirements/run.txt $sources)
     [ -f "$jar" ] && current driver "$want" && return
@@ -95,15 +120,34 @@ build_driver() {
     printf '%s\n' "$want" >"$venv/driver.stamp"
 }
 
+make_archives() { # of Flink's classes, in the user's cache; all works without them, only slower
+    java_home=$(readlink -f "$(command -v java || true)") || java_home=
+    want=$(cat "$jar" requirements/run.txt "${java_home%/bin/java}/release" 2>/dev/null | cksum)
+    current archives "$want" && return
+    say "making archives of Flink's classes, with which it starts faster (once, a minute)"
+    if "$venv/bin/headrace" flink archive >"$venv/archives.log" 2>&1; then
+        printf '%s\n' "$want" >"$venv/archives.stamp"
+    else
+        say "could not: starts will be slower; $venv/archives.log says why"
+    fi
+}
+
 case $purpose in
 run | test) ;;
 *) fail "usage: scripts/setup.sh run|test" ;;
 esac
 make_venv
 install_uv
-if [ "$purpose" = test ]; then install_packages test; install_clients; else
+if [ "$purpose" = test ]; then
+    install_packages test
+    install_clients
+    install_flink 2.2
+    install_flink 2.3
+    install_pyflink
+else
     current test "$(stamp requirements/test.txt pyproject.toml)" || install_packages run
 fi
 install_headrace
 find_java
 build_driver
+make_archives

@@ -24,13 +24,18 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/classes/META-INF" "$(dirname "$output")"
+mkdir -p "$work/classes/META-INF" "$work/flink2" "$(dirname "$output")"
+
+# One jar serves Flink 1.20 and 2: what only 2 has is declared in src/flink2 and compiled against, no more.
+find "$here/src/flink2" -name '*.java' | LC_ALL=C sort >"$work/declarations"
+javac --release 11 -encoding UTF-8 -proc:none -Werror -Xlint:all,-classfile,-path \
+    -cp "$lib/*" -d "$work/flink2" @"$work/declarations"
 
 # Not linted: "classfile", because Flink's classes carry annotations that are not in its jars, and
 # "path", because its jars name others that are not there.
 find "$here/src/main/java" -name '*.java' | LC_ALL=C sort >"$work/sources"
 javac --release 11 -encoding UTF-8 -g:source,lines -proc:none -Werror -Xlint:all,-classfile,-path \
-    -cp "$lib/*" -d "$work/classes" @"$work/sources"
+    -cp "$lib/*:$work/flink2" -d "$work/classes" @"$work/sources"
 
 printf 'Manifest-Version: 1.0\n\n' >"$work/classes/META-INF/MANIFEST.MF"
 # A zip holds times of the local zone, so both are fixed.

@@ -9,6 +9,8 @@ import hashlib
 import io
 import itertools
 import json
+import os
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from headrace.flink.distribution import find_java
 from headrace.kernel.http import HttpClient, HttpServer, Request, Response
 from headrace.mesos.agent.core.containers import ContainerSpec, Fact, Place
 from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
@@ -65,6 +68,33 @@ class TestEngine:
         path = f"/images/create?fromSrc=-&repo={repository}&tag={tag}{changes}"
         await self.call("POST", path, content.getvalue(), "application/x-tar")
 
+    async def import_java(self, name: str) -> None:
+        """Make an image of the minimal system and this machine's Java, found by $JAVA_HOME."""
+        java = find_java({}, os.environ)
+        home, target = java.parent.parent, "opt/java"
+        archived = self.directory / "java.tar"
+        with tarfile.open(archived, "w") as archive:
+            archive.add(self.directory / "rootfs", ".")
+            for library in _libraries(java, home):
+                archive.add(library.resolve(), str(library).lstrip("/"))
+            for path in home.rglob("*"):
+                inside = path.relative_to(home)
+                if path.is_file() and not _NOT_TO_RUN.intersection(inside.parts):
+                    archive.add(path.resolve(), f"{target}/{inside}")
+        repository, _, tag = name.rpartition(":")
+        query = f"fromSrc=-&repo={repository}&tag={tag}&changes=ENV%20JAVA_HOME%3D/{target}"
+        await self.call("POST", f"/images/create?{query}", archived.read_bytes(), "application/x-tar")
+
+    @property
+    def address(self) -> str:
+        """That of the machine on the engine's bridge, under which containers reach it."""
+        shown = subprocess.run(
+            ["ip", "-4", "-j", "address", "show", (self.directory / "bridge").read_text().strip()],
+            capture_output=True,
+            check=True,
+        )
+        return str(json.loads(shown.stdout)[0]["addr_info"][0]["local"])
+
     async def containers(self) -> dict[str, str]:
         """State of each container that there is, by name."""
         return {c["Names"][0].lstrip("/"): c["State"] for c in await self.call("GET", "/containers/json?all=1")}
@@ -73,6 +103,18 @@ class TestEngine:
         """End and remove all containers."""
         for name in await self.containers():
             await self.call("DELETE", f"/containers/{name}?force=1&v=1")
+
+
+_NOT_TO_RUN = {"src.zip", "ct.sym", "jmods", "include", "man", "legal", "demo"}
+"""Of a JDK."""
+
+
+def _libraries(java: Path, home: Path) -> list[Path]:
+    """The system's libraries that Java needs, the loader among them."""
+    needed = [java, home / "lib/server/libjvm.so", *(home / "lib").glob("lib[jmnvz]*.so")]
+    told = subprocess.run(["ldd", *needed], capture_output=True, text=True, check=False).stdout
+    found = set(re.findall(r"^\s(?:\S+ => )?(/\S+)", told, re.MULTILINE))
+    return sorted(Path(path) for path in found if not path.startswith(str(home)))
 
 
 @contextmanager

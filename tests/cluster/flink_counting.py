@@ -52,6 +52,10 @@ class CountingJob:
         wait_for(lambda: len(numbers(directory)) > 100, "the job writes", 30)
         self.id = str(self.row()["jid"])
 
+    def move_to(self, session: AppMaster) -> None:
+        """Another application master leads now."""
+        self._session = session
+
     def row(self) -> dict[str, Any]:
         (job,) = get(self._session.web + "/jobs/overview")["jobs"]
         return dict(job)

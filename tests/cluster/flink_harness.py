@@ -1,37 +1,54 @@
-"""Application masters as an agent would run them, but by hand: each in its own sandbox, session and group."""
+"""Application masters as an agent would run them, but by hand: each in its own sandbox, session and group.
+
+$HEADRACE_TEST_FLINK is the version of Flink that all cluster tests run, such as 2.3.0; not set: the default one.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from headrace.flink import distribution
+from headrace.flink.distribution import Distribution
 from headrace.kernel.daemon import read_ready
 from tests.cluster.harness import get, wait_for
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "mesos-appmaster.sh"
+FLINK = os.environ.get("HEADRACE_TEST_FLINK", "")
+FLINK_OPTIONS: dict[str, object] = {"headrace.flink.version": FLINK} if FLINK else {}
+"""What every application master of the tests is given."""
 JVM_WAIT = 90.0
 """Seconds that JVMs may take to start on a busy machine."""
 
 
+def flink() -> Distribution:
+    """The Flink that the tests run."""
+    return distribution.find_flink({key: str(value) for key, value in FLINK_OPTIONS.items()}, {})
+
+
 class AppMaster:
-    """One run of ``mesos-appmaster.sh`` in a sandbox of its own."""
+    """One run of ``mesos-appmaster.sh`` in a sandbox of its own. ``prefix``: a command that becomes the script."""
 
     script = SCRIPT
+    prefix: Sequence[str] = ()
 
     def __init__(self, sandbox: Path, master: str, **options: object) -> None:
         self.sandbox = sandbox
         sandbox.mkdir(parents=True)
-        arguments = [f"-D{key.replace('__', '-').replace('_', '.')}={value}" for key, value in options.items()]
+        given = {**FLINK_OPTIONS, **options}
+        arguments = [f"-D{key.replace('__', '-').replace('_', '.')}={value}" for key, value in given.items()]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with (sandbox / "stdout").open("w") as out, (sandbox / "stderr").open("w") as err:
             self.process = subprocess.Popen(
-                [str(self.script), f"-Dmesos.master={master}", *arguments],
+                [*self.prefix, str(self.script), f"-Dmesos.master={master}", *arguments],
                 cwd=sandbox,
                 stdout=out,
                 stderr=err,
@@ -107,6 +124,43 @@ def app_master(sandbox: Path, master: str, **options: object) -> Iterator[AppMas
         yield it
     finally:
         it.stop()
+
+
+def make_count(directory: Path, lib: Path, last: int = 100) -> Path:
+    """Compile ``jobs/Count.java`` by the Flink in ``lib``: ``count.jar``, and a graph that counts to ``last``."""
+    source = Path(__file__).parent / "jobs" / "Count.java"
+    for command in (
+        ["javac", "--release", "11", "-nowarn", "-cp", f"{lib}/*", "-d", "classes", str(source)],
+        ["jar", "--create", "--file", "count.jar", "--main-class", "Count", "-C", "classes", "."],
+        ["java", "-XX:TieredStopAtLevel=1", "-cp", f"count.jar:{lib}/*", "Count", str(last), "-1", "count.graph"],
+    ):
+        subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
+    return directory
+
+
+def run_jar(web: str, jar: Path, *arguments: str) -> str:
+    """Submit the program in a jar over REST; returns its job's id."""
+    head = 'Content-Disposition: form-data; name="jarfile"; filename="job.jar"\r\n\r\n'
+    body = f"--mark\r\n{head}".encode() + jar.read_bytes() + b"\r\n--mark--\r\n"
+    uploaded = _post(web + "/jars/upload", body, "multipart/form-data; boundary=mark")["filename"]
+    program = json.dumps({"programArgsList": arguments}).encode()
+    return str(_post(f"{web}/jars/{uploaded.rpartition('/')[2]}/run", program, "application/json")["jobid"])
+
+
+def end_of(web: str, job: str) -> str:
+    """The job's state once it has ended."""
+
+    def ended() -> Any:
+        state = get(f"{web}/jobs/{job}")["state"]
+        return state in ("FINISHED", "FAILED", "CANCELED") and state
+
+    return str(wait_for(ended, "the job ends", JVM_WAIT))
+
+
+def _post(url: str, body: bytes, kind: str) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": kind})  # noqa: S310 - our own daemons
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def task_manager_pids(worker_id: str) -> list[int]:

@@ -10,12 +10,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from headrace.kernel.daemon import read_ready
+
+PORTS = "[29000-30000]" if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else "[31000-32000]"
+"""What agents offer; tests that run side by side have ports of their own."""
+RESOURCES = f"cpus:8;mem:8192;disk:8192;ports:{PORTS}"
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pause: float = 0.02) -> Any:
@@ -37,11 +42,14 @@ def get(url: str) -> Any:
 
 
 class Daemon:
-    """One process ``python -m module``; its stderr goes to ``<log_dir>/<name>.log``."""
+    """One process ``python -m module``; its stderr goes to ``<log_dir>/<name>.log``.
 
-    def __init__(self, name: str, module: str, arguments: list[str], log_dir: Path) -> None:
+    ``prefix``: a command that becomes the one that follows it.
+    """
+
+    def __init__(self, name: str, module: str, arguments: list[str], log_dir: Path, prefix: Sequence[str] = ()) -> None:
         self.name, self.log = name, log_dir / f"{name}.log"
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._command = [*prefix, sys.executable, "-m", module, *arguments]
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -71,6 +79,10 @@ class Daemon:
         """Its exit status; None while it runs."""
         assert self._process is not None
         return self._process.poll()
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def send(self, number: int) -> None:
         """Send a signal to the daemon alone."""
@@ -103,10 +115,14 @@ class Daemon:
 
 
 class Cluster:
-    """A master, agents and, if asked for, a Marathon, below one directory."""
+    """A master, agents and, if asked for, a Marathon, below one directory.
 
-    def __init__(self, directory: Path) -> None:
+    ``prefixes`` of daemons' commands, by name.
+    """
+
+    def __init__(self, directory: Path, prefixes: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
         self.directory = directory
+        self._prefixes = prefixes
         self.agents: list[Daemon] = []
         self.master = self._daemon("master", "headrace.mesos.master", [])
         self.marathon: Daemon | None = None
@@ -128,15 +144,20 @@ class Cluster:
     def _daemon(self, name: str, module: str, arguments: list[str]) -> Daemon:
         data = self.directory / name
         data.mkdir(parents=True)
-        return Daemon(name, module, ["--port", "0", "--data", str(data), *arguments], self.directory)
+        prefix = self._prefixes.get(name, ())
+        return Daemon(name, module, ["--port", "0", "--data", str(data), *arguments], self.directory, prefix)
 
 
 @contextmanager
 def cluster(
-    directory: Path, *, agents: int = 1, resources: str = "cpus:8;mem:8192;disk:8192;ports:[31000-32000]"
+    directory: Path,
+    *,
+    agents: int = 1,
+    resources: str = RESOURCES,
+    prefixes: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Cluster]:
     """A running cluster; at the end all tasks and daemons are ended."""
-    it = Cluster(directory)
+    it = Cluster(directory, prefixes)
     it.master.start()
     try:
         for _ in range(agents):

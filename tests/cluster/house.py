@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from tests.cluster.flink_harness import FLINK_OPTIONS
 from tests.cluster.harness import get, wait_for
 
 HEADRACE = Path(sys.executable).parent / "headrace"
@@ -27,9 +28,11 @@ MODULES = {
 class House:
     """What ``headrace up`` runs, and the job on it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, like: House | None = None) -> None:
+        """``like``: one whose addresses are taken again."""
         self.data = data
-        ports = [part for name in ("master", "agent", "marathon", "gateway") for part in (f"--{name}-port", "0")]
+        given = {name: like.url(name).rpartition(":")[2] if like else "0" for name in ("master", "marathon", "gateway")}
+        ports = [part for name, port in {**given, "agent": "0"}.items() for part in (f"--{name}-port", port)]
         resources = "cpus:4;mem:8192;disk:8192;ports:[32000-32999]"
         self._log = (data.parent / "up.log").open("w+")
         self.up = psutil.Popen(
@@ -43,7 +46,9 @@ class House:
 
     def start_session(self) -> None:
         """Have Marathon run the session of the examples; returns when it is healthy."""
-        text = SESSION.read_text().replace("127.0.0.1:5050", self.url("master").removeprefix("http://"))
+        options = "".join(f" -D{key}={value}" for key, value in FLINK_OPTIONS.items())
+        master = self.url("master").removeprefix("http://")
+        text = SESSION.read_text().replace("127.0.0.1:5050", master + options)
         request = urllib.request.Request(self.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             assert answer.status == 201
@@ -88,7 +93,7 @@ class House:
         return next(iter(self.processes("-m", MODULES[name])), None)
 
     def jvms(self, main: str) -> list[int]:
-        return [pid for pid in self.processes(main) if psutil.Process(pid).name() == "java"]
+        return [pid for pid in self.processes(main) if _name(pid) == "java"]
 
     @property
     def flink(self) -> list[int]:
@@ -116,3 +121,11 @@ class House:
     def job(self) -> dict[str, Any]:
         (job,) = get(self.dashboard() + "/jobs/overview")["jobs"]
         return dict(get(f"{self.dashboard()}/jobs/{job['jid']}"))
+
+
+def _name(pid: int) -> str:
+    """Of a process; empty if it has just ended."""
+    try:
+        return str(psutil.Process(pid).name())
+    except psutil.NoSuchProcess:
+        return ""

@@ -25,6 +25,7 @@ from headrace.cli.logs import Reader
 from headrace.kernel.http import HttpClient, HttpError, HttpServer, Request, Response
 from headrace.mesos.messages.common import CommandInfo, CommandUri, Resource, Scalar
 from tests.cluster.agent_harness import Agent, StubMaster, task
+from tests.cluster.harness import PORTS
 
 LARGE = os.urandom(1024) * 2048  # 2 MiB: large enough to be linked
 
@@ -280,7 +281,7 @@ async def test_what_the_agent_tells_of_itself(master: StubMaster, tmp_path: Path
         assert b"s3cret" not in flags.body + (await agent.get("/state")).body
         state = await agent.json("/state")
         assert state["attributes"] == {"rack": "r1", "slots": 4.0}
-        assert state["resources"]["ports"] == "[31000-32000]"
+        assert state["resources"]["ports"] == PORTS
         metrics = await agent.json("/metrics/snapshot")
         assert (metrics["slave/tasks_finished"], metrics["slave/tasks_running"]) == (1.0, 1.0)
         assert [c["executor_id"] for c in await agent.json("/containers")] == ["runs"]
@@ -434,7 +435,7 @@ async def test_a_download_that_is_broken_off_is_tried_once_more(master: StubMast
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--master", "zk://host/mesos"], "zk://"),
+        (["--master", "zk://host"], "zk://host"),
         (["--master", "h:1", "--resources", "cpus:many"], "--resources, character 1: cpus: 'many'"),
         (["--master", "h:1", "--gc-delay", "soon"], "--gc-delay: 'soon'"),
         (["--master", "h:1", "--attributes", "rack"], "--attributes, character 1: 'rack'"),

@@ -13,7 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.mesos.messages.agent_link import KnownTask, Refused, Registered, ShutdownFramework, Unregister
+from headrace.mesos.messages.agent_link import (
+    KnownTask,
+    Refused,
+    Registered,
+    ShutdownFramework,
+    StatusUpdate,
+    Unregister,
+)
 from headrace.mesos.messages.common import (
     AgentID,
     Capability,
@@ -47,6 +54,23 @@ async def agent(master: StubMaster, tmp_path: Path) -> AsyncIterator[Agent]:
     await master.until(lambda: bool(master.registrations))
     yield daemon
     await daemon.dispose()
+
+
+async def test_s2_14_task_ids_are_unique_in_their_framework_only(master: StubMaster, agent: Agent) -> None:
+    other = msgspec.structs.replace(FRAMEWORK, id=FrameworkID("fw-2"))
+    for framework in (FRAMEWORK, other):
+        master.launch(task("taskmanager-00001", "echo here >file; exec sleep 60"), framework=framework)
+
+    def told(state: str) -> set[str]:
+        updates = [call for call in master.calls if isinstance(call, StatusUpdate)]
+        return {update.framework_id.value for update in updates if update.status.state == state}
+
+    await master.until(lambda: told("TASK_RUNNING") == {"fw-1", "fw-2"})
+    sandboxes = agent.data.glob("slaves/agent-S0/frameworks/*/executors/taskmanager-00001/runs/latest/file")
+    assert len({path.resolve() for path in sandboxes}) == 2
+    master.kill("taskmanager-00001")
+    await master.until(lambda: bool(told("TASK_KILLED")))
+    assert told("TASK_KILLED") == {"fw-1"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.flink_counting import CountingJob, numbers
-from tests.cluster.flink_harness import AppMaster, app_master, task_manager_pids
+from tests.cluster.flink_harness import AppMaster, app_master, flink, task_manager_pids
 from tests.cluster.harness import Cluster, cluster, wait_for
 
 BAR = 10.0
@@ -90,7 +90,7 @@ def test_every_number_was_written_once(job: CountingJob) -> None:
 def test_sigterm_leaves_neither_processes_nor_files(session: AppMaster, job: CountingJob) -> None:
     workers = [worker["id"] for worker in session.workers()]
     kept = session.sandbox / ".headrace" / "ha" / "flink"
-    assert (kept / "job-graphs" / job.id).exists()
+    assert (kept / ("execution-plans" if flink().version.startswith("2.") else "job-graphs") / job.id).exists()
     job_manager = session.job_manager_pid
     began = time.monotonic()
     assert session.stop() == 0

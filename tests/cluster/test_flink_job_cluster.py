@@ -13,15 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.flink import distribution
 from headrace.flink.job_result import JobResult
 from tests.cluster.flink_counting import numbers, script
-from tests.cluster.flink_harness import SCRIPT, AppMaster
+from tests.cluster.flink_harness import FLINK_OPTIONS, SCRIPT, AppMaster, flink
 from tests.cluster.harness import Cluster, cluster, get, wait_for
 from tests.cluster.house import HEADRACE, House
 
 JOB_SCRIPT = SCRIPT.with_name("mesos-appmaster-job.sh")
-SOURCE = Path(__file__).parent / "jobs" / "Count.java"
 SMALL = {
     "mesos.resourcemanager.tasks.cpus": 0.5,
     "mesos.resourcemanager.tasks.mem": 800,
@@ -41,27 +39,12 @@ def mesos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield it
 
 
-@pytest.fixture(scope="module")
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ``count.jar`` and ``count.graph``, made by the Flink that runs them."""
-    directory = tmp_path_factory.mktemp("count")
-    lib = distribution.find_flink({}, {}).home / "lib"
-    classes = directory / "classes"
-    for command in (
-        ["javac", "--release", "11", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), str(SOURCE)],
-        ["jar", "--create", "--file", "count.jar", "--main-class", "Count", "-C", "classes", "."],
-        ["java", "-XX:TieredStopAtLevel=1", "-cp", f"count.jar:{lib}/*", "Count", "100", "-1", "count.graph"],
-    ):
-        subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
-    return directory
-
-
 class Run:
     """One run of the script in a sandbox of its own, to its end."""
 
     def __init__(self, mesos: Cluster, sandbox: Path, **options: object) -> None:
         sandbox.mkdir(exist_ok=True)
-        given = {"mesos.master": mesos.master.url, **SMALL, **options}
+        given = {"mesos.master": mesos.master.url, **FLINK_OPTIONS, **SMALL, **options}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._ended = subprocess.run(
             [str(JOB_SCRIPT), *(f"-D{key}={value}" for key, value in given.items())],
@@ -80,7 +63,7 @@ class Run:
         return msgspec.json.decode(self._result.read_bytes(), type=JobResult)
 
 
-def test_a_jar_that_finishes(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+def test_s0_32_a_job_that_finishes(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
     """Two subtasks, so two TaskManagers."""
     it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "1000"})
     assert (it.status, it.result.state) == (0, "FINISHED")
@@ -88,7 +71,7 @@ def test_a_jar_that_finishes(mesos: Cluster, jobs: Path, tmp_path: Path) -> None
     assert len(started) == 2
 
 
-def test_a_jar_whose_job_fails(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+def test_s0_32_a_job_that_fails(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
     it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "1000 77"})
     assert (it.status, it.result.state) == (3, "FAILED")
     assert it.result.message == "number 77 is unlucky"
@@ -109,11 +92,20 @@ def test_a_class_that_is_not_there(mesos: Cluster, jobs: Path, tmp_path: Path) -
     assert it.stderr.count("starting the JobManager") == 1
 
 
-def test_a_job_graph(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+def test_s0_34_a_job_graph(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
     """TaskManagers get the jar from the JobManager."""
     options = {"internal.jobgraph-path": jobs / "count.graph", "pipeline.jars": jobs / "count.jar"}
     it = Run(mesos, tmp_path, **options)
     assert (it.status, it.result.state) == (0, "FINISHED")
+
+
+def test_s0_36_user_code_that_lies_only_in_usrlib(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
+    home = tmp_path / "flink"
+    (home / "usrlib").mkdir(parents=True)
+    (home / "lib").symlink_to(flink().home / "lib")
+    (home / "usrlib" / "count.jar").hardlink_to(jobs / "count.jar")
+    it = Run(mesos, tmp_path, **{"internal.jobgraph-path": jobs / "count.graph", "headrace.flink.home": home})
+    assert (it.status, it.result.state) == (0, "FINISHED"), it.stderr
 
 
 def test_a_job_graph_of_another_flink(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
@@ -191,7 +183,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def headrace(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
     servers = ["--master", house.url("master"), "--marathon", house.url("marathon"), "--task-mem", "800"]
-    command = [str(HEADRACE), "flink", "job", *servers, *arguments]
+    options = [part for key, value in FLINK_OPTIONS.items() for part in ("-D", f"{key}={value}")]
+    command = [str(HEADRACE), "flink", "job", *servers, *options, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

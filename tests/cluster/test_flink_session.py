@@ -6,6 +6,7 @@ TaskManagers, the floor that ``mesos.initial-tasks`` asks for.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,7 +17,10 @@ from pathlib import Path
 import pytest
 
 from headrace.flink import conf, distribution, memory
-from tests.cluster.flink_harness import JVM_WAIT, AppMaster, app_master, task_manager_pids
+from headrace.flink.appmaster.tasks import ARCHIVE
+from headrace.flink.archive_build import build
+from headrace.flink.archives import Archive
+from tests.cluster.flink_harness import JVM_WAIT, AppMaster, app_master, flink, task_manager_pids
 from tests.cluster.harness import Cluster, cluster, get, wait_for
 
 FLOOR = {"mesos.initial-tasks": 2}
@@ -29,7 +33,13 @@ def mesos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def session(mesos: Cluster) -> Iterator[AppMaster]:
+def archives() -> list[Archive]:
+    """Those of this machine's user, which scripts/setup.sh has made; else it takes half a minute."""
+    return asyncio.run(build({}, os.environ, print))
+
+
+@pytest.fixture(scope="module")
+def session(mesos: Cluster, archives: list[Archive]) -> Iterator[AppMaster]:
     with app_master(mesos.directory / "session", mesos.master.url, **FLOOR) as it:
         yield it
 
@@ -44,6 +54,23 @@ def test_floor_is_there_without_a_job(mesos: Cluster, session: AppMaster) -> Non
     (framework,) = frameworks(mesos)
     assert framework["name"] == "Flink"
     assert wait_for(lambda: frameworks(mesos)[0]["webui_url"] == session.web, "the dashboard is shown")
+
+
+def test_the_jvms_have_their_classes_from_archives(session: AppMaster, archives: list[Archive]) -> None:
+    """A JVM that goes without one has not mapped it. TaskManagers share one file with the agent's cache."""
+    job_manager, task_manager = archives
+    maps = Path(f"/proc/{session.job_manager_pid}/maps").read_text()
+    assert all(path in maps for path in job_manager.paths)
+    files = set()
+    for worker_id in session.wait_for_task_managers(2):
+        (pid,) = task_manager_pids(worker_id)
+        sandbox = Path(os.readlink(f"/proc/{pid}/cwd"))
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert all(f"{sandbox}/{name}" in maps for name in ARCHIVE)
+        assert "cds" not in (sandbox / "stdout").read_text()
+        files.add((sandbox / "classes.jsa").stat().st_ino)
+    (cached,) = session.sandbox.parent.glob(f"agent-*/fetch-cache/sha256-{task_manager.parts[0].sha256}")
+    assert files == {cached.stat().st_ino}
 
 
 def test_nothing_of_the_configuration_is_on_a_command_line(session: AppMaster) -> None:
@@ -142,7 +169,7 @@ def test_sigterm_takes_everything_down(mesos: Cluster, session: AppMaster) -> No
 
 def test_sizes_are_those_of_flinks_own_tool(tmp_path: Path) -> None:
     """For each of these options Flink's own tool comes to the same sizes."""
-    home = distribution.find_flink({}, {}).home
+    home = flink().home
     (dist,) = (home / "lib").glob("flink-dist*.jar")
     for options in (
         {"jobmanager.memory.process.size": "960m"},

@@ -53,7 +53,8 @@ def test_a_new_task_goes_on_with_framework_task_managers_and_job(house: House, d
     workers, job, before = house.jvms("TaskManagerRunner"), house.job()["jid"], session_task(house)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: len(house.jvms("HeadraceSessionClusterEntrypoint")) == 1, "Marathon starts another", 30)
+    wait_for(lambda: house.daemon("application master") not in (None, before[1]), "Marathon starts another", 30)
+    wait_for(lambda: len(house.jvms("HeadraceSessionClusterEntrypoint")) == 1, "a JobManager, too", 30)
     wait_for(lambda: not set(session_task(house)) & set(before), "all are new", 10)
     wait_for(lambda: house.job()["jid"] == job and house.job()["state"] == "RUNNING", "the job is back", 60)
     written = len(numbers(directory))

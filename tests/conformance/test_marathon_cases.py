@@ -1,4 +1,4 @@
-"""Marathon's own definitions and validation cases, over HTTP against a real daemon: same status, message, path, error."""
+"""Marathon's own definitions and validation cases over HTTP, against a real daemon: the same answers."""
 
 from __future__ import annotations
 

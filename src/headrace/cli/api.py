@@ -13,8 +13,20 @@ from headrace.kernel.http import ClientResponse, HttpClient, HttpClientError
 T = TypeVar("T")
 
 
+FAILED, NOT_THERE, TOO_LATE = 1, 3, 4
+"""Exit statuses: it failed; there is no such cluster or job; it is not done in time. 2 is wrong usage."""
+
+
 class CommandError(Exception):
-    """A command could not do what was asked: what failed, where, and why. Exit status 1."""
+    """A command could not do what was asked: what failed, where, and why; ``status`` is the exit status."""
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NoAnswerError(CommandError):
+    """A server can't be reached, broke off, or took too long."""
 
 
 class Server:
@@ -51,7 +63,7 @@ class Server:
         try:
             answer = await self._http.request(method, self.url + path, body=body, headers=headers, timeout=timeout)
         except HttpClientError as error:
-            raise CommandError(f"{self.name} does not answer: {error}{self._hint and '; ' + self._hint}") from None
+            raise NoAnswerError(f"{self.name} does not answer: {error}{self._hint and '; ' + self._hint}") from None
         if answer.status // 100 != 2 and answer.status not in also:
             raise CommandError(f"{self.name} says ({answer.status}): {server_message(answer.status, answer.body)}")
         return answer

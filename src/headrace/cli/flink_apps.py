@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -17,8 +18,24 @@ _SIZES = (
     click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Slots of a TaskManager."),
     click.option("--cpus", type=float, default=0.5, show_default=True, help="CPUs of the JobManager."),
     click.option("--mem", type=int, default=1024, show_default=True, help="Memory of the JobManager in MiB."),
+    click.option("--flink", "version", metavar="VERSION", help="Flink's version, if several are installed."),
     click.option("-D", "settings", multiple=True, metavar="KEY=VALUE", help="Any Flink option; may be repeated."),
 )
+
+
+class Decision(msgspec.Struct):
+    """A line of an app's story, as Marathon tells it."""
+
+    what: str = ""
+    why: str = ""
+
+
+def start_waits(story: Sequence[Decision]) -> str:
+    """What the start of a cluster's app waits for: the refusal of the latest offer, if that was the last decision."""
+    if not story or not story[-1].what.startswith("offer of "):
+        return "waiting for the JobManager"
+    last = story[-1]
+    return f"waiting for room for the JobManager: {last.what}{': ' + last.why if last.why else ''}"
 
 
 def cluster_sizes(command: CommandT) -> CommandT:
@@ -67,6 +84,7 @@ def _app(
     slots: int,
     cpus: float,
     mem: int,
+    version: str | None = None,
 ) -> dict[str, Any]:
     for setting in settings:
         if "=" not in setting:
@@ -77,6 +95,7 @@ def _app(
         f"mesos.resourcemanager.tasks.cpus={task_cpus:g}",
         f"mesos.resourcemanager.tasks.mem={task_mem}",
         f"taskmanager.numberOfTaskSlots={slots}",
+        *([f"headrace.flink.version={version}"] if version else []),
         *settings,
     )
     return {

@@ -8,16 +8,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from headrace.cli import progress
 from headrace.cli.api import CommandError
-from headrace.cli.flink_rest import (
-    ENDED,
-    SQL_RUNNER,
-    ClusterOverview,
-    FlinkCluster,
-    Job,
-    driver_jar,
-    read_jar,
-)
+from headrace.cli.flink_rest import AS_IT_IS, ENDED, SQL_RUNNER, FlinkCluster, Submission, driver_jar
+from headrace.cli.flink_upload import check_jar, upload
+from headrace.cli.flink_waiting import Explainer, waiting_for
 
 _POLL = 0.1
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
@@ -34,52 +31,59 @@ def fill_in(script: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]].replace("'", "''"), script)
 
 
-async def submit_sql(cluster: FlinkCluster, script: str) -> str:
+def pairs(values: Sequence[str]) -> dict[str, str]:
+    """What ``--set NAME=VALUE`` gives. Raises CommandError."""
+    found = {}
+    for value in values:
+        name, separator, content = value.partition("=")
+        if not separator:
+            raise CommandError(f"--set {value!r} must be NAME=VALUE")
+        found[name] = content
+    return found
+
+
+async def submit_sql(cluster: FlinkCluster, script: str, how: Submission = AS_IT_IS, *, quiet: bool = False) -> str:
     """Run a script's statements in the cluster; returns the job's id. Raises CommandError."""
     encoded = base64.b64encode(script.encode()).decode()
-    return await submit_jar(cluster, driver_jar(), ["--script-base64", encoded], SQL_RUNNER)
+    how = msgspec.structs.replace(how, entry_class=SQL_RUNNER)
+    return await submit_jar(cluster, driver_jar(), ["--script-base64", encoded], how, quiet=quiet)
 
 
 async def submit_jar(
-    cluster: FlinkCluster,
-    jar: Path,
-    arguments: Sequence[str],
-    entry_class: str | None = None,
-    parallelism: int | None = None,
+    cluster: FlinkCluster, jar: Path, arguments: Sequence[str], how: Submission = AS_IT_IS, *, quiet: bool = False
 ) -> str:
-    """Upload the jar, run it, remove it again; returns the job's id. Raises CommandError."""
-    uploaded = await cluster.upload(jar.name, read_jar(jar))
+    """Upload the jar, run it, remove it again; returns the job's id. Raises CommandError.
+
+    ``quiet``: nothing is shown meanwhile.
+    """
+    with progress.sending(jar.name, check_jar(jar), quiet=quiet) as on_sent:
+        uploaded = await upload(cluster.server.url, cluster.id, jar, on_sent)
     try:
-        return await cluster.run(uploaded, arguments, entry_class, parallelism)
+        with progress.waiting("the program builds its job", only_on_terminal=True, quiet=quiet):
+            return await cluster.run(uploaded, arguments, how)
     finally:
         await cluster.drop(uploaded)
 
 
-async def wait_until_running(cluster: FlinkCluster, job: str, tell: Callable[[str], None]) -> str:
+async def wait_until_running(
+    cluster: FlinkCluster, job: str, tell: Callable[[str], None], explainer: Explainer | None = None
+) -> str:
     """Return the job's state when all its tasks run or it has ended well.
 
     ``tell`` is told what it waits for, whenever that changes. Raises CommandError if it failed.
     """
-    told = ""
+    told, why = "", ""
     while True:
         state = await cluster.job(job)
         if state.state in ("FAILED", "FAILING", "CANCELED"):
-            raise CommandError(f"job {job} {state.state.lower()}: {await cluster.failure(job)}")
+            waited = f"; before, {why}" if why else ""
+            raise CommandError(f"job {job} {state.state.lower()}: {await cluster.failure(job)}{waited}")
         if state.state in ENDED or (state.state == "RUNNING" and state.all_running):
             return state.state
-        waits = waiting_for(state, await cluster.overview())
+        master = await explainer.state() if explainer is not None and state.unplaced else None
+        why = await explainer.why(master) if explainer is not None else ""
+        waits = waiting_for(state, await cluster.overview(), master, why)
         if waits != told:
             tell(waits)
             told = waits
         await asyncio.sleep(_POLL)
-
-
-def waiting_for(job: Job, cluster: ClusterOverview) -> str:
-    """Why the job does not run yet, for people."""
-    slots = f"{cluster.slots_available} of {cluster.slots_total} slots free on {cluster.taskmanagers} TaskManagers"
-    if job.state == "RESTARTING":
-        return f"restarting after a failure ({slots})"
-    if job.unplaced:
-        needed = max((v.parallelism for v in job.vertices), default=0)
-        return f"waiting for slots: needs {needed} ({slots})"
-    return "tasks are being deployed"

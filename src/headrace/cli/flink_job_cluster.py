@@ -13,11 +13,14 @@ import msgspec
 
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.task import find_task
-from headrace.cli.flink_job import waiting_for
-from headrace.cli.flink_rest import FlinkCluster, find_cluster, read_jar
+from headrace.cli.flink_apps import Decision, start_waits
+from headrace.cli.flink_find import APPMASTER_LABEL, find_framework
+from headrace.cli.flink_rest import FlinkCluster, Job
+from headrace.cli.flink_upload import check_jar
+from headrace.cli.flink_waiting import Explainer, waiting_for
 from headrace.cli.logs import read_end
 from headrace.flink.job_result import JobResult
-from headrace.gateway.overview import MasterState
+from headrace.gateway.overview import FrameworkState, MasterState
 from headrace.kernel.http import HttpClient
 
 _POLL = 0.3
@@ -37,6 +40,7 @@ class _Failure(msgspec.Struct, rename="camel"):
 class _App(msgspec.Struct, rename="camel"):
     tasks: list[_Task] = []
     last_task_failure: _Failure | None = None
+    why: list[Decision] = []
 
 
 class _AppBody(msgspec.Struct):
@@ -44,10 +48,16 @@ class _AppBody(msgspec.Struct):
 
 
 def jar_options(jar: Path, entry_class: str | None, arguments: Sequence[str]) -> tuple[str, ...]:
-    """Options of a job cluster for a jar of this machine. Raises CommandError."""
-    read_jar(jar)
-    named = [f"headrace.job.class={entry_class}"] if entry_class else []
+    """Options of a job cluster for a jar or Python program of this machine. Raises CommandError."""
     given = [f"headrace.job.arguments={shlex.join(arguments)}"] if arguments else []
+    if jar.suffix == ".py":
+        if entry_class:
+            raise CommandError(f"{jar} is a Python program, which has no --class")
+        if not jar.is_file():
+            raise CommandError(f"there is no file {jar}")
+        return (f"headrace.job.python={jar.absolute()}", *given)
+    check_jar(jar)
+    named = [f"headrace.job.class={entry_class}"] if entry_class else []
     return (f"headrace.job.jar={jar.absolute()}", *named, *given)
 
 
@@ -60,6 +70,7 @@ class JobCluster:
         self._marathon = marathon
         self._master = master
         self._http = http
+        self._explainers: dict[str, Explainer] = {}
 
     async def start(self, definition: dict[str, Any]) -> None:
         """Have Marathon run it. Raises CommandError."""
@@ -71,16 +82,22 @@ class JobCluster:
 
     async def follow(self, tell: Callable[[str], None]) -> JobResult:
         """Wait for the job's end; ``tell`` hears of progress. Raises CommandError if there is no job."""
-        told = ""
+        told, started = "", False
         while True:
-            app = (await self._marathon.get(f"{self._path}?embed=app.tasks&embed=app.lastTaskFailure", _AppBody)).app
+            app = (
+                await self._marathon.get(
+                    f"{self._path}?embed=app.tasks&embed=app.lastTaskFailure&embed=app.why", _AppBody
+                )
+            ).app
             state = await self._master.get("/master/state", MasterState)
             for task in app.tasks:
                 if result := await self._result(state, task.id):
                     return result
             if app.last_task_failure is not None:
                 raise CommandError(await self._why(state, app.last_task_failure))
-            now = await self._progress(state)
+            going_on = await self._progress(state)
+            started = started or bool(going_on)
+            now = going_on or ("" if started else start_waits(app.why))
             if now and now != told:
                 tell(now)
                 told = now
@@ -103,14 +120,25 @@ class JobCluster:
 
     async def _progress(self, state: MasterState) -> str:
         try:
-            cluster_id, url = find_cluster(state, self._id)
+            cluster_id, framework = find_framework(state, self._id)
+            url = framework.webui_url
             cluster = FlinkCluster(cluster_id, url, self._http)
             jobs = await cluster.jobs()
             if not jobs:
                 return f"dashboard: {url}"
             job = await cluster.job(jobs[0].jid)
             if job.state != "RUNNING" or not job.all_running:
-                return waiting_for(job, await cluster.overview())
+                return await self._waits(job, cluster, state, framework)
             return f"job {jobs[0].jid} runs; dashboard: {url}"
         except CommandError:
             return ""  # it starts, or it is just ending
+
+    async def _waits(self, job: Job, cluster: FlinkCluster, state: MasterState, framework: FrameworkState) -> str:
+        url = framework.label(APPMASTER_LABEL)
+        explainer = self._explainers.get(url)
+        if explainer is None:
+            appmaster = Server("The application master", url, self._http) if url else None
+            hosts = {agent.id: agent.hostname for agent in state.slaves}
+            explainer = self._explainers[url] = Explainer(appmaster, self._master, framework.id, hosts)
+        said = await explainer.state() if job.unplaced else None
+        return waiting_for(job, await cluster.overview(), said, await explainer.why(said))

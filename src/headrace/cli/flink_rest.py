@@ -1,4 +1,4 @@
-"""The REST API of a Flink cluster, as far as commands need it; and finding the cluster.
+"""The REST API of a Flink cluster, as far as commands need it.
 
 Source: Flink documentation, "REST API". Field names are Flink's.
 """
@@ -14,13 +14,10 @@ import msgspec
 from headrace.cli.api import CommandError, Server
 from headrace.flink.distribution import DRIVER_JAR
 from headrace.flink.java_errors import root_cause
-from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 
-CLUSTER_LABEL = "headrace.cluster"
 SQL_RUNNER = "org.headrace.flink.SqlRunner"
 
-_BOUNDARY = "headrace-7d1c0a52b3f44f0e"
 _PLANNING = 300.0
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 
@@ -70,14 +67,30 @@ class JobRow(msgspec.Struct, rename="kebab"):
     state: str = ""
     start_time: int = 0
     duration: int = 0
+    tasks: dict[str, int] = {}
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def waits_for_slots(self) -> bool:
+        """Whether some of its tasks have no slot yet."""
+        return not self.ended and any(self.tasks.get(state) for state in ("created", "scheduled"))
 
 
 class _Jobs(msgspec.Struct):
     jobs: list[JobRow] = []
 
 
-class _Uploaded(msgspec.Struct):
-    filename: str
+class TaskManagerRow(msgspec.Struct):
+    """A row of ``GET /taskmanagers``."""
+
+    id: str = ""
+
+
+class _TaskManagers(msgspec.Struct):
+    taskmanagers: list[TaskManagerRow] = []
 
 
 class _Submitted(msgspec.Struct):
@@ -86,6 +99,68 @@ class _Submitted(msgspec.Struct):
 
 class _Exceptions(msgspec.Struct, rename="kebab"):
     root_exception: str | None = None
+
+
+class _Triggered(msgspec.Struct, rename="kebab"):
+    request_id: str
+
+
+class _Stage(msgspec.Struct):
+    id: str = ""
+
+
+class _Cause(msgspec.Struct, rename="kebab"):
+    stack_trace: str = ""
+
+
+class _Outcome(msgspec.Struct, rename="kebab"):
+    location: str | None = None
+    failure_cause: _Cause | None = None
+
+
+class Operation(msgspec.Struct):
+    """``GET …/savepoints/:id`` and ``GET /savepoint-disposal/:id``."""
+
+    status: _Stage = msgspec.field(default_factory=_Stage)
+    operation: _Outcome | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.status.id == "COMPLETED"
+
+    @property
+    def location(self) -> str:
+        """Where the savepoint is; empty if there is none."""
+        return (self.operation.location or "") if self.operation is not None else ""
+
+    @property
+    def failure(self) -> str:
+        """Flink's root cause; empty if it did not fail."""
+        cause = self.operation.failure_cause if self.operation is not None else None
+        return "" if cause is None else root_cause(cause.stack_trace) or "Flink gave no explanation"
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """How a jar is to be run, beside its arguments."""
+
+    entry_class: str | None = None
+    parallelism: int | None = None
+    savepoint: str | None = None
+    allow_non_restored_state: bool = False
+
+    def body(self, arguments: Sequence[str]) -> dict[str, object]:
+        """The body of ``POST /jars/:id/run``."""
+        given = {
+            "programArgsList": list(arguments),
+            "entryClass": self.entry_class,
+            "parallelism": self.parallelism,
+            "savepointPath": self.savepoint,
+            "allowNonRestoredState": self.allow_non_restored_state or None,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+
+AS_IT_IS = Submission()
 
 
 class FlinkCluster:
@@ -102,55 +177,55 @@ class FlinkCluster:
         return (await self.server.get("/jobs/overview", _Jobs)).jobs
 
     async def job(self, job: str) -> Job:
-        return await self.server.get(f"/jobs/{quote(job, safe='')}", Job)
+        return await self.server.get(_job(job), Job)
 
     async def cancel(self, job: str) -> None:
-        await self.server.call("PATCH", f"/jobs/{quote(job, safe='')}?mode=cancel")
+        await self.server.call("PATCH", f"{_job(job)}?mode=cancel")
 
     async def failure(self, job: str) -> str:
         """Why the job failed."""
-        exceptions = await self.server.get(f"/jobs/{quote(job, safe='')}/exceptions?maxExceptions=1", _Exceptions)
+        exceptions = await self.server.get(f"{_job(job)}/exceptions?maxExceptions=1", _Exceptions)
         return root_cause(exceptions.root_exception or "Flink gave no explanation; its log has the details")
 
-    async def upload(self, name: str, content: bytes) -> str:
-        """Upload a jar under a name; returns its id in the cluster."""
-        head = (
-            f"--{_BOUNDARY}\r\n"
-            f'Content-Disposition: form-data; name="jarfile"; filename="{quote(name)}"\r\n'
-            "Content-Type: application/java-archive\r\n\r\n"
-        ).encode()
-        body = head + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
-        answer = await self.server.call(
-            "POST", "/jars/upload", body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        )
-        return msgspec.json.decode(answer.body, type=_Uploaded).filename.rpartition("/")[2]
-
-    async def run(
-        self, jar_id: str, arguments: Sequence[str], entry_class: str | None = None, parallelism: int | None = None
-    ) -> str:
+    async def run(self, jar_id: str, arguments: Sequence[str], how: Submission) -> str:
         """Run the jar's main method in the cluster; returns the job's id."""
-        body: dict[str, object] = {"programArgsList": list(arguments)}
-        if entry_class is not None:
-            body["entryClass"] = entry_class
-        if parallelism is not None:
-            body["parallelism"] = parallelism
-        answer = await self.server.send("POST", f"/jars/{quote(jar_id, safe='')}/run", body, timeout=_PLANNING)
+        path = f"/jars/{quote(jar_id, safe='')}/run"
+        answer = await self.server.send("POST", path, how.body(arguments), timeout=_PLANNING)
         return msgspec.convert(answer, _Submitted).jobid
 
     async def drop(self, jar_id: str) -> None:
         """Remove an uploaded jar; a running job keeps what it needs."""
         await self.server.call("DELETE", f"/jars/{quote(jar_id, safe='')}")
 
+    async def trigger_stop(self, job: str, directory: str | None, *, drain: bool) -> str:
+        """Begin to stop the job with a savepoint; returns where to ask how it goes."""
+        body = {"targetDirectory": directory, "drain": drain}
+        return await self._trigger(f"{_job(job)}/stop", f"{_job(job)}/savepoints", **body)
 
-def read_jar(jar: Path) -> bytes:
-    """The content of a jar. Raises CommandError."""
-    try:
-        content = jar.read_bytes()
-    except OSError as error:
-        raise CommandError(f"the jar {jar} can't be read: {error.strerror}") from None
-    if not content.startswith(b"PK"):
-        raise CommandError(f"{jar} is not a jar (a zip file)")
-    return content
+    async def trigger_savepoint(self, job: str, directory: str | None) -> str:
+        """Begin a savepoint; returns where to ask how it goes."""
+        body = {"target-directory": directory, "cancel-job": False}
+        return await self._trigger(f"{_job(job)}/savepoints", f"{_job(job)}/savepoints", **body)
+
+    async def trigger_disposal(self, savepoint: str) -> str:
+        """Begin to remove a savepoint; returns where to ask how it goes."""
+        return await self._trigger("/savepoint-disposal", "/savepoint-disposal", **{"savepoint-path": savepoint})
+
+    async def operation(self, path: str) -> Operation:
+        """How something goes that was triggered."""
+        return await self.server.get(path, Operation)
+
+    async def task_managers(self) -> list[str]:
+        """Ids of those that are registered."""
+        return [row.id for row in (await self.server.get("/taskmanagers", _TaskManagers)).taskmanagers]
+
+    async def _trigger(self, path: str, asked_at: str, **body: object) -> str:
+        answer = await self.server.send("POST", path, {key: value for key, value in body.items() if value is not None})
+        return f"{asked_at}/{quote(msgspec.convert(answer, _Triggered).request_id, safe='')}"
+
+
+def _job(job: str) -> str:
+    return f"/jobs/{quote(job, safe='')}"
 
 
 def driver_jar() -> Path:
@@ -161,28 +236,3 @@ def driver_jar() -> Path:
             "(needs javac, e.g. from openjdk-17-jdk-headless)"
         )
     return DRIVER_JAR
-
-
-def find_cluster(state: MasterState, cluster: str | None) -> tuple[str, str]:
-    """Id and REST URL of a Flink cluster: by its app's id, else by its framework's name.
-
-    Without an id the only cluster that there is. Raises CommandError that lists what there is.
-    """
-    active_last = sorted(state.frameworks, key=lambda framework: framework.active)
-    known = {f.label(CLUSTER_LABEL): f for f in active_last if f.label(CLUSTER_LABEL)}
-    if cluster is None:
-        if len(known) != 1:
-            if not known:
-                raise CommandError("there is no Flink cluster; `headrace flink session` starts one")
-            there = ", ".join(sorted(known))
-            raise CommandError(f"say which Flink cluster with --cluster ID; there is {there}")
-        cluster = next(iter(known))
-    wanted = cluster.strip("/")
-    named = [f for f in reversed(active_last) if f.name == cluster]
-    matching = [f for label, f in known.items() if label.strip("/") == wanted] or named
-    if not matching:
-        there = ", ".join(sorted(known)) or "none; `headrace flink session` starts one"
-        raise CommandError(f"there is no Flink cluster {cluster}; known clusters: {there}")
-    if not matching[0].webui_url:
-        raise CommandError(f"Flink cluster {cluster} is starting: its JobManager is not up yet; try again in a moment")
-    return cluster, matching[0].webui_url

@@ -21,7 +21,11 @@ _COMMANDS = {
     "master": ("daemon", "Run a master alone; --help shows its flags."),
     "agent": ("daemon", "Run an agent alone; --help shows its flags."),
     "marathon": ("daemon", "Run a Marathon alone; --help shows its flags."),
-    "flink": ("flink", "Flink clusters and jobs: session, sql, run, list, cancel."),
+    "cluster": ("cluster", "Masters and agents on several machines: start, stop, status; --help shows more."),
+    "doctor": ("cluster", "Find out what of a cluster is blocked or wrong: ports, names, clocks."),
+    "package": ("package", "Packages of a Universe: render, install, uninstall, list."),
+    "zookeeper": ("zookeeper", "Run a small ZooKeeper server from Flink's jars."),
+    "flink": ("flink", "Flink clusters and jobs: session, job, sql, run, list, stop, savepoint, cancel, logs, ui."),
 }
 
 
@@ -46,7 +50,8 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except CommandError as error:
-            raise click.ClickException(str(error)) from None
+            click.ClickException(str(error)).show()
+            raise click.exceptions.Exit(error.status) from None
         except UserError as error:
             raise click.UsageError(str(error)) from None
 

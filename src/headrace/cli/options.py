@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from headrace.cli.api import Server
+from headrace.cli.api import CommandError, Server
 from headrace.kernel.http import HttpClient
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -18,6 +18,26 @@ T = TypeVar("T")
 _OWN = ("host", "ip", "port", "data", "work-dir", "master", "resources")
 """Flags of daemons that ``headrace up`` gives them."""
 _HINT = "is the cluster up (`headrace up`), and is the address right (--{0} or HEADRACE_{1})?"
+
+_SEARCH = 10.0
+"""Seconds to look for the leading master."""
+
+
+def _leading(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    """The leading master, where ZooKeeper knows it or a file says it. Raises CommandError, UserError."""
+    if not given.startswith(("zk://", "file://")):
+        return given
+    from headrace.mesos.masters import leading_master, shown
+
+    async def find() -> str:
+        async with asyncio.timeout(_SEARCH):
+            return await leading_master(given)
+
+    try:
+        return asyncio.run(find())
+    except TimeoutError:
+        raise CommandError(f"no master leads at {shown(given)}, or ZooKeeper does not answer") from None
+
 
 marathon_option = click.option(
     "--marathon",
@@ -35,7 +55,8 @@ master_option = click.option(
     show_default=True,
     show_envvar=True,
     metavar="URL",
-    help="The Mesos master's address.",
+    callback=_leading,
+    help="The Mesos master's address, or zk://host:port,…/path of the masters' election.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from headrace.kernel.daemon import UserError
-from headrace.mesos.masters import master_url
+from headrace.mesos import masters
+from headrace.mesos.masters import master_hosts, shown
 
 Resolver = Callable[[str], list[str]]
 
@@ -25,12 +24,7 @@ _ADVICE = (
 
 def read_master(text: str) -> str:
     """The master that ``mesos.master`` names; ``file:///path`` is a file that says it. Raises UserError."""
-    if not text.startswith("file://"):
-        return text
-    try:
-        return Path(text.removeprefix("file://")).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"mesos.master {text}: can't be read: {error}") from error
+    return masters.read_master(text, "mesos.master")
 
 
 def addresses_of(host: str) -> list[str]:
@@ -55,10 +49,12 @@ def is_local(address: str) -> bool:
 
 def local_address(master: str, resolve: Resolver = addresses_of) -> str:
     """Our address on the way to the master; no packet is sent. Raises UserError if the master's name is unknown."""
-    host = master_host(master)
-    found = resolve(host)
+    hosts = master_hosts(master)
+    host, found = next(((host, found) for host in hosts if (found := resolve(host))), (hosts[0], []))
     if not found:
-        raise UserError(f"mesos.master: {host} does not resolve, so our own address can't be told; {_ADVICE}")
+        raise UserError(
+            f"mesos.master: {', '.join(hosts)} does not resolve, so our own address can't be told; {_ADVICE}"
+        )
     family = socket.AF_INET6 if ":" in found[0] else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -66,11 +62,6 @@ def local_address(master: str, resolve: Resolver = addresses_of) -> str:
             return str(probe.getsockname()[0])
     except OSError as error:
         raise UserError(f"mesos.master: there is no way to {host} ({found[0]}): {error.strerror}; {_ADVICE}") from error
-
-
-def master_host(master: str) -> str:
-    """The host of the master's URL. Raises UserError."""
-    return urlsplit(master_url(master)).hostname or ""
 
 
 def check(
@@ -97,18 +88,18 @@ def check(
             "address translation, say where to listen by -Djobmanager.bind-host=… and "
             "-Dheadrace.artifactserver.bind-host=…"
         )
-    masters = resolve(master_host(master))
-    if not masters or any(map(local, masters)):
+    found = [address for name in master_hosts(master) for address in resolve(name)]
+    if not found or any(map(local, found)):
         return
     if any(map(_loops, own)):
         raise UserError(
-            f"{said} is {', '.join(own)}, a loopback address, but the master {master} is another machine, from "
+            f"{said} is {', '.join(own)}, a loopback address, but the master {shown(master)} is another machine, from "
             f"which it can't be reached; {_ADVICE}"
         )
     if bind_host and all(map(_loops, resolve(bind_host) or [""])):
         raise UserError(
-            f"jobmanager.bind-host is {bind_host}, a loopback address, but the master {master} is another machine, "
-            "from which it can't be reached; leave jobmanager.bind-host away"
+            f"jobmanager.bind-host is {bind_host}, a loopback address, but the master {shown(master)} is another "
+            "machine, from which it can't be reached; leave jobmanager.bind-host away"
         )
 
 

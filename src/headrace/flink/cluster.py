@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headrace.flink import memory, options, reading
+from headrace.flink.high_availability import slot_name
 from headrace.flink.listener import Listener, listener
 from headrace.flink.memory import MIB, JobManagerMemory
 from headrace.flink.options import FlinkOptions
@@ -18,12 +19,14 @@ from headrace.flink.task_options import TaskOptions, task_options
 from headrace.kernel.daemon import UserError
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Label, Labels
 
+ON_STOP, ASK = "headrace.appmaster.on-stop", "ask"
+_STOPS = (ASK, "destroy", "suspend", "restart")
 CAPABILITIES = ("PARTITION_AWARE", "MULTI_ROLE", "RESERVATION_REFINEMENT")
 
 DEFAULTS: FlinkOptions = {
     "heartbeat.interval": "3 s",
     "heartbeat.timeout": "20 s",
-    "taskmanager.registration.timeout": "60 s",  # a TaskManager without its JobManager goes after this
+    "taskmanager.registration.timeout": "120 s",  # a TaskManager without its JobManager goes after this
     "resourcemanager.taskmanager-registration.timeout": "5 min",  # would follow the one above if not set
     "resourcemanager.taskmanager-timeout": "30 s",
     "taskmanager.jvm-exit-on-oom": "true",
@@ -55,6 +58,8 @@ class Cluster(msgspec.Struct, frozen=True):
     """So many TaskManagers may fail; None: any number."""
     framework: FrameworkInfo
     role: str
+    on_stop: str
+    """What SIGTERM means."""
     task: TaskOptions
     job_manager_memory: JobManagerMemory
     job_manager_arguments: list[str]
@@ -66,8 +71,7 @@ class Cluster(msgspec.Struct, frozen=True):
     @property
     def highly_available(self) -> bool:
         """Whether Flink keeps jobs and the JobManager's address where its successor finds them."""
-        kind = self.flink.get("high-availability.type") or self.flink.get("high-availability") or "NONE"
-        return kind.upper() != "NONE"
+        return _highly_available(self.flink)
 
     def job_manager_options(self, *, driver_url: str, token_file: str, tmp: str) -> FlinkOptions:
         """The JobManager's configuration."""
@@ -85,7 +89,11 @@ class Cluster(msgspec.Struct, frozen=True):
         cpus = reading.number(self.given, "mesos.resourcemanager.tasks.cpus", 0.0)
         if cpus and "taskmanager.cpu.cores" not in self.flink:
             own["headrace.taskmanager.cpus"] = f"{cpus:g}"
-        bind = {"jobmanager.bind-host": self.host, "rest.bind-address": self.host, "rest.bind-port": rest}
+        bind = {
+            "jobmanager.bind-host": _listening(self.host),
+            "rest.bind-address": self.host,
+            "rest.bind-port": rest,
+        }
         return {**bind, "io.tmp.dirs": tmp, "web.tmpdir": tmp, **self.flink, **own}
 
     def task_manager_options(self) -> FlinkOptions:
@@ -99,10 +107,12 @@ def resolve(
     environment: Mapping[str, str],
     user: str,
     find_address: Callable[[str], str] = lambda master: "127.0.0.1",
+    slot: int = 1,
 ) -> Cluster:
     """Read options and environment.
 
     ``user`` is who runs this process; ``find_address`` tells from which of our addresses a master is reached.
+    ``slot`` tells the clusters of one app from each other.
     """
     options.check_names(given)
     given = options.with_present_names(given)
@@ -119,7 +129,8 @@ def resolve(
     _check_cpus(given)
     limit = environment.get("MARATHON_APP_RESOURCE_MEM")
     flink = {key: value for key, value in given.items() if not key.startswith(("mesos.", "headrace.", *_LEGACY))}
-    flink = {**DEFAULTS, **flink, **memory.task_manager(given)}
+    flink = {**_defaults(flink), **flink, **memory.task_manager(given)}
+    name = slot_name(app_id, slot) if app_id else named or "flink"
     if app_id or named:
         flink["high-availability.cluster-id"] = named or app_id or ""
     if initial:
@@ -129,7 +140,7 @@ def resolve(
     cluster = Cluster(
         master=master,
         given=given,
-        cluster_id=app_id or named or "flink",
+        cluster_id=name,
         host=host,
         server=listener(given, host),
         rpc_port=reading.integer(given, "jobmanager.rpc.port", 0, at_most=65535),
@@ -138,8 +149,9 @@ def resolve(
         sql_warm_up=reading.flag(given, "headrace.sql.warm-up"),
         refuse_seconds=reading.integer(given, refuse, 120_000) / 1000,
         most_failures=failures if failures >= 0 else None,
-        framework=_framework(given, host, role, app_id or named or "flink", user, "gpus" in task.scalars),
+        framework=_framework(given, host, role, name, user, slot, "gpus" in task.scalars, _highly_available(flink)),
         role=role,
+        on_stop=_on_stop(given),
         task=task,
         job_manager_memory=memory.job_manager(given, None if limit is None else _limit(limit)),
         job_manager_arguments=reading.jvm_arguments(given, "jobmanager"),
@@ -152,6 +164,28 @@ def resolve(
             "give high-availability.cluster-id (an app of Marathon has its id)"
         )
     return cluster
+
+
+def _on_stop(given: FlinkOptions) -> str:
+    value = given.get(ON_STOP, ASK).strip().lower()
+    if value not in _STOPS:
+        raise UserError(f"option {ON_STOP} is {value!r}; it must be one of {', '.join(_STOPS)}")
+    return value
+
+
+def _highly_available(flink: FlinkOptions) -> bool:
+    kind = flink.get("high-availability.type") or flink.get("high-availability") or "NONE"
+    return kind.upper() != "NONE"
+
+
+def _defaults(flink: FlinkOptions) -> FlinkOptions:
+    """A TaskManager that no later JobManager could use need not wait for one for long."""
+    return DEFAULTS if _highly_available(flink) else {**DEFAULTS, "taskmanager.registration.timeout": "60 s"}
+
+
+def _listening(host: str) -> str:
+    """Where the JobManager listens: a job that is submitted by REST reaches its blob server as localhost."""
+    return host if host in ("localhost", "127.0.0.1") else "0.0.0.0"  # noqa: S104
 
 
 def _check_cpus(given: FlinkOptions) -> None:
@@ -177,11 +211,20 @@ def _limit(text: str) -> int:
         raise UserError(f"environment variable MARATHON_APP_RESOURCE_MEM is {text!r}; it must be a number") from None
 
 
-def _framework(given: FlinkOptions, host: str, role: str, cluster_id: str, user: str, gpus: bool) -> FrameworkInfo:
+def _framework(
+    given: FlinkOptions,
+    host: str,
+    role: str,
+    cluster_id: str,
+    user: str,
+    slot: int,
+    gpus: bool,
+    highly_available: bool,
+) -> FrameworkInfo:
     return FrameworkInfo(
         user=given.get("mesos.resourcemanager.framework.user") or user,
-        name=given.get("mesos.resourcemanager.framework.name") or "Flink",
-        failover_timeout=reading.number(given, "mesos.failover-timeout", 300.0),
+        name=slot_name(given.get("mesos.resourcemanager.framework.name") or "Flink", slot),
+        failover_timeout=reading.number(given, "mesos.failover-timeout", 300.0 if highly_available else 60.0),
         checkpoint=True,
         roles=[role],
         hostname=host,

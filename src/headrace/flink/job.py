@@ -1,7 +1,8 @@
 """Job clusters: a cluster for one job, which ends with it.
 
 The job is a graph that Flink serialized to a file (``internal.jobgraph-path``), a jar with a main class
-(``headrace.job.jar``), or a SQL script (``headrace.job.sql``). What is read here says how its JobManager is started.
+(``headrace.job.jar``), a SQL script (``headrace.job.sql``) or a PyFlink program (``headrace.job.python``). What is read
+here says how its JobManager is started.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from headrace.flink.distribution import Distribution
 from headrace.flink.options import FlinkOptions
+from headrace.flink.python_job import program as python_program
 from headrace.kernel.daemon import UserError
 
 TYPE, GRAPH = "headrace.cluster.type", "internal.jobgraph-path"
 JAR, CLASS, ARGUMENTS, SQL = "headrace.job.jar", "headrace.job.class", "headrace.job.arguments", "headrace.job.sql"
+PYTHON = "headrace.job.python"
 WHEN_DONE = "headrace.job.when-done"
 SQL_VARIABLE = "HEADRACE_JOB_SQL"
 """Holds the script itself where ``headrace.job.sql`` is a dash."""
@@ -31,6 +35,7 @@ _COMMON: FlinkOptions = {
     "execution.submit-failed-job-on-application-error": "true",
     "execution.shutdown-on-application-finish": "true",
     "job-result-store.delete-on-commit": "false",  # so that a JobManager that comes back knows a finished job
+    "application-result-store.delete-on-commit": "false",  # the same since Flink 2.3
     "web.submit.enable": "false",
     "web.cancel.enable": "true",
     "headrace.sql.warm-up": "false",
@@ -62,12 +67,14 @@ class Job(msgspec.Struct, frozen=True):
         return {**_COMMON, **self.options, "headrace.job.arguments-file": str(private / "job-arguments")}
 
 
-def read(given: FlinkOptions, environment: Mapping[str, str], driver_jar: Path) -> Job | None:
-    """The job; None if this is a session cluster. Raises UserError."""
+def read(
+    given: FlinkOptions, environment: Mapping[str, str], driver_jar: Path, flink: Distribution | None = None
+) -> Job | None:
+    """The job; None if this is a session cluster. ``flink`` is what a Python program needs. Raises UserError."""
     kind = given.get(TYPE, "session")
     if kind not in ("session", "job"):
         raise UserError(f"option {TYPE} is {kind!r}; it must be session or job")
-    named = [key for key in (GRAPH, JAR, SQL) if key in given]
+    named = [key for key in (GRAPH, JAR, SQL, PYTHON) if key in given]
     if kind == "session":
         for key in (*named, CLASS, ARGUMENTS, WHEN_DONE):
             if key in given:
@@ -78,6 +85,9 @@ def read(given: FlinkOptions, environment: Mapping[str, str], driver_jar: Path) 
     idle = _idle(given, environment)
     if JAR in given:
         return _program(given, idle)
+    if PYTHON in given and flink is not None and CLASS not in given:
+        options, arguments = python_program(given, environment, flink)
+        return Job(PROGRAM_MAIN, options, [*arguments, *_arguments(given)], idle=idle)
     for key in (CLASS, ARGUMENTS):
         if key in given:
             raise UserError(f"option {key} needs {JAR}, the jar that it is about")
@@ -110,8 +120,12 @@ def _program(given: FlinkOptions, idle: bool) -> Job:
     if start != b"PK":
         raise UserError(f"{JAR}: {jar} is not a jar (a zip file)")
     options = {JAR: str(jar), **({CLASS: given[CLASS]} if CLASS in given else {})}
+    return Job(PROGRAM_MAIN, options, _arguments(given), idle=idle)
+
+
+def _arguments(given: FlinkOptions) -> list[str]:
     try:
-        return Job(PROGRAM_MAIN, options, shlex.split(given.get(ARGUMENTS, "")), idle=idle)
+        return shlex.split(given.get(ARGUMENTS, ""))
     except ValueError as error:
         raise UserError(f"option {ARGUMENTS} can't be split into arguments: {error}") from None
 

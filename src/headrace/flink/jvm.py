@@ -45,10 +45,12 @@ def job_manager(
     conf_dir: str,
     log: str,
     main: str = JOB_MANAGER_MAIN,
+    archive: Sequence[str] = (),
 ) -> list[str]:
     """The JobManager: ``sizes`` are the memory arguments, the rest comes from ``conf_dir``."""
     return [
         java,
+        *(shared(archive) if archive else []),
         *_collector(user, "-XX:+UseSerialGC"),
         *_QUICK_START,
         *sizes,
@@ -85,6 +87,11 @@ def task_manager(
         conf_dir,
         *dynamic,
     ]
+
+
+def shared(archive: Sequence[str]) -> list[str]:
+    """Start with an archive of classes, by its parts; if it does not fit, without one, and without a word."""
+    return ["-Xshare:auto", f"-XX:SharedArchiveFile={':'.join(archive)}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
 def pairs(options: Mapping[str, str]) -> list[str]:

@@ -46,10 +46,12 @@ _SSL = "security.ssl."
 _STORE = "A store of keys or certificates; its file is shipped to TaskManagers."
 
 TABLE: tuple[Option, ...] = (
-    Option("mesos.master", "The Mesos master: host:port, http://host:port, or file:///path of a file that says it."),
+    Option("mesos.master", "The Mesos master: host:port, http://host:port, zk://host:port,…/path of the masters' "
+           "election, or file:///path of a file that says it."),
     Option("mesos.initial-tasks", "TaskManagers that are there without any job.", "0"),
     Option("mesos.maximum-failed-tasks", "The cluster ends when more TaskManagers have failed; -1: never.", "-1"),
-    Option("mesos.failover-timeout", "Seconds that TaskManagers outlive a lost application master.", "300"),
+    Option("mesos.failover-timeout", "Seconds that TaskManagers outlive a lost application master.",
+           "300, or 60 without high availability"),
     Option(_RM + "framework.name", "The framework's name in Mesos.", "Flink"),
     Option(_RM + "framework.role", "The framework's role; resources reserved for it are used first.", "*"),
     Option(_RM + "framework.user", "Who runs the tasks; empty: the user of this process.", ""),
@@ -97,6 +99,8 @@ TABLE: tuple[Option, ...] = (
     Option("jobmanager.rpc.address", "The host name or address under which all this is reached; not set: $HOST, else "
            "the address from which the master is reached."),
     Option("jobmanager.rpc.port", "Port of the JobManager's RPC; not set: a free one."),
+    Option("jobmanager.bind-host", "Address that the JobManager listens on; jobs submitted by REST need 127.0.0.1 "
+           "to be among them. Not set: all addresses, but 127.0.0.1 alone if that is jobmanager.rpc.address."),
     Option("rest.port", "Port of REST and dashboard; not set: $PORT0, else a free one. -1: a free one, and the "
            "dashboard is not shown in Mesos.", aliases=("jobmanager.web.port",)),
     Option("jobmanager.memory.process.size", "Memory of the JobManager; not set: what its task leaves."),
@@ -107,7 +111,8 @@ TABLE: tuple[Option, ...] = (
     Option("taskmanager.heap.mb", "The same, in MiB."),
     Option("taskmanager.cpu.cores", "CPUs of one TaskManager; the same as " + _TASKS + "cpus."),
     Option("taskmanager.numberOfTaskSlots", "Slots of one TaskManager.", "1"),
-    Option("taskmanager.registration.timeout", "How long a TaskManager lives without its JobManager.", "60 s",
+    Option("taskmanager.registration.timeout", "How long a TaskManager lives without its JobManager.",
+           "120 s, or 60 s without high availability",
            aliases=("taskmanager.maxRegistrationDuration",)),
     Option("resourcemanager.taskmanager-timeout", "How long an idle TaskManager is kept.", "30 s",
            aliases=("slotmanager.taskmanager-timeout",)),
@@ -118,6 +123,16 @@ TABLE: tuple[Option, ...] = (
            aliases=("high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")),
     Option("high-availability.cluster-id", "Name of the cluster where it is kept; not set: $MARATHON_APP_ID.",
            aliases=("high-availability.zookeeper.path.namespace", "recovery.zookeeper.path.namespace")),
+    Option("high-availability.zookeeper.quorum", "ZooKeeper's servers: host:port,host:port.",
+           aliases=("recovery.zookeeper.quorum",)),
+    Option("high-availability.zookeeper.path.root", "Znode below which clusters have theirs.", "/flink",
+           aliases=("recovery.zookeeper.path.root",)),
+    Option("high-availability.zookeeper.path.mesos-workers", "Znode below that for application masters: their "
+           "elections and lists of workers.", "/mesos-workers", aliases=("recovery.zookeeper.path.mesos-workers",)),
+    Option("high-availability.zookeeper.client.session-timeout", "After so long without a word from a JobManager its "
+           "jobs are another one's, in ms.", "10000", aliases=("recovery.zookeeper.client.session-timeout",)),
+    Option("high-availability.zookeeper.client.acl", "open, or creator: then headrace.appmaster.store has to give the "
+           "application master's credentials.", "open"),
     Option("containerized.taskmanager.env.<NAME>", "Environment variable NAME of TaskManagers."),
     Option("containerized.master.env.<NAME>", "Environment variable NAME of the JobManager."),
     Option("env.java.home", "Directory of the Java runtime, here and on agents; not in an image."),
@@ -135,15 +150,26 @@ TABLE: tuple[Option, ...] = (
         for kind in ("key", "trust")
     ),
     Option("headrace.flink.home", "Directory of Flink with lib/; not set: $FLINK_HOME, else the Python package."),
-    Option("headrace.appmaster.store", "URL of the application master's store.", "sqlite:// in the sandbox"),
+    Option("headrace.flink.version", "Version of Flink, such as 2.3, of those that are installed; not set: that of "
+           "$FLINK_HOME or of the Python package."),
+    Option("headrace.appmaster.store", "URL of the application master's store: sqlite:///path, zk://host:port,…/path "
+           "(then several instances stand by for each other), or file:///path of a file that says it.",
+           "in ZooKeeper if Flink is, else sqlite:// in the sandbox"),
+    Option("headrace.appmaster.session-timeout", "With a store in ZooKeeper: after so long without a word from the "
+           "leading application master another one takes over.", "6 s"),
+    Option("headrace.appmaster.on-stop", "What SIGTERM means: destroy, suspend (jobs go on at the next start), restart "
+           "(TaskManagers wait for it, too), or ask: what Marathon wants of the app.", "ask"),
+    Option("headrace.jvm.archive", "auto: JVMs start with an archive of classes if `headrace flink archive` has made "
+           "one; off: without.", "auto"),
     Option("headrace.sql.warm-up", "Plan a trivial script after the start, so that the first SQL job comes sooner.",
            "true"),
     Option("headrace.cluster.type", "session or job; mesos-appmaster-job.sh sets it.", "session"),
     Option("internal.jobgraph-path", "Job cluster: file with the job's graph, written by the same Flink.", "job.graph"),
     Option("headrace.job.jar", "Job cluster: jar with the job's main class."),
     Option("headrace.job.class", "Job cluster: the main class; not set: the jar's manifest says it."),
-    Option("headrace.job.arguments", "Job cluster: arguments of the main method, split as a shell does."),
+    Option("headrace.job.arguments", "Job cluster: arguments of the program, split as a shell does."),
     Option("headrace.job.sql", "Job cluster: file with a SQL script; -: the script is in $HEADRACE_JOB_SQL."),
+    Option("headrace.job.python", "Job cluster: file with a PyFlink program."),
     Option("headrace.job.when-done", "Job cluster: exit with the job's result, or idle, for a supervisor that would "
            "start it again.", "idle in an app of Marathon, else exit"),
     Option("containerized.heap-cutoff-ratio", "Share of the task's memory that is kept from the heap.",
@@ -151,9 +177,6 @@ TABLE: tuple[Option, ...] = (
            aliases=("yarn.heap-cutoff-ratio",)),
     Option("containerized.heap-cutoff-min", "Least memory that is kept from the heap.",
            refused="Flink divides memory by taskmanager.memory.* since 1.10", aliases=("yarn.heap-cutoff-min",)),
-    Option("high-availability.zookeeper.path.mesos-workers", "Where the list of workers is kept.",
-           refused="the application master's own store is named by headrace.appmaster.store",
-           aliases=("recovery.zookeeper.path.mesos-workers",)),
 )  # fmt: skip
 
 KNOWN: dict[str, Option] = {option.name: option for option in TABLE}

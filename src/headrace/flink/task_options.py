@@ -19,6 +19,8 @@ FLINK_HOME = "headrace.taskmanager.flink-home"
 IMAGES_HOME = "/opt/flink"
 """Where Flink's own images have it."""
 PORT_KEYS = ("taskmanager.rpc.port", "taskmanager.data.port")
+METRICS_PORT = "metrics.internal.query-service.port"
+"""Where the JobManager asks for metrics: any port, which in a container's own network nobody would reach."""
 ORIGINAL_COMMAND = "$FLINK_HOME/bin/mesos-taskmanager.sh"
 """The original's default, which today's Flink no longer has."""
 
@@ -51,13 +53,12 @@ def task_options(options: Mapping[str, str]) -> TaskOptions:
         raise UserError(
             f"option {PREFIX}gpus needs {PREFIX}container.type=mesos: Mesos gives no GPUs to Docker containers"
         )
-    command = options.get(PREFIX + "taskmanager-cmd", "").strip()
     return TaskOptions(
         scalars=scalars,
-        port_keys=tuple(dict.fromkeys((*PORT_KEYS, *words(options, PREFIX + "port-assignments")))),
+        port_keys=_port_keys(options, inside),
         hostname=options.get(PREFIX + "hostname", "").strip(),
         bootstrap=options.get(PREFIX + "bootstrap-cmd", "").strip(),
-        command="" if command == ORIGINAL_COMMAND else command,
+        command=own_command(options),
         uris=tuple(words(options, PREFIX + "uris")),
         user=options.get(PREFIX + "user", "").strip(),
         labels=tuple(couples(options, PREFIX + "labels", ":")),
@@ -65,6 +66,17 @@ def task_options(options: Mapping[str, str]) -> TaskOptions:
         container=inside,
         constraints=constraints(options),
     )
+
+
+def own_command(options: Mapping[str, str]) -> str:
+    """The user's command that is the TaskManager; empty if it is ours."""
+    command = options.get(PREFIX + "taskmanager-cmd", "").strip()
+    return "" if command == ORIGINAL_COMMAND else command
+
+
+def _port_keys(options: Mapping[str, str], inside: Container) -> tuple[str, ...]:
+    own = (*PORT_KEYS, METRICS_PORT) if inside.mapped else PORT_KEYS
+    return tuple(dict.fromkeys((*own, *words(options, PREFIX + "port-assignments"))))
 
 
 def _scalars(options: Mapping[str, str]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """The scheduler client: how a framework of ours talks to any Mesos v1 HTTP master.
 
 One long connection carries events, another the calls, in order. The client subscribes, watches
-heartbeats, and subscribes again with the same framework id when the stream ends, with back-off.
+heartbeats, and subscribes again with the same framework id when the stream ends, with back-off. Where masters
+stand for election it follows the leader, and a master that does not lead may name the one that does.
 It decides nothing about tasks: events go to ``on_event`` and calls come from ``call``.
 
 Calls made while there is no subscription are dropped: whatever they meant has to be looked at
@@ -15,6 +16,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -22,7 +24,7 @@ from headrace.kernel import recordio
 from headrace.kernel.backoff import Backoff
 from headrace.kernel.clock import Clock
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
-from headrace.mesos.masters import master_url
+from headrace.mesos.masters import masters
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import FrameworkInfo, MasterInfo
 
@@ -81,7 +83,8 @@ class SchedulerClient:
     ) -> None:
         self.framework = framework
         self.suppressed_roles = list(suppressed_roles)
-        self._url = master_url(master) + PATH
+        self._masters = masters(master)
+        self._url = ""
         self._on_event = on_event
         self._http = http
         self._clock = clock
@@ -97,32 +100,44 @@ class SchedulerClient:
             self._calls_waiting.set()
 
     async def run(self) -> None:
-        """Stay subscribed until cancelled."""
+        """Stay subscribed until cancelled. Raises UserError if the master can't be looked for."""
+        try:
+            await self._run()
+        finally:
+            await self._masters.close()
+
+    async def _run(self) -> None:
         while True:
-            why = await self._subscription()
+            master = await self._masters.leader()
+            self._url = master + PATH
+            why = await self._subscription(master)
             if self._connected:
                 self._connected = False
                 self._calls.clear()
                 self._on_event(Disconnected(why))
             delay = self._backoff.next()
             log.info("not subscribed to %s: %s; trying again in %.2f s", self._url, why, delay)
-            await asyncio.sleep(delay)
+            await _first(self._masters.moved(master), _pause(delay))
 
-    async def _subscription(self) -> str:
-        """Subscribe and handle events until the stream ends; returns why it did."""
+    async def _subscription(self, master: str) -> str:
+        """Subscribe and handle events until the stream ends or another master leads; returns why it is over."""
         subscribe = scheduler.Subscribe(
             self.framework, force=True if self.framework.id else None, suppressed_roles=self.suppressed_roles or None
         )
         call = scheduler.Call("SUBSCRIBE", framework_id=self.framework.id, subscribe=subscribe)
         try:
             stream = await self._http.stream("POST", self._url, headers=_JSON, body=_encode_call(call))
+            if stream.status in (302, 307) and "location" in stream.headers:
+                stream.close()
+                self._url = urljoin(self._url, stream.headers["location"])
+                stream = await self._http.stream("POST", self._url, headers=_JSON, body=_encode_call(call))
         except HttpClientError as error:
             return str(error)
         try:
             if stream.status != 200:
                 return f"the master answered {stream.status}: {await _beginning(stream)}"
             stream_id = stream.headers.get("mesos-stream-id", "")
-            return await _first(self._handle(stream), self._send_calls(stream_id))
+            return await _first(self._handle(stream), self._send_calls(stream_id), self._masters.moved(master))
         except (HttpClientError, recordio.RecordIOError, msgspec.DecodeError) as error:
             return str(error)
         finally:
@@ -184,6 +199,11 @@ async def _first(*works: Coroutine[None, None, str]) -> str:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pause(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return ""
 
 
 async def _beginning(stream: ClientStream) -> str:

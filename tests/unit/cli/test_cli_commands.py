@@ -14,7 +14,7 @@ from headrace.cli.api import CommandError
 from headrace.cli.commands.app import deployment_of, read_definition
 from headrace.cli.commands.task import find_task
 from headrace.cli.flink_apps import session_app
-from headrace.cli.flink_rest import read_jar
+from headrace.cli.flink_upload import check_jar
 from headrace.cli.main import main
 from headrace.gateway.overview import AgentState, FrameworkState, MasterState, TaskState
 
@@ -127,10 +127,10 @@ def test_a_task_that_is_not_found(known: MasterState, wanted: str, error: str) -
 
 def test_a_jar_that_is_none_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="can't be read"):
-        read_jar(tmp_path / "no.jar")
+        check_jar(tmp_path / "no.jar")
     (tmp_path / "x.jar").write_text("text")
     with pytest.raises(CommandError, match="is not a jar"):
-        read_jar(tmp_path / "x.jar")
+        check_jar(tmp_path / "x.jar")
 
 
 @pytest.mark.parametrize(("daemon", "mistake"), [("master", 2), ("agent", 2), ("marathon", 112)])

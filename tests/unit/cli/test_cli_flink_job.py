@@ -6,8 +6,10 @@ import pytest
 
 from headrace.cli.api import CommandError
 from headrace.cli.demo.steps import initial_tasks
-from headrace.cli.flink_job import fill_in, waiting_for
-from headrace.cli.flink_rest import ClusterOverview, Job, Vertex, find_cluster
+from headrace.cli.flink_find import find_cluster
+from headrace.cli.flink_job import fill_in
+from headrace.cli.flink_rest import ClusterOverview, Job, Vertex
+from headrace.cli.flink_waiting import waiting_for
 from headrace.gateway.overview import FrameworkState, LabelState, MasterState
 
 
@@ -59,7 +61,7 @@ def test_a_job_without_slots_says_how_many_it_needs() -> None:
     job = Job("j", "RUNNING", [Vertex("v", "CREATED", 3, {"SCHEDULED": 3}), Vertex("w", "CREATED", 1, {"CREATED": 1})])
     assert not job.all_running
     assert (
-        waiting_for(job, ClusterOverview(1, 2, 2)) == "waiting for slots: needs 3 (2 of 2 slots free on 1 TaskManagers)"
+        waiting_for(job, ClusterOverview(1, 2, 2)) == "waiting for slots: needs 3 (2 of 2 slots free on 1 TaskManager)"
     )
 
 
@@ -67,6 +69,7 @@ def test_a_job_without_slots_says_how_many_it_needs() -> None:
     ("job", "text"),
     [
         (Job("j", "RESTARTING"), "restarting after a failure"),
+        (Job("j", "CANCELLING"), "the job is cancelling"),
         (Job("j", "RUNNING", [Vertex("v", "DEPLOYING", 1, {"DEPLOYING": 1})]), "tasks are being deployed"),
     ],
 )

@@ -13,9 +13,10 @@ import pytest
 from headrace.cli.demo.phases import Phase, Phases
 from headrace.cli.up.command_lines import command_line, share_of_machine, with_ports_of_its_own
 from headrace.cli.up.java import find_java_home
-from headrace.cli.up.ports import check_free, owner
+from headrace.cli.up.ports import check_free
 from headrace.cli.up.settings import Settings, daemons
 from headrace.kernel.daemon import UserError
+from headrace.kernel.listeners import owner
 
 
 def java(home: Path, version: str) -> Path:

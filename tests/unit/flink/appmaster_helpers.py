@@ -8,6 +8,7 @@ from typing import TypeVar
 from headrace.flink.appmaster import events, records
 from headrace.flink.appmaster.core import ApplicationMaster
 from headrace.flink.appmaster.events import AppMasterEvent, Driver, Goal, SendCall, Worker
+from headrace.flink.appmaster.placement import Placement
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
 from headrace.flink.appmaster.tasks import TaskTemplate
 from headrace.kernel.core import Delete, Effect, Put
@@ -91,6 +92,14 @@ def calls(effects: Iterable[Effect], kind: str = "") -> list[Call]:
 
 def of(effects: Iterable[Effect], kind: type[EffectT]) -> list[EffectT]:
     return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def reasons(placement: Placement) -> dict[str, dict[str, str]]:
+    """Why workers did not get a seat, by host."""
+    return {
+        worker_id: {refusal.hostname: refusal.why for refusal in refusals.values()}
+        for worker_id, refusals in placement.refusals.items()
+    }
 
 
 def told(effects: Iterable[Effect]) -> list[tuple[str, str]]:

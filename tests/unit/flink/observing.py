@@ -20,6 +20,7 @@ from headrace.flink.conf import read_options
 from headrace.flink.distribution import Distribution, Jar
 from headrace.flink.options import FlinkOptions
 from headrace.kernel.http import HttpClient
+from headrace.mesos.credentials import CredentialClient
 from headrace.mesos.messages.common import Attribute, Resource, Scalar, TaskInfo, Text
 from tests.unit.flink.appmaster_helpers import offer, worker
 
@@ -103,6 +104,7 @@ class Built:
             "job manager's environment": self.shipment.master_environment,
             "ports": (cluster.rpc_port, cluster.rest_port),
             "core": (cluster.refuse_seconds, cluster.most_failures, cluster.web_ui, cluster.highly_available),
+            "on stop": cluster.on_stop,
         }
 
 
@@ -118,4 +120,4 @@ def rich_offer(**attributes: str) -> Any:
 
 
 def _login(client: HttpClient) -> object:
-    return client._header if isinstance(client, credentials.CredentialClient) else None
+    return client._header if isinstance(client, CredentialClient) else None

@@ -107,6 +107,20 @@ def test_users_options_win_over_defaults() -> None:
     assert options["resourcemanager.taskmanager-registration.timeout"] == "5 min"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1"),
+        ({"jobmanager.rpc.address": "10.0.0.2"}, "0.0.0.0"),
+        ({"jobmanager.rpc.address": "127.0.0.2"}, "0.0.0.0"),
+        ({"jobmanager.rpc.address": "10.0.0.2", "jobmanager.bind-host": "10.0.0.2"}, "10.0.0.2"),
+    ],
+)
+def test_jobs_submitted_by_rest_find_the_blob_server_as_localhost(given: dict[str, str], expected: str) -> None:
+    arguments = [*SEED_1, *(f"-D{key}={value}" for key, value in given.items())]
+    assert job_manager_options(arguments, {})["jobmanager.bind-host"] == expected
+
+
 def test_what_the_user_wants_for_jvms() -> None:
     given = {
         "mesos.master": "m:1",

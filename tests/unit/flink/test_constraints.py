@@ -9,7 +9,7 @@ from headrace.flink.appmaster.placement import Placement, Terms, place
 from headrace.flink.constraints import Constraints, constraints, value_of
 from headrace.kernel.daemon import UserError
 from headrace.mesos.messages.common import Attribute, Offer, Range, Ranges, Scalar, Set, Text
-from tests.unit.flink.appmaster_helpers import offer, worker
+from tests.unit.flink.appmaster_helpers import offer, reasons, worker
 
 HARD = "mesos.constraints.hard.hostattribute"
 ATTRIBUTES = [
@@ -106,7 +106,7 @@ def test_hard_rule_bars_agents_and_says_why() -> None:
     rules = constraints({HARD: "rack:b"})
     placement = placed(3, [on(1, "a"), on(2, "b", cpus=2), on(3)], rules)
     assert seats(placement) == ["2", "2"]
-    assert placement.refusals == {
+    assert reasons(placement) == {
         worker(2).id: {
             "host-1": "attribute rack is a, not b",
             "host-2": "cpus 0 of 1",
@@ -126,7 +126,7 @@ def test_unique_attribute() -> None:
     rules = constraints({"headrace.constraints.unique": "rack"})
     placement = placed(4, [on(1, "a"), on(2, "a"), on(3, "b"), on(4)], rules, [present(1, "h", rack="c")])
     assert seats(placement) == ["1", "3"]
-    (why, _) = placement.refusals.values()
+    (why, _) = reasons(placement).values()
     assert why["host-2"] == "a TaskManager is there already, and rack must be unique"
     assert why["host-4"] == "has no attribute rack, which must be unique"
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.flink.appmaster import events, jobmanager, reconciliation
+from headrace.flink.appmaster import events, jobmanager, reconciliation, records
 from headrace.flink.appmaster.core import (
     EXIT_FAILED,
     EXIT_JOB_MANAGER,
     EXIT_MISTAKE,
     LAUNCH_TIMEOUT,
-    STOP_LIMIT,
     ApplicationMaster,
 )
 from headrace.flink.appmaster.events import Attachment, Driver, Finish, Goal, StartJobManager, TellDriver
@@ -19,6 +18,7 @@ from headrace.flink.appmaster.records import JobManagerRecord, Recovered
 from headrace.kernel.core import Delete, Effect, Put, Reply, SetTimer, TimerFired
 from tests.unit.flink.appmaster_helpers import (
     DRIVER,
+    apply,
     calls,
     drive,
     make,
@@ -304,6 +304,17 @@ def test_job_manager_that_never_works_is_given_up() -> None:
     assert [finish.status for finish in of(effects, Finish)] == [EXIT_JOB_MANAGER]
 
 
+def test_our_own_deaths_are_no_failures_of_the_job_manager() -> None:
+    """Each time before the process is made whose run was just stored."""
+    content: dict[str, bytes] = {}
+    for _ in range(2 * jobmanager.MOST_FAILURES):
+        core = make(records.recover(content))
+        for event in (events.Started(job_manager_alive=False), TimerFired(jobmanager.START_TIMER)):
+            effects = drive(core, event)
+            apply(effects, content)
+            assert not of(effects, Finish)
+
+
 def test_job_manager_that_once_worked_is_never_given_up() -> None:
     core = running()
     drive(core, events.DriverAttached(1, DRIVER))
@@ -320,15 +331,11 @@ def test_job_manager_that_once_worked_is_never_given_up() -> None:
     assert pauses[-1] == jobmanager.LAST_PAUSE
 
 
-@pytest.mark.parametrize(
-    ("event", "gone"), [(events.StopAsked(), True), (events.DriverDeregistered(1, "FAILED", ""), True)]
-)
-def test_an_end_for_good_takes_the_jobs_along(event: events.AppMasterEvent, gone: bool) -> None:
+def test_an_end_for_good_takes_the_jobs_along() -> None:
     core = running()
-    effects = drive(
-        core, event, events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed")
-    )
-    assert [finish.gone for finish in of(effects, Finish)] == [gone]
+    ends = events.JobManagerEnded(1, "exit 0"), events.MasterRefused("Framework has been removed")
+    effects = drive(core, events.DriverDeregistered(1, "FAILED", ""), *ends)
+    assert [finish.gone for finish in of(effects, Finish)] == [True]
 
 
 def test_a_job_manager_that_does_not_start_leaves_what_it_keeps() -> None:
@@ -339,51 +346,7 @@ def test_a_job_manager_that_does_not_start_leaves_what_it_keeps() -> None:
     assert [finish.gone for finish in of(effects, Finish)] == [False]
 
 
-# the end
-
-
-def test_stop_tears_down_and_ends_when_both_are_gone() -> None:
-    core = running([worker(1, goal=Goal.LAUNCHED)])
-    effects = drive(core, events.StopAsked(), now=100)
-    assert [call.type for call in calls(effects)] == ["TEARDOWN"]
-    assert of(effects, events.SignalJobManager) == [events.SignalJobManager(1, kill=False)]
-    assert not of(effects, Finish)
-    assert not of(drive(core, events.JobManagerEnded(1, "signal 15")), Finish)
-    effects = drive(core, events.MasterDisconnected("closed"), events.MasterRefused("Framework has been removed"))
-    assert of(effects, events.LeaveMaster)
-    assert [finish.status for finish in of(effects, Finish)] == [0]
-
-
-@pytest.mark.parametrize("alive", [True, False])
-def test_started_only_to_stop(alive: bool) -> None:
-    core = make(Recovered(3, "fw", DRIVER, JobManagerRecord(1), 0, [worker(1, goal=Goal.LAUNCHED)]))
-    effects = drive(core, events.Started(alive, to_stop=True))
-    assert bool(of(effects, events.SignalJobManager)) is alive
-    assert not of(effects, StartJobManager)
-    assert [call.type for call in calls(drive(core, events.MasterConnected("fw")))] == ["TEARDOWN"]
-
-
-def test_stop_is_bounded() -> None:
-    core = running()
-    effects = drive(core, events.StopAsked(), now=100)
-    assert SetTimer("stop", 100 + STOP_LIMIT) in effects
-    assert events.SignalJobManager(1, kill=True) in drive(core, TimerFired(jobmanager.KILL_TIMER))
-    assert of(drive(core, TimerFired("stop")), Finish)
-
-
-def test_teardown_is_repeated_after_a_reconnection() -> None:
-    core = running()
-    drive(core, events.StopAsked(), events.MasterDisconnected("broken"))
-    assert calls(drive(core, events.MasterConnected("fw")), "TEARDOWN")
-
-
-def test_a_stopping_one_takes_no_more_requests_and_starts_nothing() -> None:
-    core = running()
-    drive(core, events.StopAsked())
-    effects = drive(core, events.WorkerRequested(5, worker(1)), events.OffersReceived([offer(1)]))
-    assert not of(effects, Put)
-    assert not calls(effects, "ACCEPT")
-    assert not of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager)
+# the end by Flink; by SIGTERM: test_core_stop
 
 
 @pytest.mark.parametrize(("said", "code"), [("SUCCEEDED", 0), ("CANCELED", 0), ("FAILED", EXIT_FAILED)])

@@ -1,152 +1,220 @@
-"""Any order of events, crashes of the process included: what is stored, launched and wanted stays true."""
+"""Any order of events, losses and crashes: no worker is launched twice, and in the end there are those Flink wants."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from headrace.flink.appmaster import events, records
-from headrace.flink.appmaster.events import Driver, Goal
-from headrace.flink.appmaster.jobmanager import START_TIMER
-from headrace.flink.appmaster.launch import GATHER_TIMER
-from headrace.kernel.core import Effect, Reply, TimerFired
-from headrace.mesos.messages.common import is_terminal
-from tests.unit.flink.appmaster_helpers import apply, make, offer, status, stored_workers, worker
+from headrace.flink.appmaster.events import AppMasterEvent, Goal
+from headrace.kernel.core import Effect
+from tests.unit.flink.appmaster_helpers import stored_workers
+from tests.unit.flink.appmaster_world import Stage, World
+from tests.unit.mesos.walks import Walker, walk
+
+STATES = ["TASK_RUNNING", "TASK_UNREACHABLE", "TASK_FAILED", "TASK_GONE"]
 
 
-class Machine(RuleBasedStateMachine):
-    """A master that launches what it is sent, a driver that counts, a process that may die at any time."""
+class Machine(Walker):
+    """Each rule is one thing that may happen next."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.content: dict[str, bytes] = {}
-        self.now = 0.0
-        self.tasks: dict[str, str] = {}
-        self.wanted: set[str] = set()
-        self.ended: set[str] = set()
-        self.requests = 0
-        self.offers = 0
-        self.connected = False
-        self.sequence = 0
-        self.attempt = 1
-        self.restart(connect=True)
+    world: World | None = None
 
-    def feed(self, event: events.AppMasterEvent) -> list[Effect]:
-        effects = self.core.handle(event, self.now)
-        self.core.validate()
-        apply(effects, self.content)
-        for effect in effects:
-            if isinstance(effect, events.SendCall) and self.connected:
-                self.carry_out(effect)
-            elif isinstance(effect, events.TellDriver):
-                assert effect.sequence > self.sequence
-                self.sequence = effect.sequence
-                if effect.kind == "terminated":
-                    self.wanted.discard(effect.id)
-        return effects
+    @property
+    def it(self) -> World:
+        assert self.world is not None
+        return self.world
 
-    def carry_out(self, effect: events.SendCall) -> None:
-        call = effect.call
-        if call.accept is not None:
-            for operation in call.accept.operations or ():
-                for task in (operation.launch and operation.launch.task_infos) or ():
-                    name = task.task_id.value
-                    assert stored_workers(self.content)[name].goal is Goal.LAUNCHED, "acted before writing"
-                    assert name not in self.tasks
-                    assert name not in self.ended, "launched twice"
-                    self.tasks[name] = "TASK_STAGING"
+    @initialize(keep_workers=st.booleans(), settled=st.booleans())
+    def begin(self, keep_workers: bool, settled: bool) -> None:
+        self.world = World(keep_workers=keep_workers)
+        self.world.start()
+        if settled:
+            self.world.want(2)
+            self.world.settle()
 
-    @rule(connect=st.booleans())
-    def restart(self, connect: bool) -> None:
-        """SIGKILL and a new process; the driver attaches again, as it finds its events gone."""
-        self.core = make(records.recover(self.content))
-        self.connected = False
-        self.feed(events.Started(job_manager_alive="job-manager" in self.content))
-        before = self.sequence
-        self.attach()
-        assert self.sequence > before
-        if connect:
-            self.connect()
+    @rule(stage=st.sampled_from(Stage))
+    def doom(self, stage: Stage) -> None:
+        """The process will die of the next event."""
+        if self.it.core is not None:
+            self.it.doom = stage
 
-    def attach(self) -> None:
-        driver = Driver(f"attempt-{self.attempt}", "http://h:1", "h:2")
-        (reply,) = [e for e in self.feed(events.DriverAttached(1, driver)) if isinstance(e, Reply)]
-        assert set(reply.value.workers) <= self.wanted
-        self.sequence = reply.value.sequence
+    @precondition(lambda self: self.world and self.world.core is not None)
+    @rule()
+    def die(self) -> None:
+        self.it.die()
+
+    @precondition(lambda self: self.world and self.world.core is None)
+    @rule()
+    def start(self) -> None:
+        self.it.start()
+
+    @rule()
+    def connect(self) -> None:
+        self.it.connect()
+
+    @rule()
+    def disconnect(self) -> None:
+        self.it.disconnect()
+
+    @rule()
+    def remove_framework(self) -> None:
+        self.it.remove_framework()
+
+    @rule(count=st.integers(1, 4))
+    def deliver(self, count: int) -> None:
+        for _ in range(count):
+            self.it.deliver()
+
+    @rule()
+    def lose(self) -> None:
+        self.it.lose()
+
+    @rule(workers=st.integers(0, 3))
+    def want(self, workers: int) -> None:
+        self.it.want(workers)
+
+    @rule()
+    def poll(self) -> None:
+        self.it.poll()
+
+    @rule()
+    def command(self) -> None:
+        self.it.command()
 
     @rule()
     def job_manager_dies(self) -> None:
-        """Its workers die with it, and a new one attaches."""
-        record = records.recover(self.content).job_manager
-        assert record is not None
-        self.wanted.clear()
-        self.feed(events.JobManagerEnded(record.run, "test"))
-        assert any(isinstance(e, events.StartJobManager) for e in self.feed(TimerFired(START_TIMER)))
-        self.attempt += 1
-        self.attach()
-
-    @precondition(lambda self: not self.connected)
-    @rule()
-    def connect(self) -> None:
-        self.connected = True
-        self.feed(events.MasterConnected("fw"))
-
-    @precondition(lambda self: self.connected)
-    @rule()
-    def disconnect(self) -> None:
-        self.connected = False
-        self.feed(events.MasterDisconnected("test"))
+        self.it.job_manager_dies()
 
     @rule()
-    def request(self) -> None:
-        self.requests += 1
-        self.wanted.add(worker(self.requests).id)
-        self.feed(events.WorkerRequested(1, worker(self.requests)))
+    def driver_restarts(self) -> None:
+        self.it.driver_restarts()
 
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
-        if self.wanted:
-            name = data.draw(st.sampled_from(sorted(self.wanted)))
-            self.wanted.discard(name)
-            self.feed(events.WorkerReleased(1, name))
-
-    @precondition(lambda self: self.connected)
     @rule(cpus=st.integers(0, 3))
     def offer(self, cpus: int) -> None:
-        self.offers += 1
-        self.feed(events.OffersReceived([offer(self.offers, cpus=cpus)]))
+        self.it.offer(cpus)
 
-    @rule(seconds=st.sampled_from([0.01, 6.0, 31.0]))
-    def gather(self, seconds: float) -> None:
-        self.now += seconds
-        self.feed(TimerFired(GATHER_TIMER))
+    @rule()
+    def rescind(self) -> None:
+        self.it.rescind()
 
-    @precondition(lambda self: self.connected and self.tasks)
-    @rule(data=st.data(), state=st.sampled_from(["TASK_RUNNING", "TASK_UNREACHABLE", "TASK_FAILED", "TASK_GONE"]))
-    def tell(self, data: st.DataObject, state: str) -> None:
-        name = data.draw(st.sampled_from(sorted(self.tasks)))
-        if is_terminal(state):
-            del self.tasks[name]
-            self.ended.add(name)
-        self.feed(events.StatusReceived(status(name, state)))
+    @rule()
+    def fire(self) -> None:
+        self.it.fire()
+
+    @precondition(lambda self: self.world and self.world.master.tasks())
+    @rule(data=st.data(), state=st.sampled_from(STATES))
+    def change(self, data: st.DataObject, state: str) -> None:
+        """Something becomes of a task; the framework hears of it later."""
+        frameworks = self.it.master.frameworks
+        tasks = sorted((framework, task) for framework in frameworks for task in frameworks[framework])
+        self.it.master.change(*data.draw(st.sampled_from(tasks)), state)
+
+    @precondition(lambda self: self.world and self.world.master.unacknowledged)
+    @rule(data=st.data())
+    def tell(self, data: st.DataObject) -> None:
+        """A status arrives: late, for the second time, out of order with other tasks'."""
+        waiting = self.it.master.unacknowledged
+        task = data.draw(st.sampled_from(sorted({one.task_id.value for one in waiting})))
+        self.it.tell(next(one for one in waiting if one.task_id.value == task))
+
+    @rule()
+    def settle(self) -> None:
+        self.it.settle()
 
     @invariant()
-    def wanted_workers_are_stored(self) -> None:
-        stored = stored_workers(self.content)
-        alive = {name for name, kept in stored.items() if kept.goal is not Goal.RELEASED}
-        assert alive == self.wanted
-
-    @invariant()
-    def nothing_unwanted_is_launched(self) -> None:
-        if self.connected:
-            released = {n for n, kept in stored_workers(self.content).items() if kept.goal is Goal.RELEASED}
-            assert set(self.tasks) - self.wanted <= released
+    def nothing_is_launched_twice(self) -> None:
+        if self.world is not None:
+            assert set(self.world.master.launched.values()) <= {1}
 
     @invariant()
     def every_task_is_known(self) -> None:
-        assert set(self.tasks) <= set(stored_workers(self.content))
+        """Of the framework that lives: a task that nobody knew would run for ever."""
+        if self.world is not None:
+            assert set(self.world.master.tasks()) <= set(stored_workers(self.world.content))
+
+    @invariant()
+    def what_flink_has_is_meant_to_run(self) -> None:
+        """Or the driver is about to hear of its end."""
+        world = self.world
+        if world is not None and world.job_manager is not None:
+            released = {name for name, kept in stored_workers(world.content).items() if kept.goal is Goal.RELEASED}
+            assert not released & set(world.job_manager.live)
+
+    def teardown(self) -> None:
+        if self.world is not None:
+            self.world.settle()
 
 
-Machine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
-TestMachine = Machine.TestCase
+def test_any_walk_ends_with_the_workers_that_flink_wants() -> None:
+    walk(Machine, least=600, at_a_time=30)
+
+
+class Doomed(World):
+    """The process dies of the ``at``-th event that it hears."""
+
+    def __init__(self, at: int, stage: Stage, *, keep_workers: bool) -> None:
+        super().__init__(keep_workers=keep_workers)
+        self.left = at
+        self._stage = stage
+
+    def feed(self, event: AppMasterEvent) -> list[Effect] | None:
+        if self.core is not None:
+            self.left -= 1
+            self.doom = self._stage if self.left == 0 else None
+        return super().feed(event)
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("keep_workers", [True, False])
+def test_a_death_of_each_event_of_a_story_changes_nothing(stage: Stage, keep_workers: bool) -> None:
+    events = 0
+    while _outlives(events + 1, stage, keep_workers=keep_workers):
+        events += 1
+    assert events > 50
+
+
+def _outlives(at: int, stage: Stage, *, keep_workers: bool) -> bool:
+    """Whether the story was long enough to be killed."""
+    world = Doomed(at, stage, keep_workers=keep_workers)
+    world.start()
+    for workers in (2, 1, 3):
+        world.want(workers)
+        world.settle()
+    (framework,) = (name for name, tasks in world.master.frameworks.items() if tasks)
+    world.master.change(framework, min(world.master.tasks()), "TASK_FAILED")
+    world.settle()
+    before = world.master.tasks()
+    world.job_manager_dies()
+    world.settle()
+    assert (world.master.tasks() == before) is keep_workers
+    world.remove_framework()
+    world.settle()
+    assert set(world.master.launched.values()) == {1}
+    return world.left <= 0
+
+
+class Deaf(World):
+    """The master refuses the ``at``-th call, if it is one whose loss can be borne."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(keep_workers=True)
+        self.left = at
+
+    def deliver(self) -> bool:
+        self.left -= bool(self.calls)
+        return (self.left == 0 and self.lose()) or super().deliver()
+
+
+def test_each_lost_call_of_a_story_is_made_up_for() -> None:
+    at = 0
+    while True:
+        at += 1
+        world = Deaf(at)
+        world.start()
+        for workers in (2, 1):
+            world.want(workers)
+            world.settle()
+        if world.left > 0:
+            break
+    assert at > 10

@@ -12,6 +12,7 @@ from headrace.flink.appmaster import credentials, tls
 from headrace.flink.listener import Listener
 from headrace.kernel.daemon import UserError
 from headrace.kernel.http import HttpServer, Request, Response
+from headrace.mesos.credentials import CredentialClient
 
 PRINCIPAL, SECRET, FILE = credentials.PRINCIPAL, credentials.SECRET, credentials.SECRET_FILE
 
@@ -37,13 +38,13 @@ async def test_principal_and_secret_are_shown_to_the_master() -> None:
 
 
 def test_without_a_secret_nothing_is_shown() -> None:
-    assert not isinstance(credentials.client_for({PRINCIPAL: "flink"}), credentials.CredentialClient)
+    assert not isinstance(credentials.client_for({PRINCIPAL: "flink"}), CredentialClient)
 
 
 def test_secret_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("secret\n")
     client = credentials.client_for({PRINCIPAL: "p", FILE: str(tmp_path / "s")})
-    assert isinstance(client, credentials.CredentialClient)
+    assert isinstance(client, CredentialClient)
     assert client._header == {"Authorization": "Basic cDpzZWNyZXQ="}
 
 

@@ -10,10 +10,10 @@ from headrace.flink import distribution
 from headrace.kernel.daemon import UserError
 
 
-def flink_home(root: Path, *, record: bool = False) -> Path:
+def flink_home(root: Path, *, record: bool = False, version: str = "1.20.5") -> Path:
     lib = root / "pyflink" / "lib"
     lib.mkdir(parents=True)
-    for name in ("log4j-core-2.24.3.jar", "flink-dist-1.20.5.jar", "flink-csv-1.20.5.jar"):
+    for name in ("log4j-core-2.24.3.jar", f"flink-dist-{version}.jar", f"flink-csv-{version}.jar"):
         (lib / name).write_bytes(name.encode())
     if record:
         info = root / "apache_flink_libraries-1.20.5.dist-info"
@@ -54,6 +54,38 @@ def test_named_home_without_flink_is_an_error(tmp_path: Path) -> None:
 def test_no_flink_at_all() -> None:
     with pytest.raises(UserError, match="pip install apache-flink-libraries"):
         distribution.find_flink({}, {}, lambda name: None)
+
+
+def test_a_version_is_that_of_the_package_or_one_beside_it(tmp_path: Path) -> None:
+    package = flink_home(tmp_path / "site")
+    installed = {v: flink_home(tmp_path / "flink" / v, version=v) for v in ("2.2.1", "2.3.0", "2.3.10", "2.30.0")}
+
+    def find(version: str, **environment: str) -> Path:
+        options = {"headrace.flink.version": version}
+        return distribution.find_flink(options, environment, lambda name: package, tmp_path).home
+
+    assert find("1.20") == package
+    assert find("2.2") == installed["2.2.1"]
+    assert find("2.3", FLINK_HOME=str(package)) == installed["2.3.10"]
+    assert find("2.3.0") == installed["2.3.0"]
+    with pytest.raises(UserError, match=r"no Flink 2\.1 here \(installed: 1\.20\.5, 2\.2\.1.*flink/2\.1\.x apache"):
+        find("2.1")
+    with pytest.raises(UserError, match="it must be a version"):
+        find("../../etc")
+
+
+def test_home_and_version_must_agree(tmp_path: Path) -> None:
+    home = str(flink_home(tmp_path))
+    given = {"headrace.flink.home": home, "headrace.flink.version": "1.20"}
+    assert distribution.find_flink(given, {}).version == "1.20.5"
+    with pytest.raises(UserError, match=r"version is 2\.3, but .* is Flink 1\.20\.5"):
+        distribution.find_flink({**given, "headrace.flink.version": "2.3"}, {})
+
+
+@pytest.mark.parametrize(("version", "tested"), [("1.20.5", True), ("2.3.0", True), ("2.1.0", False), ("1.2.0", False)])
+def test_a_version_that_was_not_tested_is_warned_of(tmp_path: Path, version: str, tested: bool) -> None:
+    found = distribution.find_flink({"headrace.flink.home": str(flink_home(tmp_path, version=version))}, {})
+    assert (found.warning == "") is tested
 
 
 def java_home(root: Path, version: str) -> Path:

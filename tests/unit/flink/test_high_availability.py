@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.flink import high_availability
+from headrace.flink.cluster import resolve
 from headrace.flink.high_availability import CLUSTER_ID, DATA_VARIABLE, FACTORY, STORAGE, TYPE
+from headrace.flink.task_options import ORIGINAL_COMMAND
 from headrace.kernel.daemon import UserError
 
 SANDBOX = Path("/sandbox")
@@ -35,6 +37,7 @@ def ha(given: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
         ({TYPE: "zookeeper"}, APP, None),
         ({"high-availability": "NONE"}, APP, None),
         ({"mesos.resourcemanager.tasks.taskmanager-cmd": "tm.sh"}, APP, None),
+        ({"mesos.resourcemanager.tasks.taskmanager-cmd": ORIGINAL_COMMAND}, APP, "/sandbox/.headrace/ha/flink_session"),
     ],
 )
 def test_directory(given: dict[str, str], environment: dict[str, str], directory: str | None) -> None:
@@ -45,7 +48,8 @@ def test_directory(given: dict[str, str], environment: dict[str, str], directory
 
 
 def test_another_choice_changes_nothing_else() -> None:
-    assert ha({TYPE: "zookeeper"}, APP) == {TYPE: "zookeeper"}
+    assert ha({TYPE: "zookeeper"}, APP) == {TYPE: "zookeeper", CLUSTER_ID: "flink_session"}
+    assert ha({TYPE: "a.Factory"}, APP) == {TYPE: "a.Factory"}
     assert ha({}, APP)[TYPE] == FACTORY
 
 
@@ -77,6 +81,16 @@ def test_the_store_outlives_the_task_where_there_is_a_place_for_it(
     assert found == (Path("/data/flink/flink_session") if stable else None)
 
 
+def test_each_slot_of_an_app_has_its_own_directory_and_name() -> None:
+    for slot, mark in ((1, ""), (2, "@2")):
+        options = high_availability.with_defaults({"mesos.master": "m:5050"}, APP | DATA, SANDBOX, slot)
+        assert high_availability.directory(options) == Path(f"/data/flink/flink_session{mark}")
+        assert options["job-result-store.storage-path"] == f"/data/flink/flink_session{mark}/job-results"
+        cluster = resolve(options, APP | DATA, "me", slot=slot)
+        assert cluster.flink[CLUSTER_ID] == f"flink_session{mark}"
+        assert (cluster.cluster_id, cluster.framework.name) == (f"/flink/session{mark}", f"Flink{mark}")
+
+
 def test_remove(tmp_path: Path) -> None:
     options = high_availability.with_defaults({}, {}, tmp_path)
     found = high_availability.directory(options)
@@ -86,3 +100,20 @@ def test_remove(tmp_path: Path) -> None:
     assert not found.exists()
     high_availability.remove(options)
     high_availability.remove({})
+
+
+def test_another_version_of_flink_does_not_take_over(tmp_path: Path) -> None:
+    options = {TYPE: FACTORY, STORAGE: f"file://{tmp_path}", CLUSTER_ID: "it"}
+    for _ in range(2):
+        high_availability.claim_version(options, "1.20.5")
+    with pytest.raises(
+        UserError, match=r"runs Flink 1\.20\.5, whose jobs and TaskManagers Flink 2\.3\.0 can't take over"
+    ):
+        high_availability.claim_version(options, "2.3.0")
+    high_availability.remove(options)
+    high_availability.claim_version(options, "2.3.0")
+    assert (tmp_path / "it").stat().st_mode & 0o077 == 0
+    high_availability.claim_version({}, "2.3.0")
+    high_availability.claim_version(
+        {**options, STORAGE: "s3://bucket"}, "2.3.0"
+    )  # the JobManager says that it can't be

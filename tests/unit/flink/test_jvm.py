@@ -28,3 +28,12 @@ def test_a_task_manager_gets_what_flink_asked_for_it() -> None:
     argv = jvm.task_manager(sizes=["-Xmx1m"], user=[], conf_dir="c", log="l", dynamic=["-D", "taskmanager.x=1"])
     assert argv[0] == "-XX:+UseG1GC"
     assert argv[-5:] == [jvm.TASK_MANAGER_MAIN, "--configDir", "c", "-D", "taskmanager.x=1"]
+
+
+def test_an_archive_of_classes_never_stops_a_start() -> None:
+    assert not any("Shared" in argument for argument in _job_manager())
+    argv = jvm.job_manager(
+        java="java", sizes=[], user=["-Xshare:off"], class_path=["a.jar"], conf_dir="c", log="l", archive=["/a b", "/c"]
+    )
+    assert argv[1:3] == ["-Xshare:auto", "-XX:SharedArchiveFile=/a b:/c"]
+    assert "-Xshare:off" in argv[3:]  # the user's come later and win

@@ -34,7 +34,7 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "mesos.master": ("other:5050", {}),
     "mesos.initial-tasks": ("3", {}),
     "mesos.maximum-failed-tasks": ("2", {}),
-    "mesos.failover-timeout": ("60", {}),
+    "mesos.failover-timeout": ("77", {}),
     RM + "framework.name": ("mine", {}),
     RM + "framework.role": ("analytics", {}),
     RM + "framework.user": ("nobody", {}),
@@ -73,6 +73,7 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "headrace.constraints.unique": ("HOSTNAME", {}),
     "headrace.constraints.spread": ("rack", {}),
     "jobmanager.rpc.address": ("jm.example", {}),
+    "jobmanager.bind-host": ("0.0.0.0", {}),
     "jobmanager.rpc.port": ("6123", {}),
     "rest.port": ("8081", {}),
     "jobmanager.memory.process.size": ("2g", {}),
@@ -103,14 +104,24 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
         for side in ("", "internal.", "rest.")
         for kind in ("keystore", "truststore")
     },
+    "headrace.appmaster.on-stop": ("suspend", {}),
     "headrace.sql.warm-up": ("false", {}),
 }
 JOBS = {"internal.jobgraph-path", "headrace.cluster.type"} | {
-    f"headrace.job.{name}" for name in ("jar", "class", "arguments", "sql", "when-done")
+    f"headrace.job.{name}" for name in ("jar", "class", "arguments", "sql", "python", "when-done")
 }
 """Of job clusters; ``test_job`` has a test for each."""
-BEFORE = {"headrace.flink.home", "headrace.appmaster.store"} | JOBS
-"""Read before there is a cluster; each has a test below."""
+ZOOKEEPER = {"headrace.appmaster.session-timeout"} | {
+    f"high-availability.zookeeper.{name}"
+    for name in ("quorum", "path.root", "path.mesos-workers", "client.session-timeout", "client.acl")
+}
+"""``test_zookeeper_ha`` has a test for each."""
+BEFORE = (
+    {"headrace.flink.home", "headrace.flink.version", "headrace.appmaster.store", "headrace.jvm.archive"}
+    | JOBS
+    | ZOOKEEPER
+)
+"""Read before there is a cluster; each has a test below, in ``test_distribution`` or in ``test_archives``."""
 FLINKS_OWN = {
     "taskmanager.registration.timeout",
     "resourcemanager.taskmanager-timeout",
@@ -118,6 +129,7 @@ FLINKS_OWN = {
     "taskmanager.cpu.cores",
     "high-availability.cluster-id",
     "high-availability.storageDir",
+    "jobmanager.bind-host",
     "headrace.sql.warm-up",  # the driver's
 }
 """What Flink does with these is their effect; handing on others is none."""
@@ -226,5 +238,5 @@ def test_failures_outlive_the_application_master() -> None:
 
 def test_hard_constraint_is_told_as_the_reason(tmp_path: Path) -> None:
     terms = built({"mesos.constraints.hard.hostattribute": "rack:b,HOSTNAME:h9"}, tmp_path).terms
-    refusals = place([helpers.worker(1)], [rich_offer()], {}, terms).refusals
+    refusals = helpers.reasons(place([helpers.worker(1)], [rich_offer()], {}, terms))
     assert refusals == {helpers.worker(1).id: {"host-1": "attribute rack is a, not b; is not host h9"}}

@@ -8,7 +8,7 @@ from headrace.flink.appmaster.placement import place
 from headrace.flink.appmaster.taking import choose_ports
 from headrace.flink.appmaster.tasks import task_info
 from headrace.mesos.messages.common import ReservationInfo, Resource, Scalar
-from tests.unit.flink.appmaster_helpers import TEMPLATE, offer, worker
+from tests.unit.flink.appmaster_helpers import TEMPLATE, offer, reasons, worker
 
 
 def test_first_fit_in_order() -> None:
@@ -33,7 +33,7 @@ def test_ports_never_clash() -> None:
     ports = [port for seat in placement.seats for port in seat.ports]
     assert len(placement.seats) == 5
     assert len(set(ports)) == 10
-    assert list(placement.refusals.values()) == [{"host-1": "fewer than 2 ports"}]
+    assert list(reasons(placement).values()) == [{"host-1": "fewer than 2 ports"}]
 
 
 def test_ports_go_round() -> None:
@@ -53,14 +53,14 @@ def test_sizes_are_turned_down_one_by_one() -> None:
         ("2", "agent-1"),
         ("4", "agent-1"),
     ]
-    assert placement.refusals == {worker(3).id: {"host-1": "cpus 2 of 3", "host-2": "cpus 0 of 3"}}
+    assert reasons(placement) == {worker(3).id: {"host-1": "cpus 2 of 3", "host-2": "cpus 0 of 3"}}
 
 
 def test_reserved_resources_are_left_alone() -> None:
     reserved = Resource("cpus", "SCALAR", scalar=Scalar(4), reservations=[ReservationInfo("STATIC", "other")])
     tempting = offer(1, cpus=0.5)
     tempting = msgspec.structs.replace(tempting, resources=[*(tempting.resources or []), reserved])
-    assert place([worker(1)], [tempting], {}).refusals == {worker(1).id: {"host-1": "cpus 0.5 of 1"}}
+    assert reasons(place([worker(1)], [tempting], {})) == {worker(1).id: {"host-1": "cpus 0.5 of 1"}}
 
 
 def test_task() -> None:

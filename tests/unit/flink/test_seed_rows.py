@@ -232,7 +232,8 @@ def test_s0_25_in_a_docker_network_the_task_manager_listens_everywhere_and_its_p
     container = bridged.task().container
     assert container is not None
     assert container.docker is not None
-    assert [mapping.host_port for mapping in container.docker.port_mappings or ()] == [31000, 31001]
+    assert [mapping.host_port for mapping in container.docker.port_mappings or ()] == [31000, 31001, 31002]
+    assert "metrics.internal.query-service.port=31002" in bridged.words()
     assert "taskmanager.bind-host=host-1" in hosted.words()
 
 
@@ -433,8 +434,15 @@ def test_s2_16_an_address_nobody_else_can_reach_is_refused() -> None:
 
 def test_s2_17_workers_go_with_the_cluster(tmp_path: Path) -> None:
     core = running([worker(1, goal=Goal.LAUNCHED)])
-    assert calls(drive(core, events.StopAsked()), "TEARDOWN")
-    assert Built([], tmp_path).cluster.framework.failover_timeout == 300
+    assert calls(drive(core, events.StopAsked(), events.StopDecided(events.Stop.DESTROY, "")), "TEARDOWN")
+
+
+def test_s2_17_the_failover_timeout_is_short_where_nobody_could_use_the_workers(tmp_path: Path) -> None:
+    for options, seconds in (([], 60), (["-Dhigh-availability.type=zookeeper"], 300)):
+        built = Built([*options, "-Dhigh-availability.cluster-id=one"], tmp_path)
+        assert built.cluster.framework.failover_timeout == seconds
+        timeout = built.task_manager_options["taskmanager.registration.timeout"]
+        assert timeout == ("60 s" if seconds == 60 else "120 s")
 
 
 @pytest.mark.parametrize("name", ["taskmanager.registration.timeout", "taskmanager.maxRegistrationDuration"])

@@ -17,7 +17,7 @@ from headrace.mesos.messages.common import (
     Scalar,
 )
 from headrace.mesos.resources import Resources
-from tests.unit.flink.appmaster_helpers import offer, worker
+from tests.unit.flink.appmaster_helpers import offer, reasons, worker
 
 
 def scalar(name: str, value: float, role: str = "", **more: object) -> Resource:
@@ -98,4 +98,4 @@ def test_further_scalars_and_ports_of_a_cluster() -> None:
     names = {resource.name for resource in seat.resources}
     assert names == {"cpus", "mem", "ports", "gpus", "disk"}
     assert len(seat.ports) == 3
-    assert placement.refusals == {worker(2).id: {"host-1": "gpus 0 of 1"}}
+    assert reasons(placement) == {worker(2).id: {"host-1": "gpus 0 of 1"}}

@@ -6,8 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from headrace.flink import jvm
+from headrace.flink.archives import JAR_TIME, runtime
 from headrace.mesos.messages.common import CommandInfo
 from tests.unit.flink.observing import Built
 
@@ -37,8 +40,11 @@ class Sandbox:
         path.write_text(content)
         return path
 
-    def run(self, *options: str, java: bool = True) -> subprocess.CompletedProcess[str]:
-        command = Built(list(options), self.root / "built").task().command
+    def run(self, *options: str, java: bool = True, runtime: str = "") -> subprocess.CompletedProcess[str]:
+        """``runtime``: there is an archive of classes for that Java."""
+        built = Built(list(options), self.root / "built")
+        built.template = msgspec.structs.replace(built.template, archive_runtime=runtime)
+        command = built.task().command
         assert command is not None
         given = {
             variable.name: variable.value or ""
@@ -79,16 +85,42 @@ def test_java_is_started_with_flink_last_on_the_class_path(sandbox: Sandbox, doc
     image = (TASKS + "container.type=docker", TASKS + "container.image.name=i", "-Dheadrace.taskmanager.flink-home=")
     ended = sandbox.run("-Denv.java.opts=-Dgreeting='a $HOME \"b'", *(image if docker else ()))
     assert ended.returncode == 0, ended.stderr
-    lib = f"{sandbox.box}/flink/lib"
-    assert f"class path {lib}/flink-csv.jar:{lib}/zz top.jar:{lib}/flink-dist-1.20.5.jar\n" in ended.stdout
-    assert (
-        f"home {sandbox.box}/flink lib {lib} conf {sandbox.box}/conf plugins {sandbox.box}/flink/plugins\n"
-        in ended.stdout
-    )
+    assert "class path flink/lib/flink-csv.jar:flink/lib/zz top.jar:flink/lib/flink-dist-1.20.5.jar\n" in ended.stdout
+    home = f"{sandbox.box}/flink"
+    assert f"home {home} lib {home}/lib conf {sandbox.box}/conf plugins {home}/plugins\n" in ended.stdout
     words = [line.removeprefix("word ") for line in ended.stdout.splitlines() if line.startswith("word ")]
     assert words[0] == f"-Djava.io.tmpdir={sandbox.box / 'tmp'}"
     assert '-Dgreeting=a $HOME "b' in words
     assert words[-2:] == ["-D", "taskmanager.data.port=31001"]
+
+
+RELEASE = 'IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\nMODULES="java.base java.sql"\nOS_ARCH="x86_64"\n'
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_java_starts_with_the_archive_of_its_classes(sandbox: Sandbox, linked: bool) -> None:
+    """The jars get the time that they had when it was made, wherever they come from."""
+    sandbox.put("jdk/release", RELEASE)
+    driver = sandbox.put("box/conf/headrace-flink-driver.jar")
+    if linked:  # as Debian's /usr/bin/java
+        sandbox.jdk.rename(sandbox.root / "real")
+        (sandbox.jdk / "bin").mkdir(parents=True)
+        (sandbox.jdk / "bin/java").symlink_to(sandbox.root / "real/bin/java")
+    ended = sandbox.run(runtime=runtime(sandbox.jdk / "bin/java"))
+    assert ended.returncode == 0, ended.stderr
+    words = [line.removeprefix("word ") for line in ended.stdout.splitlines() if line.startswith("word ")]
+    assert words[1:5] == jvm.shared(["classes.jsa", "more-classes.jsa"])
+    assert {jar.stat().st_mtime for jar in (*sandbox.box.glob("flink/lib/*.jar"), driver)} == {JAR_TIME}
+
+
+@pytest.mark.parametrize("release", [RELEASE.replace("15", "16"), None])
+def test_an_archive_for_another_java_is_left_alone(sandbox: Sandbox, release: str | None) -> None:
+    if release is not None:
+        sandbox.put("jdk/release", release)
+    ended = sandbox.run(runtime=RELEASE.replace('MODULES="java.base java.sql"\n', "").strip())
+    assert ended.returncode == 0
+    assert "SharedArchiveFile" not in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_configuration_and_secrets_are_for_the_owner_only(sandbox: Sandbox) -> None:
@@ -104,7 +136,7 @@ def test_flink_elsewhere(sandbox: Sandbox, home: str) -> None:
     sandbox.put(f"{where.relative_to(sandbox.root)}/lib/flink-dist-1.20.5.jar")
     given = str(where) if home == "/absolute" else home
     ended = sandbox.run(f"-Dheadrace.taskmanager.flink-home={given}")
-    assert f"class path {where}/lib/flink-dist-1.20.5.jar\n" in ended.stdout
+    assert f"class path {given}/lib/flink-dist-1.20.5.jar\n" in ended.stdout
     assert f"home {where} " in ended.stdout
 
 

@@ -257,7 +257,7 @@ def test_names_made_from_paths() -> None:
 def test_an_app_is_neither_group_nor_pod(groups: set[str], apps: set[str], before: bool) -> None:
     new, other = read_app({"id": "/a/b", "cmd": "x"}), Pod("/a/b", [])
     with pytest.raises(Rejected, match="not valid"):
-        check_root(new, other if before else None, groups.__contains__, {one: new for one in apps}.get)
+        check_root(new, other if before else None, groups.__contains__, dict.fromkeys(apps, new).get)
     check_root(new, new, {"/a"}.__contains__, {"/a/bc": new, "/ab": new}.get)
 
 

@@ -185,3 +185,59 @@ def test_forms_of_the_masters_address(given: str, url: str) -> None:
 def test_an_address_that_makes_no_sense_is_the_users_mistake(given: str) -> None:
     with pytest.raises(UserError, match="give host:port"):
         master_url(given)
+
+
+async def test_a_master_that_does_not_lead_names_the_one_that_does(master: PlayedMaster) -> None:
+    leader = await master.start()
+
+    def redirect(_: Request) -> Response:
+        return Response(307, headers={"Location": f"//{leader}/api/v1/scheduler"})
+
+    standby = HttpServer(redirect)
+    await standby.start()
+    events: list[ClientEvent] = []
+    info = FrameworkInfo(user="u", name="n")
+    address = f"127.0.0.1:{standby.port}"
+    client = SchedulerClient(address, info, events.append, http=HttpClient(), clock=SystemClock())
+    task = asyncio.create_task(client.run())
+    await _until(lambda: events)
+    client.call(scheduler.Call("REVIVE"))
+    await _until(lambda: [call.type for call in master.calls] == ["SUBSCRIBE", "REVIVE"])
+    task.cancel()
+    await standby.stop()
+
+
+class Moving:
+    """Masters of which another leads when ``now`` is changed."""
+
+    def __init__(self, now: str) -> None:
+        self.now = now
+
+    async def leader(self) -> str:
+        return self.now
+
+    async def moved(self, url: str) -> str:
+        await _until(lambda: self.now != url)
+        return f"the master at {self.now} leads now"
+
+    async def close(self) -> None:
+        self.now = "closed"
+
+
+async def test_the_leader_is_followed(master: PlayedMaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    successor = PlayedMaster()
+    moving = Moving(f"http://{await master.start()}")
+    monkeypatch.setattr(client_module, "masters", lambda _: moving)
+    events: list[ClientEvent] = []
+    info = FrameworkInfo(user="u", name="n")
+    client = SchedulerClient("zk://h/mesos", info, events.append, http=HttpClient(), clock=SystemClock())
+    task = asyncio.create_task(client.run())
+    await _until(lambda: events)
+    moving.now = f"http://{await successor.start()}"
+    await _until(lambda: len(events) == 3)
+    assert events[1:] == [Disconnected(f"the master at {moving.now} leads now"), Connected("new-id", None)]
+    assert successor.calls[0].framework_id == FrameworkID("new-id")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert moving.now == "closed"
+    await successor.stop()

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from headrace.cli import output
-from headrace.cli.api import CommandError, Server
+from headrace.cli.api import TOO_LATE, CommandError, Server
 from headrace.cli.commands.status import app_state
 from headrace.cli.options import json_option, marathon_option, marathon_server, run
 from headrace.gateway.overview import Apps, AppState
@@ -264,7 +264,8 @@ async def wait_for_deployment(
         if loop.time() > deadline:
             raise CommandError(
                 f"deployment {deployment} is not complete after {timeout:g} s; it goes on. "
-                f"`headrace deployment show {deployment}` says what it waits for"
+                f"`headrace deployment show {deployment}` says what it waits for",
+                TOO_LATE,
             )
         await asyncio.sleep(_POLL)
 

@@ -11,25 +11,22 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from headrace.cli import output
+from headrace.cli import progress
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, wait_for_deployment
+from headrace.cli.commands.flink_archive import archive
+from headrace.cli.commands.flink_jobs import JOB_COMMANDS
 from headrace.cli.commands.task import find_task
-from headrace.cli.flink_apps import cluster_sizes, job_app, session_app
-from headrace.cli.flink_job import fill_in, submit_jar, submit_sql, wait_until_running
+from headrace.cli.flink_apps import Decision, cluster_sizes, job_app, session_app, start_waits
+from headrace.cli.flink_find import find_cluster
+from headrace.cli.flink_job import fill_in, pairs
 from headrace.cli.flink_job_cluster import JobCluster, jar_options
-from headrace.cli.flink_rest import FlinkCluster, find_cluster
 from headrace.cli.logs import read_end
-from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
+from headrace.cli.options import marathon_option, marathon_server, master_option, master_server, run
 from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-cluster_option = click.option(
-    "--cluster", metavar="ID", help="Id of the cluster's app; may be left out if there is one cluster only."
-)
-
 
 _END = 2000
 """Bytes of a failed task's stderr that are shown."""
@@ -40,17 +37,22 @@ class _Failure(msgspec.Struct, rename="camel"):
     message: str = ""
 
 
-class _FailedApp(msgspec.Struct, rename="camel"):
+class _StartingApp(msgspec.Struct, rename="camel"):
     last_task_failure: _Failure | None = None
+    why: list[Decision] = []
 
 
-class _FailedBody(msgspec.Struct):
-    app: _FailedApp
+class _StartingBody(msgspec.Struct):
+    app: _StartingApp
 
 
 @click.group()
 def flink() -> None:
     """Flink clusters and jobs."""
+
+
+for _command in (*JOB_COMMANDS, archive):
+    flink.add_command(_command)
 
 
 @flink.command()
@@ -74,10 +76,12 @@ def session(
         if wait and deployment:
             click.echo(f"session {app_id} is starting …")
 
-            async def check() -> None:
-                await raise_if_it_ended(server, master_server(master, http), http, app_id)
+            with progress.waiting() as tell:
 
-            await wait_for_deployment(server, deployment, timeout, check)
+                async def check() -> None:
+                    tell(await start_of(server, master_server(master, http), http, app_id))
+
+                await wait_for_deployment(server, deployment, timeout, check)
             url = await _wait_for_dashboard(master, http, app_id)
             click.echo(f"session {app_id} is up: {url}")
         else:
@@ -86,12 +90,16 @@ def session(
     run(work)
 
 
-async def raise_if_it_ended(marathon: Server, master: Server, http: HttpClient, app_id: str) -> None:
-    """Raise CommandError with the end of what its task wrote, if the session's task has ended."""
-    path = f"/v2/apps{quote(app_id)}?embed=app.lastTaskFailure"
-    failure = (await marathon.get(path, _FailedBody)).app.last_task_failure
+async def start_of(marathon: Server, master: Server, http: HttpClient, app_id: str) -> str:
+    """What the session's start waits for.
+
+    Raises CommandError with the end of what its task wrote, if that has ended.
+    """
+    path = f"/v2/apps{quote(app_id)}?embed=app.lastTaskFailure&embed=app.why"
+    app = (await marathon.get(path, _StartingBody)).app
+    failure = app.last_task_failure
     if failure is None:
-        return
+        return start_waits(app.why)
     found, agent = find_task(await master.get("/master/state", MasterState), failure.task_id)
     server = Server(f"The agent {agent.hostname}", agent.url, http)
     written = (await read_end(server, f"{found.sandbox}/stderr", _END)).strip()
@@ -109,60 +117,6 @@ async def _wait_for_dashboard(master: str, http: HttpClient, app_id: str) -> str
         except CommandError:
             await asyncio.sleep(0.1)
     return find_cluster(await _state(master, http), app_id)[1]
-
-
-def watch_options(command: CommandT) -> CommandT:
-    """``--detach`` of commands that submit a job."""
-    return click.option("--detach", is_flag=True, help="Return as soon as the job is submitted.")(command)
-
-
-@flink.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
-@click.option("-e", "statements", metavar="STATEMENTS", help="The statements themselves, instead of FILE.")
-@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Value of ${NAME} in the script.")
-@cluster_option
-@watch_options
-@master_option
-def sql(
-    file: TextIO | None, statements: str | None, values: tuple[str, ...], cluster: str | None, detach: bool, master: str
-) -> None:
-    """Run the SQL script in FILE (- for standard input) as one job."""
-    if (file is None) == (statements is None):
-        raise click.UsageError("Give either FILE or -e STATEMENTS.")
-    script = statements if statements is not None else file.read() if file is not None else ""
-    filled = fill_in(script, _pairs(values))
-
-    async def work(http: HttpClient) -> None:
-        target = await _cluster(master, cluster, http)
-        await _watch(target, await submit_sql(target, filled), detach)
-
-    run(work)
-
-
-@flink.command("run", context_settings={"ignore_unknown_options": True})
-@click.argument("jar", type=click.Path(path_type=Path))
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS]...")
-@click.option("--class", "entry_class", metavar="NAME", help="Main class, if the jar's manifest names none.")
-@click.option("--parallelism", "-p", type=click.IntRange(1))
-@cluster_option
-@watch_options
-@master_option
-def run_jar(
-    jar: Path,
-    arguments: tuple[str, ...],
-    entry_class: str | None,
-    parallelism: int | None,
-    cluster: str | None,
-    detach: bool,
-    master: str,
-) -> None:
-    """Run the job in JAR with its ARGUMENTS."""
-
-    async def work(http: HttpClient) -> None:
-        target = await _cluster(master, cluster, http)
-        await _watch(target, await submit_jar(target, jar, arguments, entry_class, parallelism), detach)
-
-    run(work)
 
 
 @flink.command("job", context_settings={"ignore_unknown_options": True})
@@ -195,6 +149,8 @@ def run_job_cluster(
 ) -> None:
     """Run one job in a cluster of its own, wait for its end, and destroy the cluster.
 
+    JAR may also be a PyFlink program, FILE.py.
+
     Files are read where the app runs, so they must be there under the same name. Exit status 0 if the job has
     finished, 1 if it has failed or was cancelled.
     """
@@ -207,7 +163,7 @@ def run_job_cluster(
         job = (f"internal.jobgraph-path={graph.absolute()}",)
     else:
         job = ("headrace.job.sql=-",)
-        env["HEADRACE_JOB_SQL"] = fill_in(script.read() if script is not None else "", _pairs(values))
+        env["HEADRACE_JOB_SQL"] = fill_in(script.read() if script is not None else "", pairs(values))
     definition = job_app(app_id, master, job, settings, env, **sizes)
 
     async def work(http: HttpClient) -> None:
@@ -217,7 +173,8 @@ def run_job_cluster(
         if detach:
             return
         try:
-            result = await cluster.follow(lambda text: click.echo(f"  {text}"))
+            with progress.waiting() as tell:
+                result = await cluster.follow(tell)
         finally:
             if not keep:
                 await cluster.destroy()
@@ -228,66 +185,9 @@ def run_job_cluster(
     run(work)
 
 
-@flink.command("list")
-@cluster_option
-@master_option
-@json_option
-def list_jobs(cluster: str | None, master: str, as_json: bool) -> None:
-    """List the jobs of a cluster."""
-
-    async def work(http: HttpClient) -> list[Any]:
-        return list(await (await _cluster(master, cluster, http)).jobs())
-
-    jobs = run(work)
-    if as_json:
-        output.json(jobs)
-        return
-    output.table(
-        ["JOB", "NAME", "STATE", "STARTED"],
-        [(job.jid, job.name, job.state.lower(), output.age(job.start_time / 1000)) for job in jobs],
-        "No jobs.",
-    )
-
-
-@flink.command()
-@click.argument("job")
-@cluster_option
-@master_option
-def cancel(job: str, cluster: str | None, master: str) -> None:
-    """Cancel a job."""
-
-    async def work(http: HttpClient) -> None:
-        await (await _cluster(master, cluster, http)).cancel(job)
-        click.echo(f"job {job} is being cancelled")
-
-    run(work)
-
-
-async def _watch(cluster: FlinkCluster, job: str, detach: bool) -> None:
-    click.echo(f"job {job} submitted to {cluster.id}")
-    if not detach:
-        state = await wait_until_running(cluster, job, lambda text: click.echo(f"  {text}"))
-        click.echo(f"job {job} {'runs' if state == 'RUNNING' else 'has ' + state.lower()}")
-
-
 async def _state(master: str, http: HttpClient) -> MasterState:
     return await _server(master, http).get("/master/state", MasterState)
 
 
 def _server(master: str, http: HttpClient) -> Server:
     return master_server(master, http)
-
-
-async def _cluster(master: str, cluster: str | None, http: HttpClient) -> FlinkCluster:
-    cluster_id, url = find_cluster(await _state(master, http), cluster)
-    return FlinkCluster(cluster_id, url, http)
-
-
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        name, separator, content = value.partition("=")
-        if not separator:
-            raise CommandError(f"--set {value!r} must be NAME=VALUE")
-        pairs[name] = content
-    return pairs

@@ -22,8 +22,9 @@ from headrace.cli.commands.app import read_definition
 from headrace.cli.demo import flights
 from headrace.cli.demo.phases import Phase
 from headrace.cli.demo.screen import Screen
+from headrace.cli.flink_find import CLUSTER_LABEL
 from headrace.cli.flink_job import fill_in, submit_sql, wait_until_running
-from headrace.cli.flink_rest import CLUSTER_LABEL, FlinkCluster, driver_jar
+from headrace.cli.flink_rest import FlinkCluster, driver_jar
 from headrace.cli.up.addresses import Addresses
 from headrace.gateway.overview import AppState, MasterState
 from headrace.kernel.http import HttpClient
@@ -104,7 +105,9 @@ class Steps:
         return flights.prepare(self._directory)
 
     async def _submit_session(self, marathon: Server, master: str) -> None:
-        app = {**self._app, "cmd": str(self._app.get("cmd", "")).replace(_EXAMPLE_MASTER, master)}
+        command = str(self._app.get("cmd", "")).replace(_EXAMPLE_MASTER, master)
+        # the next demo starts with no jobs
+        app = {**self._app, "cmd": f"{command} -Dheadrace.appmaster.on-stop=destroy"}
         try:
             await marathon.send("POST", "/v2/apps", app)
         except CommandError as error:
@@ -141,7 +144,7 @@ class Steps:
         with self._screen.phase(Phase.JOB_SUBMITTED, "input is unpacked") as detail:
             data = await preparing
             self._screen.waits(Phase.JOB_SUBMITTED, "Flink plans the SQL")
-            job = await submit_sql(cluster, self._filled(data))
+            job = await submit_sql(cluster, self._filled(data), quiet=True)
             detail.append(f"{data.rows:,} flights")
         with self._screen.phase(Phase.JOB_RUNNING, "tasks are placed"):
             await wait_until_running(cluster, job, lambda text: self._screen.waits(Phase.JOB_RUNNING, text))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import socket
 from collections.abc import Iterable
-from pathlib import Path
 
 from headrace.kernel.daemon import UserError
-
-_LISTEN = "0A"
+from headrace.kernel.listeners import command, owner
 
 
 def check_free(host: str, wanted: Iterable[tuple[str, int, str]]) -> None:
@@ -50,32 +46,4 @@ def _by(port: int) -> str:
     pid = owner(port)
     if pid is None:
         return " by another process"
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    return f" by process {pid} ({command[:80]})"
-
-
-def owner(port: int) -> int | None:
-    """The process that listens on a TCP port, if this user may know it."""
-    wanted = {f"socket:[{inode}]" for inode in _listeners(port)}
-    if not wanted:
-        return None
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError), os.scandir(f"/proc/{entry}/fd") as descriptors:
-            for descriptor in descriptors:
-                with contextlib.suppress(OSError):
-                    if os.readlink(descriptor.path) in wanted:
-                        return int(entry)
-    return None
-
-
-def _listeners(port: int) -> set[str]:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(fields[9])
-    return inodes
+    return f" by process {pid} ({command(pid)[:80]})"

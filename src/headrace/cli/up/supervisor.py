@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from headrace.cli.up import leftovers
 from headrace.cli.up.addresses import Addresses
 from headrace.cli.up.command_lines import command_line
 from headrace.cli.up.core import (
@@ -33,6 +32,7 @@ from headrace.cli.up.core import (
 from headrace.cli.up.daemon_process import DaemonProcess
 from headrace.cli.up.guard import Guard
 from headrace.cli.up.settings import DaemonSpec, Settings
+from headrace.deploy import leftovers
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Effect
 from headrace.kernel.daemon import Ready

@@ -21,5 +21,17 @@ async def start(stop: asyncio.Event) -> None:
     await main(stop, sys.argv[1:])
 
 
+def help_asked_for() -> bool:
+    """Whether the command line asks for help, which is printed then."""
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        return False
+    from headrace.flink.appmaster.help import text
+
+    sys.stdout.write(text())
+    return True
+
+
 if __name__ == "__main__":
+    if help_asked_for():
+        sys.exit()
     daemon.run("appmaster", start)

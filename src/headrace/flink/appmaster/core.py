@@ -2,8 +2,8 @@
 
 Flink, through its driver, asks for workers and releases them; Mesos offers resources and tells what
 became of tasks. In between stands each worker's goal, New, Launched or Released, stored before it is
-acted upon. An end of this process changes nothing about the cluster; only SIGTERM (``StopAsked``) and
-Flink's own shutdown (``DriverDeregistered``) tear it down.
+acted upon. An end of this process changes nothing about the cluster; only Flink's own shutdown
+(``DriverDeregistered``) and SIGTERM do: it ends the JobManager (``StopAsked``) and then what ``StopDecided`` says.
 
 The driver hears of workers by numbered events. Numbers begin with the count of process starts, so
 they never go back; a driver that asks for events of an earlier process is told to attach again and
@@ -15,7 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headrace.flink.appmaster import events, jobmanager, launch, reconciliation, records
-from headrace.flink.appmaster.events import AppMasterEvent, Attachment, Driver, Goal, SendCall, TellDriver, Worker
+from headrace.flink.appmaster.events import (
+    AppMasterEvent,
+    Attachment,
+    Driver,
+    Goal,
+    SendCall,
+    Stop,
+    TellDriver,
+    Worker,
+)
+from headrace.flink.appmaster.finishing import STOP_TIMER, Finishing
 from headrace.flink.appmaster.jobmanager import JobManagerKeeper
 from headrace.flink.appmaster.launch import LaunchCoordinator
 from headrace.flink.appmaster.placement import NO_TERMS, Terms
@@ -29,13 +39,11 @@ from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_termi
 
 LAUNCH_TIMEOUT = 30.0
 KILL_RETRY = 5.0
-STOP_LIMIT = 2.4
-"""Seconds from SIGTERM to the end, whether or not the master has confirmed the teardown."""
 
 EXIT_MISTAKE = 2
 EXIT_FAILED = 3
 EXIT_JOB_MANAGER = 4
-_LAUNCH, _KILL, _STOP = "launch/", "kill/", "stop"
+_LAUNCH, _KILL = "launch/", "kill/"
 _FRAMEWORK_GONE = ("framework has been removed", "completed framework")
 _SEQUENCE_BITS = 32
 
@@ -77,7 +85,7 @@ class ApplicationMaster:
         self._reconciliation = ReconciliationCoordinator(jitter)
         self._job_manager = JobManagerKeeper(recovered.job_manager)
         self._connected = False
-        self._exit: events.Finish | None = None
+        self._end = Finishing(self._job_manager)
 
     def handle(self, event: AppMasterEvent, now: float) -> list[Effect]:
         """Take one event; return what to do."""
@@ -108,7 +116,10 @@ class ApplicationMaster:
             case events.JobManagerEnded(run, how, mistake):
                 return self._job_manager_ended(run, how, now, mistake)
             case events.StopAsked():
-                return self._stop(events.Finish(0, "asked to stop", gone=True), now)
+                return self._end.begin(now)
+            case events.StopDecided(stop, why):
+                said = f"asked to stop; {stop.value}: {why}"
+                return self._stop(events.Finish(0, said, gone=stop is Stop.DESTROY, kept=stop is Stop.RESTART), now)
             case events.StateAsked(request):
                 return [Reply(request, self._state())]
             case TimerFired(key):
@@ -122,31 +133,21 @@ class ApplicationMaster:
 
     def _started(self, job_manager_alive: bool, to_stop: bool, now: float) -> list[Effect]:
         effects: list[Effect] = [records.put_generation(self._generation)]
+        for worker in self._workers.demand:
+            self._launches.waiting.wanted(worker, now)
         if job_manager_alive:
             self._job_manager.found()
         if to_stop:
-            return effects + self._stop(events.Finish(0, "started to stop", gone=True), now)
+            return effects + self._end.begin(now)
         if job_manager_alive:
             return effects
         if self._job_manager.run:
-            return effects + self._job_manager_ended(self._job_manager.run, "ended while nobody watched", now)
+            run, how = self._job_manager.run, "ended while nobody watched"
+            return effects + self._job_manager_ended(run, how, now, watched=False)
         return effects + self._job_manager.start()
 
     def _stop(self, finish: events.Finish, now: float) -> list[Effect]:
-        if self._exit is not None:
-            return []
-        self._exit = finish
-        ends = self._job_manager.stop(now, by_itself=bool(finish.said))
-        effects: list[Effect] = [SetTimer(_STOP, now + STOP_LIMIT), *ends]
-        if self._connected:
-            effects.append(SendCall(scheduler.Call("TEARDOWN")))
-        return effects + self._finish_if_done()
-
-    def _finish_if_done(self) -> list[Effect]:
-        """The end, when the framework is torn down and the JobManager gone."""
-        if self._exit is None or self._job_manager.alive or self._framework_id:
-            return []
-        return [self._exit]
+        return self._end.decide(finish, self._framework_id, now, connected=self._connected)
 
     def _deregistered(self, status: str, diagnostics: str, now: float) -> list[Effect]:
         code = EXIT_FAILED if status in ("FAILED", "UNKNOWN") else 0
@@ -165,8 +166,8 @@ class ApplicationMaster:
             return self._job_manager.start()
         if key == jobmanager.KILL_TIMER:
             return self._job_manager.kill()
-        if key == _STOP and self._exit is not None:
-            return [*self._job_manager.kill(), self._exit]
+        if key == STOP_TIMER:
+            return self._end.now()
         if key.startswith(_KILL):
             return self._kill(key.removeprefix(_KILL), now)
         return self._launch_overdue(key.removeprefix(_LAUNCH), now)
@@ -175,9 +176,9 @@ class ApplicationMaster:
 
     def _master_connected(self, framework_id: str, now: float) -> list[Effect]:
         self._connected = True
-        if self._exit is not None:
+        if self._end.finish is not None:
             self._framework_id = framework_id
-            return [records.put_framework(framework_id), SendCall(scheduler.Call("TEARDOWN"))]
+            return [records.put_framework(framework_id), *self._end.teardown()]
         effects: list[Effect] = []
         if self._framework_id != framework_id:
             self._framework_id = framework_id
@@ -190,19 +191,19 @@ class ApplicationMaster:
 
     def _master_disconnected(self, why: str, now: float) -> list[Effect]:
         self._connected = False
-        if self._exit is not None:
+        if self._end.finish is not None:
             return []  # the next subscription tells whether the teardown arrived
         for worker in self._workers.demand:
             self.stories.tell(worker.id, now, "waits", f"not connected to the master: {why}")
-        return [*self._launches.disconnected(), *self._reconciliation.disconnected()]
+        return [*self._launches.disconnected(why), *self._reconciliation.disconnected()]
 
     def _master_refused(self, message: str, now: float) -> list[Effect]:
         """A framework id that the master no longer accepts is given up; its tasks are gone already."""
         if not any(words in message.lower() for words in _FRAMEWORK_GONE):
             return []
         self._framework_id = ""
-        if self._exit is not None:
-            return [Delete(records.FRAMEWORK), events.LeaveMaster(), *self._finish_if_done()]
+        if self._end.finish is not None:
+            return [Delete(records.FRAMEWORK), events.LeaveMaster(), *self._end.when_done("")]
         effects: list[Effect] = [Delete(records.FRAMEWORK), events.ForgetFramework()]
         for worker in self._workers.of(Goal.LAUNCHED) + self._workers.of(Goal.RELEASED):
             effects += self._ended(worker, f"the master says: {message}", now)
@@ -215,7 +216,7 @@ class ApplicationMaster:
         if is_terminal(status.state) or status.state == "TASK_UNKNOWN":
             if worker is not None:
                 effects += self._ended(worker, _reason(status), now)
-                effects += self._count_failure(worker, now)
+                effects += self._count_failure(worker, _reason(status), now)
         elif worker is None:
             effects.append(launch.kill(worker_id, agent_id))
         else:
@@ -246,9 +247,12 @@ class ApplicationMaster:
             effects.append(self._tell("terminated", worker.id, reason))
         return effects + (self._supply(now) if worker.goal is Goal.NEW else [])
 
-    def _count_failure(self, worker: Worker, now: float) -> list[Effect]:
+    def _count_failure(self, worker: Worker, reason: str, now: float) -> list[Effect]:
         """The end of a worker that was still wanted; too many of them are the end of the cluster."""
-        if self._most_failures is None or self._exit is not None or worker.goal is Goal.RELEASED:
+        if self._end.begun or worker.goal is Goal.RELEASED:
+            return []
+        self._launches.waiting.failed(worker.id, reason, now)
+        if self._most_failures is None:
             return []
         self._failed += 1
         effects: list[Effect] = [records.put_failed(self._failed)]
@@ -280,9 +284,10 @@ class ApplicationMaster:
         return [events.ShowWebUi(self._driver.web, self._launches.suppressed)]
 
     def _worker_requested(self, worker: Worker, now: float) -> list[Effect]:
-        if self._workers.get(worker.id) is not None or self._exit is not None:
+        if self._workers.get(worker.id) is not None or self._end.begun:
             return []
         self.stories.tell(worker.id, now, "requested", f"cpus {worker.cpus:g}, mem {worker.memory_mib}")
+        self._launches.waiting.wanted(worker, now)
         return [self._workers.request(worker), *self._launches.wanted(now)]
 
     def _worker_released(self, worker_id: str, now: float) -> list[Effect]:
@@ -316,17 +321,17 @@ class ApplicationMaster:
 
     def _place(self, now: float) -> list[Effect]:
         demand = self._workers.demand
-        if not demand or self._exit is not None:
+        if not demand or self._end.begun:
             return self._launches.unwanted()
+        offers = self._launches.offers
         placement = self._launches.place(demand, self._workers.placed if self._counts_places else ())
         effects: list[Effect] = [*self._workers.launch(placement.seats)]
         effects += self._launches.settle(placement, lambda seat: task_info(self._template, seat))
         for seat in placement.seats:
             self.stories.tell(seat.worker.id, now, "launched", f"on {seat.hostname}")
             effects.append(SetTimer(_LAUNCH + seat.worker.id, now + LAUNCH_TIMEOUT))
-        for worker_id, refusals in placement.refusals.items():
-            why = "; ".join(f"{host}: {what}" for host, what in list(refusals.items())[:5])
-            self.stories.tell(worker_id, now, "waits", why or "no offer")
+        for worker_id, why in self._launches.waiting.placed(placement, self._workers.demand, offers, now).items():
+            self.stories.tell(worker_id, now, "waits", why)
         return effects + self._supply(now)
 
     def _launch_overdue(self, worker_id: str, now: float) -> list[Effect]:
@@ -348,13 +353,15 @@ class ApplicationMaster:
 
     # the JobManager
 
-    def _job_manager_ended(self, run: int, how: str, now: float, mistake: str = "") -> list[Effect]:
+    def _job_manager_ended(
+        self, run: int, how: str, now: float, mistake: str = "", *, watched: bool = True
+    ) -> list[Effect]:
         if run != self._job_manager.run:
             return []
         self.stories.tell("job-manager", now, "ended", how)
-        effects = self._job_manager.ended(self._driver_run == run, now)
-        if self._exit is not None:
-            return effects + self._finish_if_done()
+        effects = self._job_manager.ended(self._driver_run == run, now, watched=watched)
+        if self._end.begun:
+            return effects + self._end.when_done(self._framework_id)
         effects += self._drop_orphans("its JobManager has ended", now)
         if mistake:
             effects += self._stop(events.Finish(EXIT_MISTAKE, mistake), now)
@@ -370,7 +377,7 @@ class ApplicationMaster:
             "cluster": self._template.cluster_id,
             "framework_id": self._framework_id,
             "connected": self._connected,
-            "stopping": self._exit is not None,
+            "stopping": self._end.begun,
             "job_manager": {
                 "run": self._job_manager.run,
                 "alive": self._job_manager.alive,
@@ -380,6 +387,8 @@ class ApplicationMaster:
                 "story": self.stories.of("job-manager"),
             },
             "unreconciled": self._reconciliation.unanswered,
+            "waiting": self._launches.waiting.shown(self._workers.demand),
+            "last_failure": self._launches.waiting.last_failure,
             "workers": [
                 {
                     "id": worker.id,

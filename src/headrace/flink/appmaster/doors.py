@@ -50,6 +50,11 @@ class Doors:
         return f"http://{host}:{self._server.port}"
 
     @property
+    def state_url(self) -> str:
+        """Where commands on any machine find ``/state``; empty if only this machine does."""
+        return self.artifacts_url if self._artifact_server is self._server else ""
+
+    @property
     def artifacts_url(self) -> str:
         """Under which agents reach the artifact server."""
         return self._listener.url(self._artifact_server.port)

@@ -19,6 +19,18 @@ class Goal(enum.Enum):
     RELEASED = "Released"
 
 
+class Stop(enum.Enum):
+    """What becomes of a cluster that is asked to stop.
+
+    DESTROY: nothing of it stays. SUSPEND: no process stays, but its jobs' files do. RESTART: only the JobManager
+    ends; framework, TaskManagers and all that is kept wait for the next application master.
+    """
+
+    DESTROY = "destroy"
+    SUSPEND = "suspend"
+    RESTART = "restart"
+
+
 class Worker(msgspec.Struct, frozen=True):
     """A TaskManager that Flink asked for; its id is its task's id.
 
@@ -53,7 +65,7 @@ class Driver(msgspec.Struct, frozen=True):
 class Started(Event, frozen=True):
     """The process is up. ``job_manager_alive``: the JobManager of an earlier process still runs.
 
-    ``to_stop``: it was started only to end what an earlier process could not.
+    ``to_stop``: it was started only to end what an earlier process could not; ``StopDecided`` follows.
     """
 
     job_manager_alive: bool
@@ -128,7 +140,14 @@ class JobManagerEnded(Event, frozen=True):
 
 
 class StopAsked(Event, frozen=True):
-    """SIGTERM: the cluster is to go, its TaskManagers with it."""
+    """SIGTERM: the JobManager is to end; ``StopDecided`` follows and says what becomes of the rest."""
+
+
+class StopDecided(Event, frozen=True):
+    """What SIGTERM means, and why."""
+
+    stop: Stop
+    why: str
 
 
 class StateAsked(Event, frozen=True):
@@ -151,6 +170,7 @@ AppMasterEvent = (
     | DriverDeregistered
     | JobManagerEnded
     | StopAsked
+    | StopDecided
     | StateAsked
     | TimerFired
 )
@@ -207,10 +227,12 @@ class SignalJobManager(Effect, frozen=True):
 class Finish(Effect, frozen=True):
     """End this process with ``status``.
 
-    ``gone``: the cluster is not to come back, nor are its jobs. ``said``: as what Flink ended it, if Flink did.
+    ``gone``: the cluster is not to come back, nor are its jobs. ``kept``: its framework was not torn down, and the
+    store is the next application master's. ``said``: as what Flink ended it, if Flink did.
     """
 
     status: int
     why: str
     gone: bool = False
+    kept: bool = False
     said: str = ""

@@ -58,19 +58,24 @@ class JobManagerKeeper:
         self._record = JobManagerRecord(self._record.run, worked=True)
         return [records.put_job_manager(self._record)]
 
-    def ended(self, attached: bool, now: float) -> list[Effect]:
-        """The process has ended; ``attached``: its driver had attached before. It starts again after a pause."""
+    def ended(self, attached: bool, now: float, *, watched: bool = True) -> list[Effect]:
+        """The process has ended; ``attached``: its driver had attached before. It starts again after a pause.
+
+        ``watched``: we saw it; else it may never have been made, or has gone with us: no failure of its own.
+        """
         self.alive = False
         if self.stopping:
             return [CancelTimer(KILL_TIMER)]
         pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._restarts, 30))
         self._restarts += 1
-        failures = 0 if attached else self._record.failures + 1
+        failures = 0 if attached else self._record.failures + watched
         self._record = JobManagerRecord(self._record.run, failures, self._record.worked)
         return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + pause)]
 
     def stop(self, now: float, *, by_itself: bool = False) -> list[Effect]:
         """End it for good; ``by_itself``: it is ending already, and is only killed if that takes too long."""
+        if self.stopping:
+            return []
         self.stopping = True
         effects: list[Effect] = [CancelTimer(START_TIMER)]
         if self.alive and not by_itself:

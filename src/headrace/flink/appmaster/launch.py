@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from headrace.flink.appmaster.events import SendCall, Worker
 from headrace.flink.appmaster.placement import Placement, Seat, Terms, place
+from headrace.flink.appmaster.waiting import WaitingBook
 from headrace.kernel.core import CancelTimer, Effect, SetTimer
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import AgentID, Filters, Offer, OfferID, TaskInfo
@@ -27,6 +28,7 @@ class LaunchCoordinator:
     """Holds offers and demand. ``refuse_seconds`` is for what is left over while there is demand."""
 
     def __init__(self, terms: Terms, refuse_seconds: float) -> None:
+        self.waiting = WaitingBook(terms)
         self._terms = terms
         self._role = terms.role
         self._refuse_seconds = refuse_seconds
@@ -43,11 +45,13 @@ class LaunchCoordinator:
 
     def connected(self, now: float, demand: bool) -> list[Effect]:
         self._connected = True
+        self.waiting.connected()
         self._offers.clear()
         self._revived = False
         return self.wanted(now) if demand else [_suppress(self._role)]
 
-    def disconnected(self) -> list[Effect]:
+    def disconnected(self, why: str) -> list[Effect]:
+        self.waiting.disconnected(why)
         self._connected = self._gathering = self._revived = False
         self._offers.clear()
         return [CancelTimer(GATHER_TIMER)]
@@ -61,6 +65,7 @@ class LaunchCoordinator:
 
     def unwanted(self) -> list[Effect]:
         """The last demand is gone."""
+        self.waiting.keep_only(())
         effects: list[Effect] = [CancelTimer(GATHER_TIMER), *self._decline(list(self._offers), IDLE_REFUSAL)]
         self._offers.clear()
         self._gathering = False
@@ -80,6 +85,11 @@ class LaunchCoordinator:
     def gathered(self) -> None:
         """The burst is over."""
         self._gathering = False
+
+    @property
+    def offers(self) -> int:
+        """How many are at hand."""
+        return len(self._offers)
 
     def place(self, demand: Sequence[Worker], present: Sequence[Worker]) -> Placement:
         """Seats for the demand in the offers at hand; ``present`` have a seat already."""

@@ -14,10 +14,10 @@ from heapq import heapify, heappop, heapreplace
 import msgspec
 
 from headrace.flink.appmaster.events import Worker
-from headrace.flink.appmaster.taking import PORTS_PER_WORKER, all_ports, choose_ports, lacks, take, usable
+from headrace.flink.appmaster.taking import PORTS_PER_WORKER, all_ports, choose_ports, count, lacks, take, usable
 from headrace.flink.constraints import HOSTNAME, Constraints, value_of
 from headrace.mesos.messages.common import Attribute, Offer, Resource
-from headrace.mesos.resources import EMPTY
+from headrace.mesos.resources import EMPTY, MILLI
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -46,16 +46,29 @@ class Seat(msgspec.Struct, frozen=True):
     places: dict[str, str] = {}
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why an agent did not get a worker, what it has free of what is needed, and how far that is from enough.
+
+    ``distance``: the largest part of a need that is missing, 1 for all of it, 2 if no amount would help.
+    """
+
+    agent_id: str
+    hostname: str
+    why: str
+    free: dict[str, float]
+    distance: float
+
+
 class Placement(msgspec.Struct, frozen=True):
     """Seats, the offers that they use by agent, the offers that are left over, and why workers wait.
 
-    ``refusals`` maps the id of each worker without a seat to reasons by host.
+    ``refusals`` maps the id of each worker without a seat to refusals by agent; workers of one size share them.
     """
 
     seats: list[Seat]
     used: dict[str, list[str]]
     unused: list[str]
-    refusals: dict[str, dict[str, str]]
+    refusals: dict[str, Mapping[str, Refusal]]
 
 
 class _Agent:
@@ -72,7 +85,12 @@ class _Agent:
         self.places = {key: value_of(key, self.hostname, attributes) for key in rules.keys}
 
 
-_Size = tuple[float, int]
+Size = tuple[float, int]
+"""CPUs and MiB of a worker: workers that agree in them need the same."""
+
+
+def size_of(worker: Worker) -> Size:
+    return worker.cpus, worker.memory_mib
 
 
 class _Round:
@@ -86,28 +104,29 @@ class _Round:
         self._terms = terms
         self._cursors = dict(last_ports)
         self._counts = counts
-        self._barred: dict[str, str] = {}
+        self._barred: dict[str, _Agent] = {}
         self._groups: dict[str, list[_Agent]] = {}
         for agent in sorted(agents, key=lambda agent: -agent.score):
             if agent.refusal:
-                self._barred[agent.hostname] = agent.refusal
+                self._barred[agent.id] = agent
             else:
                 self._groups.setdefault(agent.places.get(terms.constraints.spread, ""), []).append(agent)
-        self._heaps: dict[_Size, list[tuple[int, int, str]]] = {}
-        self._positions: dict[tuple[_Size, str], int] = {}
-        self._why: dict[_Size, dict[str, str]] = {}
+        self._heaps: dict[Size, list[tuple[int, int, str]]] = {}
+        self._positions: dict[tuple[Size, str], int] = {}
+        self._turned_down: dict[Size, dict[str, Refusal]] = {}
+        self._whys: dict[Size, Mapping[str, Refusal]] = {}
 
     def seat(self, worker: Worker) -> Seat | None:
         """A seat in the group with the fewest TaskManagers that has room."""
-        size = (worker.cpus, worker.memory_mib)
+        size = size_of(worker)
         heap = self._heaps.get(size)
         if heap is None:
             heap = [(self._counts.spread[name], order, name) for order, name in enumerate(self._groups)]
             heapify(heap)
             self._heaps[size] = heap
         while heap:
-            count, order, name = heap[0]
-            if count != self._counts.spread[name]:
+            seated, order, name = heap[0]
+            if seated != self._counts.spread[name]:
                 heapreplace(heap, (self._counts.spread[name], order, name))
             elif (agent := self._first_fit(size, name)) is not None:
                 return self._take(worker, agent)
@@ -115,31 +134,49 @@ class _Round:
                 heappop(heap)
         return None
 
-    def why(self, worker: Worker) -> dict[str, str]:
+    def why(self, worker: Worker) -> Mapping[str, Refusal]:
         """Why there was no seat for this one."""
-        return self._barred | self._why.get((worker.cpus, worker.memory_mib), {})
+        size = size_of(worker)
+        if size not in self._whys:
+            barred = {name: self._refusal(size, agent, agent.refusal) for name, agent in self._barred.items()}
+            self._whys[size] = barred | self._turned_down.get(size, {})
+        return self._whys[size]
 
-    def _first_fit(self, size: _Size, name: str) -> _Agent | None:
+    def _refusal(self, size: Size, agent: _Agent, why: str, *, small: bool = False) -> Refusal:
+        needs = scalars(size, self._terms)
+        free = {name: agent.free.quantity(name) / MILLI for name in needs}
+        if self._terms.ports:
+            needs["ports"], free["ports"] = self._terms.ports, count(all_ports(agent.free))
+        missing = max((1 - free[name] / wanted for name, wanted in needs.items() if wanted > 0), default=0.0)
+        return Refusal(agent.id, agent.hostname, why, free, missing if small else 2.0)
+
+    def _first_fit(self, size: Size, name: str) -> _Agent | None:
         group, position = self._groups[name], self._positions.get((size, name), 0)
         while position < len(group) and (missing := self._missing(size, group[position])):
-            self._why.setdefault(size, {})[group[position].hostname] = missing
+            self._turned_down.setdefault(size, {})[group[position].id] = missing
             position += 1
         self._positions[size, name] = position
         return group[position] if position < len(group) else None
 
-    def _missing(self, size: _Size, agent: _Agent) -> str:
+    def _missing(self, size: Size, agent: _Agent) -> Refusal | None:
+        if not_again := self._not_unique(agent):
+            return self._refusal(size, agent, not_again)
+        lacking = lacks(agent.free, scalars(size, self._terms), self._terms.ports)
+        return self._refusal(size, agent, lacking, small=True) if lacking else None
+
+    def _not_unique(self, agent: _Agent) -> str:
         unique = self._terms.constraints.unique
-        if unique:
-            value = agent.places[unique]
-            if not value:
-                return f"has no attribute {unique}, which must be unique"
-            if value in self._counts.unique:
-                return f"a TaskManager is there already, and {unique} must be unique"
-        return lacks(agent.free, _scalars(size, self._terms), self._terms.ports)
+        if not unique:
+            return ""
+        value = agent.places[unique]
+        if not value:
+            return f"has no attribute {unique}, which must be unique"
+        taken = value in self._counts.unique
+        return f"a TaskManager is there already, and {unique} must be unique" if taken else ""
 
     def _take(self, worker: Worker, agent: _Agent) -> Seat:
         ports = choose_ports(all_ports(agent.free), self._cursors.get(agent.id, 0), self._terms.ports)
-        taken = take(agent.free, _scalars((worker.cpus, worker.memory_mib), self._terms), ports)
+        taken = take(agent.free, scalars(size_of(worker), self._terms), ports)
         self._cursors[agent.id] = ports[-1]
         agent.free = agent.free - taken
         agent.taken = True
@@ -178,7 +215,7 @@ def place(
     agents = _agents(offers, terms)
     at_work = _Round(agents, terms, last_ports, _Counts(terms.constraints, present))
     seats: list[Seat] = []
-    refusals: dict[str, dict[str, str]] = {}
+    refusals: dict[str, Mapping[str, Refusal]] = {}
     for worker in workers:
         seat = at_work.seat(worker)
         if seat is None:
@@ -201,5 +238,6 @@ def _agents(offers: Iterable[Offer], terms: Terms) -> list[_Agent]:
     return list(agents.values())
 
 
-def _scalars(size: _Size, terms: Terms) -> dict[str, float]:
+def scalars(size: Size, terms: Terms) -> dict[str, float]:
+    """What a worker of this size needs, ports aside."""
     return {"cpus": size[0], "mem": size[1], **terms.scalars}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from headrace.flink.archives import NO_ARCHIVES, Archives
 from headrace.flink.cluster import Cluster
 from headrace.flink.distribution import Distribution
 from headrace.flink.job import Job
@@ -20,3 +21,4 @@ class Plan(msgspec.Struct, frozen=True):
     java: Path
     shipment: Shipment
     job: Job | None = None
+    archives: Archives = NO_ARCHIVES

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
 from headrace.flink.appmaster.events import AppMasterEvent
 from headrace.flink.appmaster.plan import Plan
 from headrace.flink.appmaster.starter import JobManagerStarter
+from headrace.flink.appmaster.supervision import Supervision
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Delete, Effect
 from headrace.kernel.daemon import announce
@@ -41,17 +43,33 @@ STOP_VARIABLE = "HEADRACE_APPMASTER_STOP"
 class Process:
     """One cluster, from the recovery of its store to its end."""
 
-    def __init__(self, plan: Plan, sandbox: Path, environment: Mapping[str, str], store: Store) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sandbox: Path,
+        environment: Mapping[str, str],
+        store: Store,
+        supervision: Supervision,
+        *,
+        port: int | None = None,
+        on_failed_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``port``: the one to listen on, whatever the store says. ``on_failed_over``: see ``leadership``."""
         self._plan = plan
+        self._supervision = supervision
         self._cluster = plan.cluster
         self._private = sandbox / ".headrace"
         self._store = store
         self._to_stop = bool(environment.get(STOP_VARIABLE))
+        self._task_id = environment.get("MESOS_TASK_ID", "")
         self._clock = SystemClock()
         self._recovered = records.recover(store.load())
         if not (self._private / "jobmanager").exists():
             # A task before this one has left the store: nobody looks for its port any more.
             self._recovered = msgspec.structs.replace(self._recovered, port=0)
+        if port is not None:
+            self._recovered = msgspec.structs.replace(self._recovered, port=port)
+        self._on_failed_over = on_failed_over
         self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
         self._jvm = JobManagerStarter(plan, sandbox, environment, self._on_jvm_end)
         self._doors = Doors(plan.cluster.server, self._recovered.port)
@@ -76,8 +94,7 @@ class Process:
             task.cancel()
         await self._doors.close()
         finish = self._finish.result()
-        # The framework is torn down: nothing is left for a later process to go on with.
-        await self._store.commit([Delete(key) for key in self._store.load()])
+        await (self._leave() if finish.kept else self._forget())
         level = logging.ERROR if finish.status and not finish.said else logging.INFO
         log.log(level, "ends with status %d: %s", finish.status, finish.why)
         return finish
@@ -101,8 +118,20 @@ class Process:
             await self._store.commit([records.put_port(self._doors.port)])
 
     async def _await_stop(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._shell.post(events.StopAsked())
+        if not self._to_stop:
+            await stop.wait()
+            self._shell.post(events.StopAsked())
+        decision = await self._supervision.decide()
+        self._shell.post(events.StopDecided(decision.stop, decision.why))
+
+    async def _leave(self) -> None:
+        """The next process goes on with it; there is no JobManager that looks for us at this port."""
+        await self._store.commit([Delete(records.PORT)])
+
+    async def _forget(self) -> None:
+        """The framework is torn down, no JobManager lives: nothing is left for a later process to go on with."""
+        await self._store.commit([Delete(key) for key in self._store.load()])
+        shutil.rmtree(self._private / "jobmanager", ignore_errors=True)
 
     # making the parts
 
@@ -119,10 +148,16 @@ class Process:
         files = assembly.configuration(self._private / "tm-conf", options)
         artifacts = ArtifactServer(self._doors.artifacts_url, self._secret("artifacts-key"))
         artifacts.add_routes(self._doors.artifacts)
-        uris = assembly.uris(artifacts, [*files, *shipment.artifacts], cluster)
+        shipped = [*files, *shipment.artifacts]
+        archive = self._plan.archives.of_task_managers(shipped)
+        if archive is not None:
+            shipped += assembly.archive_artifacts(archive, self._private)
+        elif self._plan.archives.directory is not None:
+            log.info("no archive of classes fits this Flink and Java; 'headrace flink archive' makes starts faster")
+        uris = assembly.uris(artifacts, shipped, cluster)
         return ApplicationMaster(
             self._recovered,
-            assembly.task_template(cluster, self._plan.flink, shipment, uris),
+            assembly.task_template(cluster, self._plan.flink, shipment, uris, archive),
             terms=assembly.terms(cluster),
             refuse_seconds=cluster.refuse_seconds,
             most_failures=cluster.most_failures,
@@ -132,7 +167,7 @@ class Process:
         )
 
     def _make_client(self) -> None:
-        framework = self._cluster.framework
+        framework = assembly.reachable(self._cluster.framework, self._doors.state_url, self._task_id)
         if self._recovered.framework_id:
             framework = msgspec.structs.replace(framework, id=FrameworkID(self._recovered.framework_id))
         self._client = SchedulerClient(
@@ -167,6 +202,8 @@ class Process:
             self._shell.post(events.StatusReceived(status))
         elif message.error is not None:
             log.error("the master says: %s", message.error.message)
+            if "failed over" in message.error.message.lower():
+                self._on_failed_over()
             self._shell.post(events.MasterRefused(message.error.message))
 
     def _on_jvm_end(self, run: int, how: str, mistake: str = "") -> None:

@@ -12,11 +12,15 @@ failed            how many TaskManagers have failed, if that is limited
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from headrace.flink.appmaster.events import Driver, Worker
 from headrace.kernel.core import Delete, Put
+from headrace.kernel.store.protocol import StoreError
+
+T = TypeVar("T")
 
 LAYOUT = 1
 
@@ -51,22 +55,40 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 def recover(content: Mapping[str, bytes]) -> Recovered:
-    """Read a store's content."""
+    """Read a store's content. Raises StoreError that names the entry which can't be read."""
     return Recovered(
-        generation=msgspec.json.decode(content.get(GENERATION, b"0"), type=int),
-        framework_id=content.get(FRAMEWORK, b"").decode(),
-        driver=msgspec.json.decode(content[DRIVER], type=Driver) if DRIVER in content else None,
-        job_manager=(
-            msgspec.json.decode(content[JOB_MANAGER], type=JobManagerRecord) if JOB_MANAGER in content else None
-        ),
-        port=msgspec.json.decode(content.get(PORT, b"0"), type=int),
+        generation=_decoded(content, GENERATION, int) or 0,
+        framework_id=_decoded(content, FRAMEWORK, str) or "",
+        driver=_decoded(content, DRIVER, Driver),
+        job_manager=_decoded(content, JOB_MANAGER, JobManagerRecord),
+        port=_decoded(content, PORT, int) or 0,
         workers=[
-            msgspec.json.decode(value, type=Worker)
-            for key, value in sorted(content.items())
-            if key.startswith(_WORKERS)
+            worker
+            for key in sorted(content)
+            if key.startswith(_WORKERS) and (worker := _decoded(content, key, Worker)) is not None
         ],
-        failed=msgspec.json.decode(content.get(FAILED, b"0"), type=int),
+        failed=_decoded(content, FAILED, int) or 0,
     )
+
+
+def _decoded(content: Mapping[str, bytes], key: str, kind: type[T]) -> T | None:
+    """One entry; None if it is not there. The framework id alone is plain text."""
+    if key not in content:
+        return None
+    try:
+        value: Any = content[key].decode() if kind is str else msgspec.json.decode(content[key], type=kind)
+        return cast("T", value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"entry {key} of the application master's store can't be read ({error}); use the version of Headrace "
+            "that wrote it, or remove the store if nobody needs it"
+        ) from error
+
+
+def run_of(content: Mapping[str, bytes]) -> int:
+    """The number of the JobManager's latest run, 0 if there was none."""
+    record = recover({key: content[key] for key in (JOB_MANAGER,) if key in content}).job_manager
+    return record.run if record else 0
 
 
 def put_worker(worker: Worker) -> Put:

@@ -87,4 +87,5 @@ class JobManagerStarter:
             conf_dir=directory,
             log=self._sandbox / "jobmanager.log",
             main=job.main if job else jvm.JOB_MANAGER_MAIN,
+            archives=self._plan.archives,
         )

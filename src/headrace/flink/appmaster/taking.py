@@ -26,7 +26,7 @@ def lacks(free: Resources, scalars: Mapping[str, float], ports: int) -> str:
         for name, wanted in scalars.items()
         if free.quantity(name) < round(wanted * MILLI)
     ]
-    if _count(all_ports(free)) < ports:
+    if count(all_ports(free)) < ports:
         short.append(f"fewer than {ports} ports")
     return ", ".join(short)
 
@@ -68,7 +68,8 @@ def _within(port: int, spans: Spans) -> bool:
     return any(begin <= port <= end for begin, end in spans)
 
 
-def _count(spans: Spans) -> int:
+def count(spans: Spans) -> int:
+    """How many ports there are."""
     return sum(end - begin + 1 for begin, end in spans)
 
 

@@ -29,6 +29,7 @@ from headrace.mesos.messages.common import (
 )
 
 CONF_DIR = "conf"
+ARCHIVE = ("classes.jsa", "more-classes.jsa")
 GRACE = 2.0
 """Seconds from SIGTERM to SIGKILL."""
 
@@ -36,7 +37,8 @@ GRACE = 2.0
 _SCRIPT = """\
 cd "${MESOS_SANDBOX:-.}" && mkdir -p -m 700 tmp secrets && chmod -R go= conf secrets || exit 1
 ln -sf stdout taskmanager.out
-given=$1 home=${2:-flink} dist=$3 bootstrap=$4 command=$5; shift 5
+given=$1 lib=${2:-flink}/lib dist=$3 bootstrap=$4 command=$5 runtime=$6; shift 6
+home=${lib%/lib}
 case $home in /*) ;; *) home=$PWD/$home;; esac
 export FLINK_HOME="$home" FLINK_LIB_DIR="$home/lib" FLINK_PLUGINS_DIR="$home/plugins"
 export FLINK_CONF_DIR="$PWD/conf" FLINK_LOG_DIR="$PWD"
@@ -53,11 +55,17 @@ command -v "$java" >/dev/null || {
 }
 CLASSPATH=
 LC_ALL=C
-for jar in conf/*.jar; do [ ! -f "$jar" ] || CLASSPATH=$CLASSPATH$PWD/$jar:; done
-for jar in "$home"/lib/*.jar; do [ "$jar" = "$home/lib/$dist" ] || CLASSPATH=$CLASSPATH$jar:; done
-export CLASSPATH="$CLASSPATH$home/lib/$dist"
+for jar in conf/*.jar; do [ ! -f "$jar" ] || CLASSPATH=$CLASSPATH$jar:; done
+for jar in "$lib"/*.jar; do [ "$jar" = "$lib/$dist" ] || CLASSPATH=$CLASSPATH$jar:; done
+export CLASSPATH="$CLASSPATH$lib/$dist"
+has_archive() { # of this very Java; it fits if the jars are of the time that they had when it was made
+  [ -n "$runtime" ] && java_home=$(readlink -f "$(command -v "$java")") && java_home=${java_home%/bin/java} &&
+  [ "$(grep -E "^(IMPLEMENTOR|JAVA_|LIBC|OS_)" "$java_home/release")" = "$runtime" ] &&
+  TZ=UTC0 touch -c -m -t 200001010000.00 conf/*.jar "$lib"/*.jar
+}
+has_archive 2>/dev/null && set -- SHARED "$@"
 exec "$java" "-Djava.io.tmpdir=$PWD/tmp" "$@"
-"""
+""".replace("SHARED", " ".join(jvm.shared(ARCHIVE)))
 
 
 class TaskTemplate(msgspec.Struct, frozen=True):
@@ -75,6 +83,8 @@ class TaskTemplate(msgspec.Struct, frozen=True):
     java_home: str = ""
     jvm_arguments: list[str] = []
     environment: dict[str, str] = {}
+    archive_runtime: str = ""
+    """Which Java the archive of classes in the sandbox is for; empty if there is none."""
 
 
 def task_info(template: TaskTemplate, seat: Seat) -> TaskInfo:
@@ -123,7 +133,8 @@ def _own_arguments(template: TaskTemplate) -> list[str]:
     """What the script takes before the JVM's arguments."""
     options = template.options
     java_home = "" if options.container.image else template.java_home
-    return [java_home, options.flink_home, template.flink_dist, options.bootstrap, options.command]
+    flink = [options.flink_home, template.flink_dist]
+    return [java_home, *flink, options.bootstrap, options.command, template.archive_runtime]
 
 
 def _addresses(options: TaskOptions, seat: Seat) -> dict[str, str]:

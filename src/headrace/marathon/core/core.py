@@ -256,7 +256,7 @@ class MarathonCore:
             self._later.discard(app_id)
             deployment = self.deployments.of_app(app_id)
             if deployment is not None:
-                self.deployments.advance(deployment, now)
+                self.deployments.advance(deployment, app_id, now)
             if not self.deployments.drives(app_id):
                 self._balance(app_id, now)
             self.queue.look(app_id, now)

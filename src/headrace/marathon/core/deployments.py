@@ -53,6 +53,22 @@ class Deployment(msgspec.Struct):
     at: int = 0
     announced: bool = False
     done: set[str] = msgspec.field(default_factory=set)
+    _of_app: dict[str, dict[int, Action]] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for index, step in enumerate(self.steps):
+            for action in step:
+                self._of_app.setdefault(action.app, {})[index] = action
+
+    def drives(self, app_id: str) -> bool:
+        """Whether an unfinished action decides about the app's instances."""
+        last = max(self._of_app.get(app_id, ()), default=-1)
+        return last > self.at or (last == self.at and app_id not in self.done)
+
+    def due(self, app_id: str) -> list[Action]:
+        """The app's action in the present step, if it is not finished."""
+        action = self._of_app.get(app_id, {}).get(self.at)
+        return [action] if action is not None and app_id not in self.done else []
 
     def actions(self) -> list[Action]:
         """The actions of the present step."""
@@ -123,24 +139,21 @@ class Deployments:
     def drives(self, app_id: str) -> bool:
         """Whether an unfinished action decides about the app's instances."""
         deployment = self.of_app(app_id)
-        return deployment is not None and any(
-            action.app == app_id and not (index == deployment.at and app_id in deployment.done)
-            for index, step in enumerate(deployment.steps)
-            for action in step
-            if index >= deployment.at
-        )
+        return deployment is not None and deployment.drives(app_id)
 
-    def advance(self, deployment: Deployment, now: float) -> None:
-        """Do what can be done now."""
+    def advance(self, deployment: Deployment, app_id: str, now: float) -> None:
+        """Do what can be done now that something about this app has changed: an action is about one app alone."""
         while deployment.plan.id in self.running:
             if deployment.at >= len(deployment.steps):
                 self._finish(deployment, now)
                 return
+            due = deployment.due(app_id)
             if not deployment.announced:
                 deployment.announced = True
                 self._publish("deployment_info", deployment)
-            for action in deployment.actions():
-                if action.app not in deployment.done and self._carry_out(deployment, action, now):
+                due = deployment.actions()
+            for action in due:
+                if self._carry_out(deployment, action, now):
                     deployment.done.add(action.app)
             if len(deployment.done) < len(deployment.actions()):
                 return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
+from collections import deque
 from collections.abc import Sequence
 
 from headrace.marathon.core.records import Condition, Instance
@@ -27,19 +28,31 @@ def victims(
 ) -> list[Instance]:
     """``count`` instances to end: the named ones first, then so that groups (values of the field
     ``group_by``) stay even, then those that do least, then by age."""
-    first = [one for one in instances if one.id in named][:count]
-    rest = [one for one in instances if one not in first]
+    wanted = frozenset(named)
+    first = [one for one in instances if one.id in wanted][:count]
+    chosen = {one.id for one in first}
+    rest = [one for one in instances if one.id not in chosen]
     rest.sort(key=lambda one: (_ORDER.get(one.condition, 6), -one.since if youngest_first else one.since))
-    if group_by is None:
-        return first + rest[: count - len(first)]
-    chosen = list(first)
-    sizes = Counter(one.place.get(group_by, "") for one in rest)
-    while len(chosen) < count and rest:
-        # those that hold no resources yet stand outside any group
-        waiting = [one for one in rest if one.condition is Condition.SCHEDULED]
-        largest = max(sizes.values())
-        victim = waiting[0] if waiting else next(one for one in rest if sizes[one.place.get(group_by, "")] == largest)
-        sizes[victim.place.get(group_by, "")] -= 1
-        rest.remove(victim)
-        chosen.append(victim)
+    if group_by is not None:
+        # those that hold no resources yet stand outside any group; they are the first
+        waiting = sum(one.condition is Condition.SCHEDULED for one in rest)
+        rest = rest[:waiting] + _evenly(rest[waiting:], count - len(first) - waiting, group_by)
+    return first + rest[: count - len(first)]
+
+
+def _evenly(instances: list[Instance], count: int, field: str) -> list[Instance]:
+    """``count`` of them, always one of the largest group: among equals the one that stands first."""
+    groups: dict[str, deque[int]] = {}
+    for index, one in enumerate(instances):
+        groups.setdefault(one.place.get(field, ""), deque()).append(index)
+    largest = [(-len(members), members[0], group) for group, members in groups.items()]
+    heapq.heapify(largest)
+    chosen = []
+    while len(chosen) < count and largest:
+        _, index, group = heapq.heappop(largest)
+        chosen.append(instances[index])
+        members = groups[group]
+        members.popleft()
+        if members:
+            heapq.heappush(largest, (-len(members), members[0], group))
     return chosen

@@ -15,7 +15,9 @@ _REVIVED = "offers are revived whenever something new waits, and once is enough 
 _ONE_THREAD = "there are no actors that wait for each other"
 
 CLUSTER: tuple[Flag, ...] = (
-    Flag("master", _TEXT, None, "the Mesos master", metavar="HOST:PORT", required=True),
+    Flag(
+        "master", _TEXT, None, "the Mesos master: host:port, zk://host:port,…/path", metavar="HOST:PORT", required=True
+    ),
     Flag("framework_name", _TEXT, "marathon", "its name in Mesos"),
     Flag("mesos_role", _TEXT, "*", "the role of all apps"),
     Flag("mesos_user", _TEXT, None, "told to the master; default: the user of this process"),

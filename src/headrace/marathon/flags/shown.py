@@ -10,6 +10,7 @@ from headrace import __version__
 from headrace.marathon.flags.flag import Fate, Kind
 from headrace.marathon.flags.made import advertised, features
 from headrace.marathon.flags.table import TABLE
+from headrace.mesos import masters
 
 MARATHON_CONFIG = {
     "access_control_allow_origin": "access_control_allow_origin",
@@ -88,6 +89,8 @@ def config(options: argparse.Namespace) -> dict[str, Any]:
         value = getattr(options, flag.name)
         if flag.kind is Kind.SECRET and value is not None:
             value = "***"
+        elif flag.name == "master" and value is not None:
+            value = masters.shown(value)
         elif isinstance(value, float) and value.is_integer():
             value = int(value)
         elif isinstance(value, Path) or value == "":

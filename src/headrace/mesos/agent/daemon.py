@@ -17,7 +17,6 @@ import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -70,6 +69,7 @@ from headrace.mesos.agent.sandbox.fetcher_cache import FetcherCache
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.sandbox.volumes import Volumes
 from headrace.mesos.agent.told import story_log
+from headrace.mesos.masters import master_hosts
 from headrace.mesos.messages.common import AgentInfo
 
 if TYPE_CHECKING:
@@ -266,15 +266,15 @@ def own_address(host: str, master: str) -> str:
     """The address to tell others: ``host``, or, if that stands for all, the one that leads to the master."""
     if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
         return host
-    parts = urlsplit(master)
+    name = master_hosts(master)[0]
     family = socket.AF_INET6 if host == "::" else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:  # nothing is sent; the kernel picks the route
         try:
-            probe.connect((parts.hostname or "", parts.port or 0))
+            probe.connect((name, 9))
             return str(probe.getsockname()[0])
         except OSError as error:
             raise UserError(
-                f"--host {host}: can't tell which of this machine's addresses leads to {master} ({error}); "
+                f"--host {host}: can't tell which of this machine's addresses leads to {name} ({error}); "
                 "give --hostname and --host"
             ) from None
 

@@ -19,7 +19,7 @@ from headrace.kernel import recordio
 from headrace.kernel.backoff import Backoff
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
 from headrace.mesos.agent.core.events import LinkLost
-from headrace.mesos.masters import master_url
+from headrace.mesos.masters import masters
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent, Refused, Register, Registered
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class MasterLink:
         post: Callable[..., None],
         jitter: Callable[[], float],
     ) -> None:
-        self._url = master_url(master) + PATH
+        self._masters = masters(master)
+        self._url = ""
         self._http = http
         self._register = register
         self._post = post
@@ -89,22 +90,41 @@ class MasterLink:
         self._hurry.set()
 
     async def run(self) -> None:
-        """Connect again and again, until cancelled."""
-        while True:
-            self._registered = self._refused = False
-            first = self._register()
-            if first is not None:
-                try:
-                    await self._session(first)
-                except (HttpClientError, LinkError) as error:
-                    self._lost(self._why or str(error))
-            if self._registered:
-                self._backoff.reset()
-                self._patience.reset()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((self._patience if self._refused else self._backoff).next()):
-                    await self._hurry.wait()
-            self._hurry.clear()
+        """Connect again and again, to whichever master leads, until cancelled."""
+        try:
+            while True:
+                await self._once(await self._masters.leader())
+        finally:
+            await self._masters.close()
+
+    async def _once(self, master: str) -> None:
+        self._url = master + PATH
+        follower = asyncio.create_task(self._follow(master))
+        try:
+            await self._connect()
+        finally:
+            follower.cancel()
+
+    async def _follow(self, master: str) -> None:
+        self._why = await self._masters.moved(master)
+        self.reconnect()
+
+    async def _connect(self) -> None:
+        """One attempt, its connection to the end, and the pause after it."""
+        self._registered = self._refused = False
+        first = self._register()
+        if first is not None:
+            try:
+                await self._session(first)
+            except (HttpClientError, LinkError) as error:
+                self._lost(self._why or str(error))
+        if self._registered:
+            self._backoff.reset()
+            self._patience.reset()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((self._patience if self._refused else self._backoff).next()):
+                await self._hurry.wait()
+        self._hurry.clear()
 
     async def _session(self, first: Register) -> None:
         """One connection, to its end. Raises LinkError or HttpClientError."""

@@ -152,7 +152,7 @@ async def test_a_digest_counts_here_too(programs: Path, tmp_path: Path) -> None:
 
 @as_root
 async def test_another_user_reads_no_more_than_he_may(tmp_path: Path) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents[:3]):
         directory.chmod(0o755)
     secret, public = tmp_path / "secret", tmp_path / "public"
     secret.write_text("s3cret")
@@ -170,7 +170,7 @@ async def test_another_user_reads_no_more_than_he_may(tmp_path: Path) -> None:
 async def test_programs_run_as_the_user_without_the_agents_secrets(
     programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents[:3]):
         directory.chmod(0o755)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
     program(programs / "hadoop", '#!/bin/sh\nfor target; do :; done\n{ id -un; env; } >"$target"\n')

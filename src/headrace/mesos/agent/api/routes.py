@@ -14,6 +14,7 @@ from headrace.mesos.agent.flags.agent import Flags
 from headrace.mesos.agent.sandbox.fetcher import Fetcher
 from headrace.mesos.agent.sandbox.files import Files
 from headrace.mesos.agent.sandbox.layout import Layout
+from headrace.mesos.masters import master_hosts
 
 _PREFIXES = ("", "/slave(1)")
 
@@ -68,7 +69,7 @@ class AgentApi:
             self._known(),
             started=self._started,
             port=self._port,
-            master=self._flags.master,
+            master=master_hosts(self._flags.master)[0],
             flags=self._flags.shown(),
             directory=lambda place: str(self._layout.sandbox(place)),
         )

@@ -52,7 +52,7 @@ def state(
         "attributes": {
             a.name: a.scalar.value if a.scalar else a.text.value if a.text else None for a in info.attributes or ()
         },
-        "master_hostname": master.partition("://")[2].rpartition(":")[0] if core.connected else "",
+        "master_hostname": master if core.connected else "",
         "registered": core.connected,
         "flags": flags,
         "frameworks": [_framework(core, f, directory) for f in live],

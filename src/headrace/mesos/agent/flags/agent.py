@@ -23,7 +23,7 @@ from headrace.mesos.agent.isolation import flags as isolation_flags
 from headrace.mesos.agent.isolation.flags import IsolationFlags
 from headrace.mesos.agent.offered import ANYBODY, check_role, contents
 from headrace.mesos.flags import completed, domain_flag, hostname
-from headrace.mesos.masters import master_url
+from headrace.mesos.masters import master_address, shown
 from headrace.mesos.messages.common import DomainInfo
 
 
@@ -55,7 +55,7 @@ class Flags(msgspec.Struct, frozen=True):
         """As /flags tells them: without the values of variables, which may be secret."""
         names = ", ".join(sorted(self.executor_environment_variables))
         return {
-            "master": self.master,
+            "master": shown(self.master),
             "ip": self.host,
             "port": str(self.port),
             "work_dir": str(self.data),
@@ -83,7 +83,7 @@ def parser() -> Parser:
         "MESOS_<FLAG> in the environment is read as well.",
     )
     add = parser.add_argument
-    add("--master", required=True, help="host:port or http://host:port")
+    add("--master", required=True, help="host:port, http://host:port, zk://host:port,…/mesos, or file:///path")
     add("--host", "--ip", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", default="5051", help="port to listen on, 0 for a free one (default 5051)")
     add("--data", "--work-dir", "--work_dir", required=True, help="directory for state and sandboxes")
@@ -121,7 +121,7 @@ def _parsed(given: argparse.Namespace) -> Flags:
     not_empty(given, ("master", "host", "port", "data", "hostname"))
     try:
         return Flags(
-            master=master_url(given.master),
+            master=master_address(given.master),
             host=given.host,
             port=port("--port", given.port),
             data=Path(given.data).absolute(),

@@ -6,10 +6,12 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMap
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.HttpURLConnection;
+import java.net.Proxy;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -20,7 +22,9 @@ import java.util.Locale;
 /**
  * Calls the application master: JSON over HTTP/1.1, one attempt per call.
  *
- * <p>Every method blocks and may be interrupted; retrying is the caller's business.
+ * <p>Every method blocks; one that was interrupted meanwhile says so at its end. Retrying is the
+ * caller's business. This is not java.net.http: that takes up to half a second of the start, most of
+ * it for TLS, which is not spoken here.
  */
 final class ApplicationMasterClient {
 
@@ -32,12 +36,6 @@ final class ApplicationMasterClient {
     private final String base;
     private final Path tokenFile;
     private final ObjectMapper json = new ObjectMapper();
-    private final HttpClient http =
-            HttpClient.newBuilder()
-                    .version(HttpClient.Version.HTTP_1_1)
-                    .proxy(HttpClient.Builder.NO_PROXY)
-                    .connectTimeout(CONNECT_TIMEOUT)
-                    .build();
 
     ApplicationMasterClient(String url, Path tokenFile) {
         this.base = url.endsWith("/") ? url.substring(0, url.length() - 1) : url;
@@ -77,7 +75,7 @@ final class ApplicationMasterClient {
 
     /** Waits for events after the given sequence. */
     EventBatch events(long after) throws IOException, InterruptedException {
-        JsonNode answer = call(to("/events?after=" + after).timeout(POLL_TIMEOUT).GET());
+        JsonNode answer = call("/events?after=" + after, null, POLL_TIMEOUT);
         List<WorkerEvent> events = new ArrayList<>();
         for (JsonNode event : answer.path("events")) {
             events.add(
@@ -91,33 +89,57 @@ final class ApplicationMasterClient {
     }
 
     private JsonNode post(String path, ObjectNode body) throws IOException, InterruptedException {
-        return call(
-                to(path).timeout(CALL_TIMEOUT)
-                        .header("Content-Type", "application/json")
-                        .POST(HttpRequest.BodyPublishers.ofString(body.toString())));
+        return call(path, body, CALL_TIMEOUT);
     }
 
-    private HttpRequest.Builder to(String path) throws IOException {
+    private JsonNode call(String path, ObjectNode body, Duration limit)
+            throws IOException, InterruptedException {
+        throwIfInterrupted();
+        HttpURLConnection connection =
+                (HttpURLConnection) URI.create(base + path).toURL().openConnection(Proxy.NO_PROXY);
+        connection.setConnectTimeout((int) CONNECT_TIMEOUT.toMillis());
+        connection.setReadTimeout((int) limit.toMillis());
         // The token is read for every call, so that it can be changed while the JobManager runs.
-        String token = Files.readString(tokenFile).trim();
-        return HttpRequest.newBuilder(URI.create(base + path))
-                .header("Authorization", "Bearer " + token);
-    }
-
-    private JsonNode call(HttpRequest.Builder request) throws IOException, InterruptedException {
-        HttpResponse<String> response =
-                http.send(request.build(), HttpResponse.BodyHandlers.ofString());
-        int status = response.statusCode();
-        if (status / 100 != 2) {
-            throw new ApplicationMasterException(status, message(response));
+        connection.setRequestProperty(
+                "Authorization", "Bearer " + Files.readString(tokenFile).trim());
+        if (body != null) {
+            send(connection, body.toString().getBytes(StandardCharsets.UTF_8));
         }
-        return response.body().isEmpty() ? json.nullNode() : json.readTree(response.body());
+        int status = connection.getResponseCode();
+        String text = text(connection, status);
+        throwIfInterrupted();
+        if (status / 100 != 2) {
+            throw new ApplicationMasterException(status, message(status, text));
+        }
+        return text.isEmpty() ? json.nullNode() : json.readTree(text);
     }
 
-    private String message(HttpResponse<String> response) {
-        String prefix = "the application master answered " + response.statusCode();
+    private static void send(HttpURLConnection connection, byte[] content) throws IOException {
+        connection.setDoOutput(true);
+        connection.setRequestProperty("Content-Type", "application/json");
+        connection.setFixedLengthStreamingMode(content.length);
+        try (OutputStream out = connection.getOutputStream()) {
+            out.write(content);
+        }
+    }
+
+    private static String text(HttpURLConnection connection, int status) throws IOException {
+        try (InputStream in =
+                status / 100 == 2 ? connection.getInputStream() : connection.getErrorStream()) {
+            return in == null ? "" : new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        }
+    }
+
+    private static void throwIfInterrupted() throws InterruptedException {
+        if (Thread.interrupted()) {
+            throw new InterruptedException();
+        }
+    }
+
+    private String message(int status, String text) {
+        String prefix = "the application master answered " + status;
         try {
-            String message = json.readTree(response.body()).path("message").asText("");
+            String message = json.readTree(text).path("message").asText("");
             return message.isEmpty() ? prefix : message;
         } catch (JsonProcessingException e) {
             return prefix;

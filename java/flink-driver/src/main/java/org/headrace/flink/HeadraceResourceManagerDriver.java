@@ -50,13 +50,15 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
     private final WorkerBook<Pending> book = new WorkerBook<>();
     private final Duration attachTimeout;
     private final Duration recoveryTimeout;
+    private final ClusterEnds ends;
     private final ApplicationMasterClient client;
     private final CommandSender sender;
     private final EventPoller poller;
     private long requests;
 
-    HeadraceResourceManagerDriver(Configuration configuration, String webUrl) {
+    HeadraceResourceManagerDriver(Configuration configuration, String webUrl, ClusterEnds ends) {
         super(configuration, configuration);
+        this.ends = ends;
         attachTimeout = configuration.get(HeadraceOptions.DRIVER_ATTACH_TIMEOUT);
         recoveryTimeout =
                 configuration.get(
@@ -128,7 +130,8 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
 
     /** Waits for the answer for a short time, because the JVM ends after this. */
     @Override
-    public void deregisterApplication(ApplicationStatus status, String diagnostics) {
+    public void deregisterApplication(ApplicationStatus said, String diagnostics) {
+        ApplicationStatus status = ends.status(said);
         try {
             Retry.within(
                     DEREGISTER_LIMIT,

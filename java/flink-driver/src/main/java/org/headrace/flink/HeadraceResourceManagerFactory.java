@@ -12,6 +12,16 @@ import org.apache.flink.util.ConfigurationException;
 /** Makes Flink's resource manager with our driver. */
 final class HeadraceResourceManagerFactory extends ActiveResourceManagerFactory<HeadraceWorker> {
 
+    private final ClusterEnds ends;
+
+    HeadraceResourceManagerFactory() {
+        this(ClusterEnds.AS_FLINK_SAYS);
+    }
+
+    HeadraceResourceManagerFactory(ClusterEnds ends) {
+        this.ends = ends;
+    }
+
     private static final class WorkerSpecs extends WorkerResourceSpecFactory {
         @Override
         public WorkerResourceSpec createDefaultWorkerResourceSpec(Configuration configuration) {
@@ -25,7 +35,8 @@ final class HeadraceResourceManagerFactory extends ActiveResourceManagerFactory<
     @Override
     protected ResourceManagerDriver<HeadraceWorker> createResourceManagerDriver(
             Configuration configuration, String webInterfaceUrl, String rpcAddress) {
-        return new HeadraceResourceManagerDriver(configuration, webInterfaceUrl);
+        ends.leads(webInterfaceUrl);
+        return new HeadraceResourceManagerDriver(configuration, webInterfaceUrl, ends);
     }
 
     @Override

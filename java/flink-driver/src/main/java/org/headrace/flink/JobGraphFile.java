@@ -71,11 +71,18 @@ final class JobGraphFile implements JobGraphRetriever {
         }
     }
 
+    /** The graph, which then names the jars of the configuration and of {@code usrlib} as well. */
+    JobGraph withJars(Configuration configuration) throws JobMistake, IOException {
+        JobGraph graph = read();
+        graph.addJars(JobProgram.urls(jars(configuration)));
+        return graph;
+    }
+
+    /** Flink 1. */
     @Override
     public JobGraph retrieveJobGraph(Configuration configuration) throws FlinkException {
         try {
-            JobGraph graph = read();
-            graph.addJars(JobProgram.urls(jars(configuration)));
+            JobGraph graph = withJars(configuration);
             String bind = configuration.get(JobManagerOptions.BIND_HOST);
             InetSocketAddress blobs =
                     new InetSocketAddress(

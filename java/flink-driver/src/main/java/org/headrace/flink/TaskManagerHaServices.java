@@ -4,8 +4,11 @@ import org.apache.flink.api.common.JobID;
 import org.apache.flink.runtime.blob.BlobStore;
 import org.apache.flink.runtime.blob.VoidBlobStore;
 import org.apache.flink.runtime.checkpoint.CheckpointRecoveryFactory;
+import org.apache.flink.runtime.highavailability.ApplicationResultStore;
 import org.apache.flink.runtime.highavailability.HighAvailabilityServices;
 import org.apache.flink.runtime.highavailability.JobResultStore;
+import org.apache.flink.runtime.jobmanager.ApplicationStore;
+import org.apache.flink.runtime.jobmanager.ExecutionPlanStore;
 import org.apache.flink.runtime.jobmanager.JobGraphStore;
 import org.apache.flink.runtime.leaderelection.LeaderElection;
 import org.apache.flink.runtime.leaderretrieval.LeaderRetrievalService;
@@ -87,8 +90,24 @@ final class TaskManagerHaServices implements HighAvailabilityServices {
         throw notHere();
     }
 
+    /** Flink 1. */
     @Override
     public JobGraphStore getJobGraphStore() {
+        throw notHere();
+    }
+
+    /** Flink 2. */
+    public ExecutionPlanStore getExecutionPlanStore() {
+        throw notHere();
+    }
+
+    /** Since Flink 2.3. */
+    public ApplicationStore getApplicationStore() {
+        throw notHere();
+    }
+
+    /** Since Flink 2.3. */
+    public ApplicationResultStore getApplicationResultStore() {
         throw notHere();
     }
 

@@ -1,6 +1,5 @@
 package org.headrace.flink;
 
-import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.HighAvailabilityOptions;
@@ -145,10 +144,9 @@ public final class HaDirectoryTest {
                 throwsIt(IllegalArgumentException.class, () -> store.addAndLock(name, "x"));
             }
         }
-        JobID job = new JobID(1, 2);
-        equal(job, FileNames.INSTANCE.nameToJobID(FileNames.INSTANCE.jobIDToName(job)));
-        equal(7L, FileNames.INSTANCE.nameToCheckpointID(FileNames.INSTANCE.checkpointIDToName(7)));
-        equal(-1L, FileNames.INSTANCE.nameToCheckpointID("seven"));
+        CheckpointNames names = CheckpointNames.INSTANCE;
+        equal(7L, names.nameToCheckpointID(names.checkpointIDToName(7)));
+        equal(-1L, names.nameToCheckpointID("seven"));
     }
 
     private void counter() throws Exception {

@@ -1,24 +1,12 @@
 package org.headrace.flink;
 
-import org.apache.flink.api.common.JobID;
 import org.apache.flink.runtime.checkpoint.CheckpointStoreUtil;
-import org.apache.flink.runtime.jobmanager.JobGraphStoreUtil;
 
 import java.util.Locale;
 
-/** What files of jobs and checkpoints are called: their ids, so that sorting them sorts checkpoints. */
-enum FileNames implements JobGraphStoreUtil, CheckpointStoreUtil {
+/** What files of checkpoints are called: their ids, so that sorting the names sorts checkpoints. */
+enum CheckpointNames implements CheckpointStoreUtil {
     INSTANCE;
-
-    @Override
-    public String jobIDToName(JobID job) {
-        return job.toString();
-    }
-
-    @Override
-    public JobID nameToJobID(String name) {
-        return JobID.fromHexString(name);
-    }
 
     @Override
     public String checkpointIDToName(long checkpoint) {

@@ -35,6 +35,11 @@ async def end(root: Path) -> int:
     return len(found)
 
 
+def end_now(root: Path) -> int:
+    """The same where no loop runs."""
+    return asyncio.run(end(root))
+
+
 def _send(root: Path, number: signal.Signals) -> None:
     prefix = _VARIABLE + str(root.resolve()).encode() + b"/"
     for pid in _processes():

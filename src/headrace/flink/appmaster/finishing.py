@@ -1,0 +1,59 @@
+"""How the cluster's end goes: first the JobManager ends, then the framework is torn down, or left to the next start.
+
+Pure. The end is over when both are done, and after STOP_LIMIT in any case.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from headrace.flink.appmaster.events import Finish, SendCall
+from headrace.flink.appmaster.jobmanager import JobManagerKeeper
+from headrace.kernel.core import Effect, SetTimer
+from headrace.mesos.messages import scheduler
+
+STOP_LIMIT = 2.4
+"""Seconds from SIGTERM to the end, whether or not the master has confirmed a teardown."""
+STOP_TIMER = "stop"
+
+
+class Finishing:
+    """``begun``: nothing is started or launched any more. ``finish``: how it ends, once that is known."""
+
+    def __init__(self, job_manager: JobManagerKeeper) -> None:
+        self._job_manager = job_manager
+        self.begun = False
+        self.finish: Finish | None = None
+
+    def begin(self, now: float, *, by_itself: bool = False) -> list[Effect]:
+        """The JobManager ends, whatever becomes of the rest; ``by_itself``: it is doing so already."""
+        if self.begun:
+            return []
+        self.begun = True
+        return [SetTimer(STOP_TIMER, now + STOP_LIMIT), *self._job_manager.stop(now, by_itself=by_itself)]
+
+    def decide(self, finish: Finish, framework_id: str, now: float, *, connected: bool) -> list[Effect]:
+        """So it ends; what was decided first counts."""
+        if self.finish is not None:
+            return []
+        effects = self.begin(now, by_itself=bool(finish.said))
+        self.finish = finish
+        return effects + (self.teardown() if connected else []) + self.when_done(framework_id)
+
+    def teardown(self) -> list[Effect]:
+        """To say to a master that may not have heard it."""
+        return [] if self.finish is None or self.finish.kept else [SendCall(scheduler.Call("TEARDOWN"))]
+
+    def when_done(self, framework_id: str) -> list[Effect]:
+        """The end, if nothing is missing. ``framework_id``: empty if there is no framework any more."""
+        if self.finish is None or self._job_manager.alive or (framework_id and not self.finish.kept):
+            return []
+        return [self.finish]
+
+    def now(self) -> list[Effect]:
+        """The end, whatever is missing: what is only suspended and could not be torn down is the next one's to find."""
+        if self.finish is None:
+            return []
+        suspended = not (self.finish.status or self.finish.gone)
+        kept = self.finish.kept or suspended
+        return [*self._job_manager.kill(), msgspec.structs.replace(self.finish, kept=kept)]

@@ -1,0 +1,24 @@
+"""``python -m headrace.flink.appmaster.last_resort``: ends the JobManager of this directory, if one lives.
+
+For the script when it gives up: nobody watches that JobManager any more, and a later one must not run beside it. Its
+TaskManagers wait for a successor and then go by themselves (``taskmanager.registration.timeout``), and the master ends
+what is left after ``mesos.failover-timeout``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from signal import SIGKILL
+
+from headrace.kernel import process
+
+
+def main(sandbox: Path) -> int:
+    """How many were ended."""
+    runs = sorted((sandbox / ".headrace" / "jobmanager").glob("[0-9]*"))
+    return sum(process.signal_command(run, SIGKILL) for run in runs)
+
+
+if __name__ == "__main__":
+    sys.stderr.write(f"JobManagers ended: {main(Path.cwd())}\n")

@@ -1,0 +1,269 @@
+"""Several application masters of one cluster: one leads, the others stand by. For clusters with a store in ZooKeeper.
+
+A standby has no JobManager; it answers /health, and /state with who leads. When the leader's session has ended it
+reads the store and goes on: the same framework, the same TaskManagers, a new JobManager that finds the jobs.
+
+A process that was killed comes back within its session (``zookeeper-session`` in .headrace), so it still leads,
+and its JobManager has noticed nothing. One that does not lead any more ends with status 75 and lets its JobManager
+live, as it may come back first; whoever sees another one lead ends the JobManager beside it.
+
+When a cluster is gone for good, its znodes are removed. If others stand by, the leader leaves ``ended`` with their
+names for them: they end, too, and the last one removes it. What comes after that is a new cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from shutil import rmtree
+from signal import SIGKILL, SIGTERM
+
+import msgspec
+
+from headrace.flink import conf, zookeeper_ha
+from headrace.flink.appmaster import records
+from headrace.flink.appmaster.doors import Doors
+from headrace.flink.appmaster.events import Finish
+from headrace.flink.appmaster.own_address import EXIT_TRY_AGAIN
+from headrace.flink.cluster import Cluster
+from headrace.kernel import process
+from headrace.kernel.daemon import announce
+from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection
+from headrace.kernel.http import Request, Response
+from headrace.kernel.store import Store, StoreError
+from headrace.kernel.store.zookeeper import check_owner, open_zookeeper_store
+from headrace.kernel.zookeeper import Session, SessionId, ZooKeeperAddress, ZooKeeperError
+
+log = logging.getLogger(__name__)
+
+JOB_MANAGER_PATIENCE = 3.0
+"""Seconds that the JobManager of a leader from before gets to end by itself."""
+
+LEAVING = 3.0
+"""Seconds for removing what was kept."""
+
+Serve = Callable[[Store, int], Coroutine[None, None, Finish]]
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    """What the last leader has left to those who stood by then."""
+
+    status: int
+    why: str
+    candidates: list[str]
+
+
+class Leadership:
+    """One instance's part in a cluster whose store is at ``address``."""
+
+    def __init__(self, address: ZooKeeperAddress, cluster: Cluster, sandbox: Path) -> None:
+        self._address = address
+        self._cluster = cluster
+        self._runs = sandbox / ".headrace" / "jobmanager"
+        self._session_file = sandbox / ".headrace" / "zookeeper-session"
+        self._port_file = sandbox / ".headrace" / "port"
+        self._component = f"appmaster of {cluster.cluster_id}"
+        timeout = zookeeper_ha.session_timeout(cluster.given)
+        self._session = Session(address, timeout=timeout, resume=_read(self._session_file))
+        self._election = ZooKeeperElection(self._session, f"{address.path}/leader")
+        self._ending_job_managers: asyncio.Task[None] | None = None
+        self._failed_over = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event, serve: Serve, *, at_once: bool = False) -> Finish | None:
+        """What ``serve`` returns, which is called with store and port to lead; None if it never came to that.
+
+        ``at_once``: leave if another leads. Raises UserError, StoreError, OSError, SystemExit.
+        """
+        doors = await self._open_doors()
+        port = doors.port
+        try:
+            won = await self._stand(stop, doors, at_once=at_once)
+        finally:
+            await doors.close()
+        if not won:
+            await self._end_job_managers()
+            await self._session.close()
+            return None
+        if (ended := await self._told_to_end()) is not None:
+            return ended
+        store = await open_zookeeper_store(
+            self._session, component=self._component, layout=records.LAYOUT, fence=self._election.node
+        )
+        await self._end_job_managers(but=records.run_of(store.load()))
+        finish = await self._hold(serve(store, port))
+        await self._leave(finish)
+        return finish
+
+    def failed_over(self) -> None:
+        """The master says that another process has taken our framework; we may not have heard why."""
+        if not self._session.connected:
+            self._failed_over.set()
+
+    # standing by
+
+    async def _open_doors(self) -> Doors:
+        """Be there for health checks. The port is that of an earlier process here: its JobManager may look for us."""
+        before = int(self._port_file.read_text()) if self._port_file.exists() else 0
+        doors = Doors(self._cluster.server, before)
+        doors.router.add("GET", "/health", lambda request: Response.json({"healthy": True, "standby": True}))
+        doors.router.add("GET", "/state", self._state)
+        await doors.open()
+        conf.write_private(self._port_file, str(doors.port).encode())
+        return doors
+
+    def _state(self, request: Request) -> Response:
+        leader = self._election.leader() or "" if self._session.connected else ""
+        return Response.json({"cluster": self._cluster.cluster_id, "standby": True, "leader": leader})
+
+    async def _stand(self, stop: asyncio.Event, doors: Doors, *, at_once: bool) -> bool:
+        """Whether we lead; False if asked to stop before, or with ``at_once`` if another leads. Raises as ``run``."""
+        self._election.info = f"{self._cluster.host}:{doors.port}".encode()
+        give_up = asyncio.Event()
+
+        def on_wait(leader: str) -> None:
+            log.info("the application master at %s leads; this one stands by", leader)
+            if self._ending_job_managers is None:
+                self._ending_job_managers = asyncio.create_task(self._end_job_managers())
+                announce("appmaster", doors.own_url)
+            if at_once:
+                give_up.set()
+
+        contest = asyncio.create_task(self._contest(on_wait))
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(give_up.wait())]
+        try:
+            await asyncio.wait([contest, *ends], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+        if self._ending_job_managers is not None:
+            await self._ending_job_managers
+        if contest.done():
+            contest.result()
+            log.info("this application master leads the cluster at %s", self._address)
+            return True
+        contest.cancel()
+        await asyncio.gather(contest, return_exceptions=True)
+        log.info("asked to stop while another one leads")
+        return False
+
+    async def _contest(self, on_wait: Callable[[str], None]) -> None:
+        await self._session.open()
+        conf.write_private(self._session_file, msgspec.json.encode(self._session.id))
+        await check_owner(self._session, component=self._component, layout=records.LAYOUT)
+        await self._election.lead(on_wait)
+        conf.write_private(self._session_file, msgspec.json.encode(self._session.id))
+
+    async def _end_job_managers(self, but: int = 0) -> None:
+        """End what a process here has left when it led: two JobManagers must not lead at a time."""
+        left = [run for run in self._runs.glob("[0-9]*") if run.name != str(but)]
+        signalled = [run for run in left if process.signal_command(run, SIGTERM)]
+        deadline = asyncio.get_running_loop().time() + JOB_MANAGER_PATIENCE
+        while any(process.find(run) is process.Found.RUNNING for run in signalled):
+            if asyncio.get_running_loop().time() > deadline:
+                signalled = [run for run in signalled if process.signal_command(run, SIGKILL)]
+            await asyncio.sleep(0.05)
+
+    # leading
+
+    async def _hold(self, work: Coroutine[None, None, Finish]) -> Finish:
+        """Lead for as long as it goes. Raises what ``work`` raises; SystemExit if another may lead."""
+        leading = asyncio.create_task(work)
+        losing = asyncio.create_task(self._until_lost())
+        try:
+            await asyncio.wait((leading, losing), return_when=asyncio.FIRST_COMPLETED)
+            if not leading.done():
+                losing.result()
+            return leading.result()
+        except (LeadershipLostError, StoreError) as error:
+            log.error("%s; this one begins again as a standby", error)
+            raise SystemExit(EXIT_TRY_AGAIN) from error
+        finally:
+            leading.cancel()
+            losing.cancel()
+            await asyncio.gather(leading, losing, return_exceptions=True)
+
+    async def _until_lost(self) -> None:
+        failed_over = asyncio.create_task(self._failed_over.wait())
+        lost = asyncio.create_task(self._election.until_lost())
+        try:
+            await asyncio.wait((failed_over, lost), return_when=asyncio.FIRST_COMPLETED)
+            if lost.done():
+                lost.result()
+            raise LeadershipLostError("the master says that another process has taken over the framework")
+        finally:
+            failed_over.cancel()
+            lost.cancel()
+
+    # the end
+
+    async def _leave(self, finish: Finish) -> None:
+        """End the session, so that the next one need not wait; before, remove what is not to be found any more."""
+        for remove in (self._remove_flinks, lambda: self._remove_own(finish)) if finish.gone else ():
+            try:
+                async with asyncio.timeout(LEAVING):
+                    await remove()
+            except (ZooKeeperError, TimeoutError) as error:
+                log.warning("not everything was removed from %s: %s", self._address, error or "no answer")
+        await self._session.close()
+        self._session_file.unlink(missing_ok=True)
+
+    async def _remove_flinks(self) -> None:
+        options = self._cluster.flink
+        flinks = zookeeper_ha.flinks_address(options)
+        if flinks is not None and flinks.hosts == self._address.hosts:
+            await self._session.remove(flinks.path)
+        elif flinks is not None:
+            other = Session(flinks, timeout=self._session.timeout)
+            await other.open()
+            await other.remove(flinks.path)
+            await other.close()
+        for directory in zookeeper_ha.kept_files(options):
+            rmtree(directory, ignore_errors=True)
+
+    async def _remove_own(self, finish: Finish) -> None:
+        others = await self._election.look_for_others()
+        if not others:
+            await self._session.remove(self._address.path)
+            return
+        log.info("%d that stand by are told that the cluster has ended", len(others))
+        left = msgspec.json.encode(_Ended(finish.status, finish.why, others))
+        await self._session.remove(self._ended)
+        await self._session.call("create", self._ended, left, self._session.permissions())
+        for name in ("owner", "entries", "large"):
+            await self._session.remove(f"{self._address.path}/{name}")
+
+    async def _told_to_end(self) -> Finish | None:
+        """How the cluster has ended for which we stood by; None if that did not happen."""
+        try:
+            data, _ = await self._session.call("get", self._ended)
+            ended = msgspec.json.decode(data, type=_Ended)
+        except ZooKeeperError as error:
+            if error.kind != "NoNodeError":
+                raise StoreError(str(error)) from error
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise StoreError(f"znode {self._ended} can't be read: remove it if nobody needs it") from None
+        own = self._election.node.rpartition("/")[2]
+        others = set(await self._election.look_for_others()) & set(ended.candidates)
+        if own in ended.candidates:
+            log.info("the cluster for which this one stood by has ended: %s", ended.why)
+        if not others:
+            await self._session.remove(self._ended if own not in ended.candidates else self._address.path)
+        if own not in ended.candidates:
+            return None
+        await self._session.close()
+        self._session_file.unlink(missing_ok=True)
+        return Finish(ended.status, ended.why)
+
+    @property
+    def _ended(self) -> str:
+        return f"{self._address.path}/ended"
+
+
+def _read(path: Path) -> SessionId | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SessionId)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
