@@ -140,7 +140,7 @@ def _check_task_manager(options: Mapping[str, str], process: int | None, name: s
     ``users``: the parts among ``options`` are the user's, not ours.
     """
     metaspace = {"jvm-metaspace.size": _size(options, _TM + "jvm-metaspace.size", 256 * MIB)}
-    derived = _says_enough(options)  # then overhead is what is left, and must be the least at least
+    derived = _says_enough(options)  # then overhead is what is left
     whole = 0 if derived or process is None else process
     overhead = _clamp(options, _TM + "jvm-overhead", whole, 0.1, 192 * MIB, 1024 * MIB)
     beside = {**metaspace, "jvm-overhead.min": overhead}
@@ -150,8 +150,33 @@ def _check_task_manager(options: Mapping[str, str], process: int | None, name: s
         inside = {"flink.size": flink}
     else:
         inside = _flink_parts(options, max(0, (process or 0) - sum(beside.values())))
-    if process is not None:
-        _fits(options if users else {}, {**inside, **beside}, process, name)
+        if derived:
+            others, share = (
+                sum(inside.values()) - inside["network.min"],
+                _fraction(options, _TM + "network.fraction", 0.1),
+            )
+            inside["network.min"] = _between(
+                options, _TM + "network", int(others * share / (1 - share)), 64 * MIB, 1 << 60
+            )
+    if process is None:
+        return
+    parts = {**inside, **beside}
+    _fits(options if users else {}, parts, process, name)
+    left = process - sum(parts.values())
+    if derived:
+        _takes(options, "jvm-overhead.max", overhead + left, 1024 * MIB, name)
+    elif _TM + "task.heap.size" in options:
+        _takes(options, "network.max", inside["network.min"] + left, 1 << 60, name)
+
+
+def _takes(options: Mapping[str, str], key: str, rest: int, default: int, name: str) -> None:
+    """Raises UserError if the part that gets what all others leave may not be so large: Flink does not start then."""
+    most = _size(options, _TM + key, default)
+    if rest > most:
+        raise UserError(
+            f"the other parts of a TaskManager's memory leave {_mib(rest)}, but {_TM}{key} is {_mib(most)}: "
+            f"raise that or one of the parts, or lower {name}"
+        )
 
 
 def _flink_parts(options: Mapping[str, str], flink: int) -> dict[str, int]:
@@ -284,7 +309,10 @@ def _fraction(options: Mapping[str, str], key: str, default: float) -> float:
 
 
 def _clamp(options: Mapping[str, str], prefix: str, whole: int, fraction: float, low: int, high: int) -> int:
-    share = int(whole * _fraction(options, prefix + ".fraction", fraction))
+    return _between(options, prefix, int(whole * _fraction(options, prefix + ".fraction", fraction)), low, high)
+
+
+def _between(options: Mapping[str, str], prefix: str, share: int, low: int, high: int) -> int:
     return max(_size(options, prefix + ".min", low), min(_size(options, prefix + ".max", high), share))
 
 

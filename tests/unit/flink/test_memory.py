@@ -114,6 +114,15 @@ JM = "jobmanager.memory."
         ({TASK: "2048", TM + "flink.size": "2g"}, ("2048 MiB", "flink.size 2048 MiB")),
         ({TM + "flink.size": "1g", TM + "task.heap.size": "2g"}, ("flink.size is 1024 MiB", "2048 MiB")),
         ({TASK: "2048", TM + "task.heap.size": "1g", TM + "managed.size": "1g"}, ("task.heap.size", "managed.size")),
+        (
+            {TASK: "8192", TM + "task.heap.size": "2g", TM + "managed.size": "512m"},
+            ("4807 MiB", "jvm-overhead.max is 1024"),
+        ),
+        ({TASK: "4096", TM + "flink.size": "1g"}, ("2816 MiB", "jvm-overhead.max is 1024 MiB")),
+        (
+            {TASK: "4096", TM + "task.heap.size": "1g", TM + "network.max": "64m"},
+            ("778.2 MiB", "network.max is 64 MiB"),
+        ),
         ({TM + "task.heap.size": "2g"}, ("task.heap.size 2048 MiB", TASK)),
         *(
             ({TASK: "2048", TM + key + ".fraction": "2"}, (TM + key + ".fraction is 2", "less than 1"))
