@@ -5,6 +5,7 @@
 # while its JobManager and TaskManagers go on. After too many crashes in a row this ends too, and the JobManager
 # with it; TaskManagers wait for whoever starts this again, for taskmanager.registration.timeout.
 # Status 75 says that it can't start now while a JobManager may live: tried again for as long as it takes.
+# Whenever this ends otherwise than in order, a JobManager that lives is ended: nobody would watch it any more.
 # Status: 0 asked to stop or finished, 1 too many crashes, 2 configuration error, 3 Flink has ended the cluster as
 # failed, 4 the JobManager can't be started.
 
@@ -13,6 +14,7 @@ python=$(dirname -- "$(readlink -f -- "$0")")/python  # a link to this may lie i
 
 export HEADRACE_APPMASTER_SCRIPT=$$ # so that nobody else takes what is ours while we start it again
 most_crashes=5   # in a row, each within a minute of the start before
+most_stops=5     # how often somebody is started to tear the cluster down
 stopping=no
 child=
 
@@ -21,6 +23,28 @@ stop() {
     [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
 }
 trap stop TERM INT HUP
+
+# Waits for $child; sets $status.
+await() {
+    while :; do
+        wait "$child"
+        status=$?
+        # wait also returns for a signal to this shell.
+        kill -0 "$child" 2>/dev/null || break
+    done
+    child=
+}
+
+# Whether that is the end of the application master, and not of one process only.
+ended() {
+    [ "$status" -ne 1 ] && [ "$status" -ne 75 ] && [ "$status" -lt 128 ]
+}
+
+# Ends this, too. The cluster was torn down if it was stopped, its job is done or has failed.
+leave() {
+    [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || "$python" -m headrace.flink.appmaster.last_resort
+    exit "$status"
+}
 
 crashes=0
 tries=0
@@ -33,15 +57,8 @@ while :; do
         sleep 0.2 # only just forked it still has this shell's handlers: what it gets then is lost
         kill -TERM "$child" 2>/dev/null
     }
-    while :; do
-        wait "$child"
-        status=$?
-        # wait also returns for a signal to this shell.
-        kill -0 "$child" 2>/dev/null || break
-    done
-    child=
-
-    [ "$status" -eq 1 ] || [ "$status" -eq 75 ] || [ "$status" -ge 128 ] || exit "$status"
+    await
+    ! ended || leave
     [ "$stopping" = no ] || break
     [ $(($(date +%s) - started)) -lt 60 ] || crashes=0 tries=0
     if [ "$status" -eq 75 ]; then
@@ -53,8 +70,8 @@ while :; do
     fi
     if [ "$crashes" -gt "$most_crashes" ]; then
         echo "mesos-appmaster.sh: the application master crashed $crashes times in a row (status $status); giving up" >&2
-        "$python" -m headrace.flink.appmaster.last_resort
-        exit 1
+        status=1
+        leave
     fi
     echo "mesos-appmaster.sh: the application master ended with status $status; starting it again" >&2
     # The first time at once, then with growing pauses.
@@ -64,4 +81,14 @@ while :; do
 done
 
 # Asked to stop while there was nobody to tear the cluster down: somebody comes for that alone.
-HEADRACE_APPMASTER_STOP=yes exec "$python" -m headrace.flink.appmaster "$@"
+export HEADRACE_APPMASTER_STOP=yes
+stops=0
+while [ "$stops" -lt "$most_stops" ]; do
+    stops=$((stops + 1))
+    "$python" -m headrace.flink.appmaster "$@" &
+    child=$!
+    await
+    ! ended || leave
+    sleep 0.2
+done
+leave

@@ -62,7 +62,11 @@ def wrapper(tmp_path: Path) -> Path:
     """The script with a ``python`` beside it that does what ``python-does`` says, and a ``sleep`` that does not."""
     shutil.copy(SCRIPT, tmp_path)
     for name, text in (
-        ("python", 'echo "run ${HEADRACE_APPMASTER_STOP-}${2#headrace.flink.appmaster}" >>"$0-runs"; . "$0-does"'),
+        (
+            "python",
+            'echo "run ${HEADRACE_APPMASTER_STOP-}${2#headrace.flink.appmaster}" >>"$0-runs"\n'
+            '[ "${2%.last_resort}" != "$2" ] || . "$0-does"',
+        ),
         ("sleep", "exit 0"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -85,12 +89,13 @@ def runs(wrapper: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-@pytest.mark.parametrize("status", [0, 2, 3, 4])
-def test_orderly_ends_are_passed_on(wrapper: Path, status: int) -> None:
+@pytest.mark.parametrize(("status", "orderly"), [(0, True), (2, False), (3, True), (4, False)])
+def test_ends_are_passed_on_and_no_job_manager_stays_alone(wrapper: Path, status: int, *, orderly: bool) -> None:
     process = start(wrapper, f"exit {status}")
     process.communicate(timeout=10)
     assert process.returncode == status
-    assert runs(wrapper) == 1
+    last = [] if orderly else ["run .last_resort"]
+    assert (wrapper / "python-runs").read_text().splitlines() == ["run ", *last]
 
 
 @pytest.mark.parametrize("does", ["exit 1", "kill -9 $$"])
@@ -110,12 +115,12 @@ def test_trouble_while_a_job_manager_may_live_is_outwaited(wrapper: Path) -> Non
 
 
 def test_sigterm_is_passed_on_and_ends_both(wrapper: Path) -> None:
-    process = start(wrapper, "trap 'exit 7' TERM; while :; do /bin/sleep 0.05; done")
+    process = start(wrapper, "trap 'exit 3' TERM; while :; do /bin/sleep 0.05; done")
     wait_for(lambda: runs(wrapper) == 1, "it runs")
     wait_for(lambda: Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(), "its child lives")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
-    assert process.returncode == 7
+    assert process.returncode == 3
     assert runs(wrapper) == 1
 
 
@@ -130,6 +135,22 @@ def test_asked_to_stop_with_nobody_to_do_it_somebody_comes_for_that(wrapper: Pat
     process.communicate(timeout=10)
     assert process.returncode == 0
     assert (wrapper / "python-runs").read_text() == "run \nrun yes\n"
+
+
+@pytest.mark.parametrize(("dies", "status"), [(3, 0), (9, 128 + 9)])
+def test_whoever_comes_for_the_stop_may_be_killed_too(wrapper: Path, dies: int, status: int) -> None:
+    does = (
+        f'[ -z "$HEADRACE_APPMASTER_STOP" ] && exec /bin/sleep 60; [ "$(wc -l <"$0-runs")" -gt {dies} ] || kill -9 $$'
+    )
+    process = start(wrapper, does)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    child = wait_for(lambda: runs(wrapper) and children.read_text().split(), "its child lives")[0]
+    wait_for(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", "the child is deaf")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == status
+    last = [] if dies == 3 else ["run yes.last_resort"]
+    assert (wrapper / "python-runs").read_text().splitlines() == ["run ", *["run yes"] * min(dies, 5), *last]
 
 
 def test_job_manager_that_can_not_start_ends_the_cluster(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from headrace.flink.appmaster.events import Finish
 from headrace.flink.appmaster.leadership import Leadership
 from headrace.flink.appmaster.own_address import EXIT_TRY_AGAIN
 from headrace.flink.cluster import Cluster, resolve
-from headrace.kernel.core import Put
+from headrace.flink.job_result import JobResult
+from headrace.kernel.core import Delete, Put
 from headrace.kernel.store import Store, StoreError
 from headrace.kernel.zookeeper import Session
 from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
@@ -32,9 +33,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
 
 
 class Instance:
-    """One application master; ``play`` is what its cluster does, which ends when ``finish`` is told."""
+    """One application master; ``play`` is what its cluster does, which ends when ``finish`` is told.
 
-    def __init__(self, cluster: Cluster, sandbox: Path) -> None:
+    ``job``: what it has to run; then ``stays``, the result that it leaves is for whoever comes.
+    """
+
+    def __init__(self, cluster: Cluster, sandbox: Path, job: str = "") -> None:
         (sandbox / ".headrace").mkdir(parents=True, exist_ok=True)
         address = zookeeper_ha.store_address(cluster.given)
         assert address is not None
@@ -43,7 +47,12 @@ class Instance:
         self.content: dict[str, bytes] | None = None
         self.store: Store | None = None
         self.finish: asyncio.Future[Finish] = asyncio.get_running_loop().create_future()
-        self.leadership = Leadership(address, cluster, sandbox)
+        self.result = JobResult("abc", "FINISHED", 0) if job else None
+        self.told: list[JobResult] = []
+        self.leadership = Leadership(
+            address, cluster, sandbox, job=job, stays=bool(job), on_told=self.told.append, clear=self._clear
+        )
+        self.cleared: list[str] = []
         self.outcome: asyncio.Task[Finish | None] = asyncio.create_task(self._run())
 
     async def _run(self) -> Finish | None:
@@ -54,7 +63,14 @@ class Instance:
 
     async def _play(self, store: Store, port: int) -> Finish:
         self.content, self.store = store.load(), store
-        return await self.finish
+        finish = await self.finish
+        writes = await self.leadership.farewell(finish, self.result)
+        if finish.gone:
+            await store.commit([*map(Delete, store.load()), *writes])
+        return finish
+
+    async def _clear(self) -> None:
+        self.cleared.append("before" if self.leadership._session.connected else "after the session's end")
 
     @property
     def leads(self) -> bool:
@@ -68,15 +84,15 @@ class Instances:
         self._cluster, self._directory = cluster, directory
         self._all: list[Instance] = []
 
-    def start(self, sandbox: str) -> Instance:
-        self._all.append(Instance(self._cluster, self._directory / sandbox))
+    def start(self, sandbox: str, job: str = "") -> Instance:
+        self._all.append(Instance(self._cluster, self._directory / sandbox, job))
         return self._all[-1]
 
-    async def pair(self) -> tuple[Instance, Instance]:
+    async def pair(self, job: str = "") -> tuple[Instance, Instance]:
         """A leader and a standby."""
-        leader = self.start("leader")
+        leader = self.start("leader", job)
         await until(lambda: leader.leads)
-        standby = self.start("standby")
+        standby = self.start("standby", job)
         await until(lambda: (standby.sandbox / ".headrace" / "zookeeper-session").exists())
         election = standby.leadership._election
         await until(election.leader)
@@ -135,7 +151,7 @@ async def test_s2_17_an_end_for_good_is_everybodys_and_leaves_nothing(
     (tmp_path / "ha" / tmp_path.name / "blob").mkdir(parents=True)
     leader.finish.set_result(Finish(3, "its job has failed", gone=True, said="FAILED"))
     await leader.outcome
-    assert await standby.outcome == Finish(3, "its job has failed")
+    assert await standby.outcome == Finish(3, "its job has failed", gone=True, said="FAILED")
     assert not standby.leads
     assert await tree(server, flinks.path) == []
     assert await tree(server, f"/flink/mesos-workers/{tmp_path.name}") == []
@@ -153,6 +169,61 @@ async def test_who_comes_after_an_end_begins_a_new_cluster(instances: Instances)
     assert again.content == {}
     again.finish.set_result(Finish(0, "gone", gone=True))
     assert await again.outcome == Finish(0, "gone", gone=True)
+
+
+JOB_DONE = Finish(0, "its job has finished", gone=True, said="SUCCEEDED")
+
+
+async def test_a_job_that_has_ended_is_not_begun_by_a_standby_nor_by_a_later_task(
+    instances: Instances, server: ZooKeeper, cluster: Cluster
+) -> None:
+    leader, standby = await instances.pair("job 1")
+    leader.finish.set_result(JOB_DONE)
+    assert await leader.outcome == JOB_DONE
+    assert await standby.outcome == JOB_DONE
+    later = instances.start("later", "job 1")
+    assert await later.outcome == JOB_DONE
+    assert [one.told for one in (standby, later)] == [[leader.result]] * 2
+    assert not standby.leads
+    assert not later.leads
+    assert [one.cleared for one in (leader, standby, later)] == [["before"]] * 3
+    await later.leadership.forget()  # its app is destroyed
+    await standby.leadership.forget()
+    address = zookeeper_ha.store_address(cluster.given)
+    assert address is not None
+    assert await tree(server, address.path) == []
+
+
+async def test_another_job_of_the_same_name_runs(instances: Instances) -> None:
+    first = instances.start("first", "job 1")
+    await until(lambda: first.leads)
+    first.finish.set_result(JOB_DONE)
+    await first.outcome
+    second = instances.start("second", "job 2")
+    await until(lambda: second.leads)
+    assert (second.content, second.told) == ({}, [])
+    await first.leadership.forget()  # it comes late, and this is not its own any more
+    second.finish.set_result(ANOTHER)
+    assert await second.outcome == ANOTHER
+
+
+async def test_a_leader_that_dies_when_all_is_said_leaves_no_job_to_begin(
+    instances: Instances, server: ZooKeeper, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither Flink's znodes nor the store's are removed by it; the standby does that."""
+    leader, standby = await instances.pair("job 1")
+    flinks = zookeeper_ha.flinks_address(cluster.given)
+    assert flinks is not None
+    await leader.leadership._session.call("create", f"{flinks.path}/jobgraphs/x", b"", makepath=True)
+
+    async def dies(finish: Finish) -> None:
+        await leader.leadership._session.close()
+
+    monkeypatch.setattr(leader.leadership, "_leave", dies)
+    leader.finish.set_result(JOB_DONE)
+    assert await standby.outcome == JOB_DONE
+    assert standby.told == [leader.result]
+    assert await tree(server, flinks.path) == []
 
 
 async def test_sigterm_to_a_standby_is_its_own_end_alone(instances: Instances) -> None:

@@ -252,6 +252,15 @@ async def test_one_leads_and_the_next_follows(sessions: Sessions) -> None:
     assert elections[2].leader() == "c:3"
 
 
+async def test_a_session_knows_how_long_the_servers_let_it_live(server: ZooKeeper) -> None:
+    session = Session(parse(f"zk://{server.hosts}/granted", "test"), timeout=3600)
+    try:
+        await session.open()
+        await until(lambda: 0 < session.granted < 3600)
+    finally:
+        await session.close()
+
+
 async def test_who_was_without_a_connection_for_too_long_can_write_nothing(sessions: Sessions, wire: Wire) -> None:
     cut_off = await sessions.open("/fence", hosts=await wire.start())
     first = ZooKeeperElection(cut_off, "/fence/leader", b"a:1")

@@ -29,6 +29,19 @@ class NoAnswerError(CommandError):
     """A server can't be reached, broke off, or took too long."""
 
 
+class AnswerError(CommandError):
+    """A server answers with an error; ``code`` is its HTTP status."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def passes(error: CommandError) -> bool:
+    """Whether the same may go well a little later: the server was away, or could not do it (5xx)."""
+    return isinstance(error, NoAnswerError) or (isinstance(error, AnswerError) and error.code >= 500)
+
+
 class Server:
     """One daemon's API. ``hint`` tells what to do when nobody answers."""
 
@@ -65,7 +78,8 @@ class Server:
         except HttpClientError as error:
             raise NoAnswerError(f"{self.name} does not answer: {error}{self._hint and '; ' + self._hint}") from None
         if answer.status // 100 != 2 and answer.status not in also:
-            raise CommandError(f"{self.name} says ({answer.status}): {server_message(answer.status, answer.body)}")
+            message = f"{self.name} says ({answer.status}): {server_message(answer.status, answer.body)}"
+            raise AnswerError(message, answer.status)
         return answer
 
     def _decode(self, answer: ClientResponse, type: type[T]) -> T:  # noqa: A002

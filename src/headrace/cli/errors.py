@@ -28,12 +28,12 @@ def server_message(status: int, body: bytes) -> str:
 
 def flink_message(errors: list[str]) -> str:
     """The useful part of Flink's errors: a script's own error, else the innermost cause."""
-    from headrace.flink.java_errors import root_cause
+    from headrace.flink.java_errors import submission_error
 
     telling = [error for error in errors if error.strip() not in _UNTELLING]
     if not telling:
         return " ".join(errors).strip() or "Flink gave no explanation; its log has the details"
-    return root_cause(telling[-1])
+    return submission_error(telling[-1])
 
 
 def _details(details: Any) -> list[str]:

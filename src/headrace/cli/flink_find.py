@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.cli.api import NOT_THERE, CommandError
 from headrace.cli.flink_rest import JobRow
@@ -16,27 +16,42 @@ _LISTED = 10
 
 
 class StartingError(CommandError):
-    """The cluster is there, but its JobManager is not up yet."""
+    """The cluster is there, but the master knows no address of its JobManager, which most likely is not up yet."""
+
+    def __init__(self, cluster: str, framework: FrameworkState) -> None:
+        super().__init__(f"Flink cluster {cluster} is starting: its JobManager is not up yet; try again in a moment")
+        self.cluster = cluster
+        self.framework = framework
 
 
 def find_framework(state: MasterState, cluster: str | None) -> tuple[str, FrameworkState]:
-    """Id and framework of a Flink cluster: by its app's id, else by its framework's name.
+    """Id and framework of a Flink cluster: by its app's id or its framework's; else by what may be meant.
 
-    Without an id the only cluster that there is. Raises CommandError that lists what there is, StartingError.
+    That is the app's id without its slash, or the framework's name. Without an id it is the only cluster that there
+    is. Raises CommandError that lists what there is, StartingError.
     """
     active_last = sorted(state.frameworks, key=lambda framework: framework.active)
     known = {f.label(CLUSTER_LABEL): f for f in active_last if f.label(CLUSTER_LABEL)}
     if cluster is None:
         cluster = _only(sorted(known))
-    wanted = cluster.strip("/")
-    named = [f for f in reversed(active_last) if f.name == cluster]
-    matching = [f for label, f in known.items() if label.strip("/") == wanted] or named
+    by_id = {f.id: f for f in active_last if f.id}
+    found = known.get(cluster) or by_id.get(cluster) or _meant(active_last, known, cluster)
+    if not found.webui_url:
+        raise StartingError(cluster, found)
+    return cluster, found
+
+
+def _meant(active_last: Sequence[FrameworkState], known: Mapping[str, FrameworkState], wanted: str) -> FrameworkState:
+    matching = [f for label, f in known.items() if label.strip("/") == wanted.strip("/")]
+    named = [f for f in reversed(active_last) if f.name == wanted and f not in matching]
+    matching += [f for f in named if f.active] or named[: 0 if matching else 1]
     if not matching:
         there = ", ".join(sorted(known)) or "none; `headrace flink session` starts one"
-        raise CommandError(f"there is no Flink cluster {cluster}; known clusters: {there}", NOT_THERE)
-    if not matching[0].webui_url:
-        raise StartingError(f"Flink cluster {cluster} is starting: its JobManager is not up yet; try again in a moment")
-    return cluster, matching[0]
+        raise CommandError(f"there is no Flink cluster {wanted}; known clusters: {there}", NOT_THERE)
+    if len(matching) > 1:
+        some = ", ".join(f"{f.label(CLUSTER_LABEL) or f.name} (framework {f.id})" for f in matching)
+        raise CommandError(f"{wanted} may mean {len(matching)} Flink clusters: {some}; give the whole id", NOT_THERE)
+    return matching[0]
 
 
 def find_cluster(state: MasterState, cluster: str | None) -> tuple[str, str]:

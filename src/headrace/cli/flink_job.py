@@ -56,7 +56,10 @@ async def submit_jar(
 
     ``quiet``: nothing is shown meanwhile.
     """
-    with progress.sending(jar.name, check_jar(jar), quiet=quiet) as on_sent:
+    size = check_jar(jar)
+    if how.parallelism is None:
+        how = msgspec.structs.replace(how, parallelism=await cluster.default_parallelism())
+    with progress.sending(jar.name, size, quiet=quiet) as on_sent:
         uploaded = await upload(cluster.server.url, cluster.id, jar, on_sent)
     try:
         with progress.waiting("the program builds its job", only_on_terminal=True, quiet=quiet):

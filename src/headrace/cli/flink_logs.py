@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import click
 
-from headrace.cli.api import CommandError, Server
-from headrace.cli.commands.task import find_task
+from headrace.cli.api import CommandError
 from headrace.cli.flink_find import TASK_LABEL, find_task_manager
 from headrace.cli.flink_target import OpenTarget
 from headrace.cli.logs import Reader
+from headrace.cli.tasks import sandbox_of
 
 LOG, STDOUT, STDERR = "log", "stdout", "stderr"
 _JOB_MANAGER = {LOG: "jobmanager.log", STDOUT: "jobmanager.out", STDERR: "jobmanager.err"}
@@ -26,9 +26,8 @@ async def print_log(target: OpenTarget, task_manager: str | None, kind: str, *, 
         task_manager = await _task_manager(target, task_manager)
         task, file = (task_manager if target.state is not None else ""), _TASK_MANAGER[kind]
     if task and target.state is not None:
-        found, agent = find_task(target.state, task)
-        server = Server(f"The agent {agent.hostname}", agent.url, target.http)
-        await Reader(server, f"{found.sandbox}/{file}", _write, _tell).run(last, follow)
+        server, sandbox = sandbox_of(target.state, task, target.http)
+        await Reader(server, f"{sandbox}/{file}", _write, _tell).run(last, follow)
     else:
         await _from_flink(target, task_manager, kind, last=last, follow=follow)
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headrace.cli.api import CommandError, Server
+from headrace.cli.api import AnswerError, CommandError, Server, passes
 from headrace.flink.distribution import DRIVER_JAR
 from headrace.flink.java_errors import root_cause
 from headrace.kernel.http import HttpClient
@@ -93,6 +93,11 @@ class _TaskManagers(msgspec.Struct):
     taskmanagers: list[TaskManagerRow] = []
 
 
+class _Setting(msgspec.Struct):
+    key: str = ""
+    value: str = ""
+
+
 class _Submitted(msgspec.Struct):
     jobid: str
 
@@ -170,6 +175,14 @@ class FlinkCluster:
         self.id = cluster
         self.server = Server(f"Flink cluster {cluster}", url, http)
 
+    async def answers(self) -> bool:
+        """Whether its JobManager is there, and leads."""
+        try:
+            await self.server.call("GET", "/overview", timeout=5)
+        except CommandError as error:
+            return not passes(error)
+        return True
+
     async def overview(self) -> ClusterOverview:
         return await self.server.get("/overview", ClusterOverview, timeout=5)
 
@@ -186,6 +199,15 @@ class FlinkCluster:
         """Why the job failed."""
         exceptions = await self.server.get(f"{_job(job)}/exceptions?maxExceptions=1", _Exceptions)
         return root_cause(exceptions.root_exception or "Flink gave no explanation; its log has the details")
+
+    async def default_parallelism(self) -> int | None:
+        """What the cluster's configuration says, which REST does not use by itself; None if it says nothing."""
+        try:
+            settings = await self.server.get("/jobmanager/config", list[_Setting])
+        except AnswerError:
+            return None  # it shows its configuration to nobody
+        value = next((it.value for it in settings if it.key == "parallelism.default"), "")
+        return int(value) if value.isdecimal() and int(value) else None
 
     async def run(self, jar_id: str, arguments: Sequence[str], how: Submission) -> str:
         """Run the jar's main method in the cluster; returns the job's id."""

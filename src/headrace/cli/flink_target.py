@@ -10,9 +10,10 @@ import click
 
 from headrace.cli import progress
 from headrace.cli.api import TOO_LATE, CommandError, Server
-from headrace.cli.flink_find import APPMASTER_LABEL, StartingError, find_framework
+from headrace.cli.flink_find import StartingError
+from headrace.cli.flink_locate import locate
 from headrace.cli.flink_rest import FlinkCluster
-from headrace.cli.flink_waiting import Explainer
+from headrace.cli.flink_waiting import Explainer, explainer_of
 from headrace.cli.options import master_option, master_server
 from headrace.gateway.overview import FrameworkState, MasterState
 from headrace.kernel.http import HttpClient
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 _STARTING = 120.0
 """Seconds to wait for a JobManager that is coming up."""
+_RESTARTING = 10.0
+"""Seconds to wait for the next JobManager: after a restart the master shows the one before for a moment."""
 _POLL = 0.3
 
 _OPTIONS = (
@@ -64,36 +67,76 @@ class Target:
         self._cluster = cluster
         self._address = address
 
-    async def open(self, http: HttpClient, *, patience: float = 0.0) -> OpenTarget:
-        """Find it; waits ``patience`` seconds for a JobManager that is coming up. Raises CommandError."""
+    async def open(self, http: HttpClient, *, patience: float = 0.0, answering: bool = True) -> OpenTarget:
+        """Find it; waits ``patience`` seconds for a JobManager that is coming up.
+
+        ``answering``: waits for one that was restarted just now. Raises CommandError.
+        """
         if self._address is not None:
             url = self._address if "://" in self._address else f"http://{self._address}"
             return OpenTarget(FlinkCluster(self._address, url, http), http)
         master = master_server(self._master, http)
         state = await master.get("/master/state", MasterState)
         try:
-            cluster_id, framework = find_framework(state, self._cluster)
+            await locate(state, self._cluster, http)
         except StartingError:
-            state = await self._await_job_manager(master, patience)
-            cluster_id, framework = find_framework(state, self._cluster)
+            state = await self._await_job_manager(master, http, patience)
+        if answering and not await self._answers(state, http):
+            state = await self._await_next(master, http)
+        cluster_id, framework = await locate(state, self._cluster, http)
         return OpenTarget(FlinkCluster(cluster_id, framework.webui_url, http), http, master, state, framework)
 
-    async def _await_job_manager(self, master: Server, patience: float) -> MasterState:
+    async def _await_job_manager(self, master: Server, http: HttpClient, patience: float) -> MasterState:
         deadline = asyncio.get_running_loop().time() + patience
         with progress.waiting("waiting for the JobManager to come up"):
             while True:
                 state = await master.get("/master/state", MasterState)
                 try:
-                    find_framework(state, self._cluster)
+                    await locate(state, self._cluster, http)
                     return state
                 except StartingError:
                     if asyncio.get_running_loop().time() >= deadline:
                         raise
                 await asyncio.sleep(_POLL)
 
-    async def open_to_submit(self, http: HttpClient) -> OpenTarget:
+    async def _await_next(self, master: Server, http: HttpClient) -> MasterState:
+        """What the master says when the cluster's JobManager answers, or after a while in any case."""
+        deadline = asyncio.get_running_loop().time() + _RESTARTING
+        with progress.waiting("waiting for the JobManager to answer"):
+            while True:
+                state = await master.get("/master/state", MasterState)
+                late = asyncio.get_running_loop().time() >= deadline
+                if late or await self._answers(state, http):
+                    return state
+                await asyncio.sleep(_POLL)
+
+    async def _answers(self, state: MasterState, http: HttpClient) -> bool:
+        try:
+            cluster_id, framework = await locate(state, self._cluster, http)
+        except StartingError:
+            return False
+        return await FlinkCluster(cluster_id, framework.webui_url, http).answers()
+
+    async def open_to_submit(self, http: HttpClient, limit: Limit) -> OpenTarget:
         """As ``open``, with time for a cluster that was started just before."""
-        return await self.open(http, patience=_STARTING)
+        opening = self.open(http, patience=_STARTING if limit.seconds is None else limit.seconds + _POLL)
+        return await limit.on(opening, "the start of the JobManager")
+
+
+class Limit:
+    """``--timeout`` of a command, which counts from here on."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+    async def on(self, work: Awaitable[T], what: str) -> T:
+        """The outcome of ``work``. Raises CommandError with status 4 if ``what`` is not done in time."""
+        try:
+            async with asyncio.timeout_at(self._end):
+                return await work
+        except TimeoutError:
+            raise CommandError(f"{what} is not done after {self.seconds:g} s; it goes on", TOO_LATE) from None
 
 
 class OpenTarget:
@@ -115,16 +158,9 @@ class OpenTarget:
 
     def explainer(self) -> Explainer:
         """Who tells why jobs wait."""
-        url = self.framework.label(APPMASTER_LABEL) if self.framework is not None else ""
-        appmaster = Server("The application master", url, self.http) if url else None
-        hosts = {agent.id: agent.hostname for agent in self.state.slaves} if self.state is not None else {}
-        return Explainer(appmaster, self.master, self.framework.id if self.framework is not None else "", hosts)
+        return explainer_of(self.framework, self.master, self.state, self.http)
 
 
 async def in_time(work: Awaitable[T], timeout: float | None, what: str) -> T:
     """The outcome of ``work``. Raises CommandError with status 4 if ``what`` is not done within ``timeout`` seconds."""
-    try:
-        async with asyncio.timeout(timeout):
-            return await work
-    except TimeoutError:
-        raise CommandError(f"{what} is not done after {timeout:g} s; it goes on", TOO_LATE) from None
+    return await Limit(timeout).on(work, what)

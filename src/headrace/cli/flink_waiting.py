@@ -15,7 +15,10 @@ import msgspec
 
 from headrace.cli import output
 from headrace.cli.api import CommandError, Server
+from headrace.cli.flink_find import APPMASTER_LABEL
 from headrace.cli.flink_rest import ENDED, ClusterOverview, Job
+from headrace.gateway.overview import FrameworkState, MasterState
+from headrace.kernel.http import HttpClient
 
 _AGAIN, _MASTER_AGAIN = 0.5, 3.0
 """Seconds for which what the application master and the master say is taken to hold."""
@@ -126,6 +129,16 @@ class Explainer:
             return self._master_says
         self._master_says = no_offers([(self._hosts.get(row.agent_id, row.agent_id), row.why) for row in story.offers])
         return self._master_says
+
+
+def explainer_of(
+    framework: FrameworkState | None, master: Server | None, state: MasterState | None, http: HttpClient
+) -> Explainer:
+    """Who tells why jobs of this framework wait; nobody, if it is not known."""
+    url = framework.label(APPMASTER_LABEL) if framework is not None else ""
+    appmaster = Server("The application master", url, http) if url else None
+    hosts = {agent.id: agent.hostname for agent in state.slaves} if state is not None else {}
+    return Explainer(appmaster, master, framework.id if framework is not None else "", hosts)
 
 
 def waiting_for(job: Job, cluster: ClusterOverview, state: AppMasterState | None = None, why: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from headrace.cli.api import CommandError, Server
+from headrace.cli.api import CommandError, NoAnswerError, Server
 from headrace.kernel.http import HttpClient
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -23,20 +23,34 @@ _SEARCH = 10.0
 """Seconds to look for the leading master."""
 
 
-def _leading(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
-    """The leading master, where ZooKeeper knows it or a file says it. Raises CommandError, UserError."""
+async def _leader(given: str) -> str:
+    """The leading master, where ZooKeeper knows it or a file says it. Raises NoAnswerError, UserError."""
     if not given.startswith(("zk://", "file://")):
         return given
     from headrace.mesos.masters import leading_master, shown
 
-    async def find() -> str:
+    try:
         async with asyncio.timeout(_SEARCH):
             return await leading_master(given)
-
-    try:
-        return asyncio.run(find())
     except TimeoutError:
-        raise CommandError(f"no master leads at {shown(given)}, or ZooKeeper does not answer") from None
+        raise NoAnswerError(f"no master leads at {shown(given)}, or ZooKeeper does not answer") from None
+
+
+def _leading(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    return asyncio.run(_leader(given))
+
+
+def _master_option(callback: Callable[[click.Context, click.Parameter, str], str] | None) -> Callable[..., Any]:
+    return click.option(
+        "--master",
+        envvar="HEADRACE_MASTER",
+        default="http://127.0.0.1:5050",
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        callback=callback,
+        help="The Mesos master's address, or zk://host:port,…/path of the masters' election.",
+    )
 
 
 marathon_option = click.option(
@@ -48,16 +62,9 @@ marathon_option = click.option(
     metavar="URL",
     help="Marathon's address.",
 )
-master_option = click.option(
-    "--master",
-    envvar="HEADRACE_MASTER",
-    default="http://127.0.0.1:5050",
-    show_default=True,
-    show_envvar=True,
-    metavar="URL",
-    callback=_leading,
-    help="The Mesos master's address, or zk://host:port,…/path of the masters' election.",
-)
+master_option = _master_option(_leading)
+given_master_option = _master_option(None)
+"""As it is given, for an app that looks for the leader by itself; ``leading_server`` is for the command's own calls."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -129,6 +136,25 @@ def marathon_server(url: str, http: HttpClient) -> Server:
 def master_server(url: str, http: HttpClient) -> Server:
     """The master's API at ``url``; the scheme may be left out."""
     return Server("The Mesos master", _with_scheme(url), http, _HINT.format("master", "MASTER"))
+
+
+async def leading_server(given: str, http: HttpClient) -> Server:
+    """The API of the master that leads now. Raises NoAnswerError, UserError."""
+    return master_server(await _leader(given), http)
+
+
+def master_of_app(given: str) -> str:
+    """The master as an app's ``mesos.master``: what was given, so that the app finds the next leader too.
+
+    Raises CommandError if everybody could read a password in it.
+    """
+    text = given.strip()
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise CommandError(
+            "the password in --master would stand in the app's command; write the address into a file that the hosts "
+            "of agents have as well, and give --master file:///path"
+        )
+    return text if text.startswith("zk://") else text.removeprefix("http://").rstrip("/")
 
 
 def run(work: Callable[[HttpClient], Coroutine[Any, Any, T]]) -> T:

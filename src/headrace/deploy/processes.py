@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.kernel.listeners import command
+from headrace.kernel.process_identity import boot_id, start_time
 
 _APACHE = {"mesos-master": "mesos-master", "mesos-slave": "mesos-agent", "mesos-agent": "mesos-agent"}
 """Programs of Apache Mesos, and which of our components each is."""
@@ -39,12 +40,8 @@ class Noted(msgspec.Struct, frozen=True):
 
 def identify(pid: int) -> Identity | None:
     """Who has the id now; None if nobody has, or a process that has ended and not been collected."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else Identity(pid, int(fields[19]), boot)
+    start = start_time(pid)
+    return Identity(pid, start, boot_id()) if start else None
 
 
 def write_pid_file(path: Path, noted: Noted) -> None:

@@ -14,6 +14,11 @@ from headrace.kernel.daemon import UserError
 from headrace.mesos import masters
 from headrace.mesos.masters import master_hosts, shown
 
+
+class TakenPortError(UserError):
+    """A port that nobody chose is taken: with the next one it may go well."""
+
+
 Resolver = Callable[[str], list[str]]
 
 _ADVICE = (
@@ -104,7 +109,7 @@ def check(
 
 
 def check_port_free(option: str, host: str, port: int) -> None:
-    """Raise UserError if ``port`` (0: any) can't be listened on."""
+    """Raise UserError if ``port`` (0: any) can't be listened on; TakenPortError if ``option`` is a variable."""
     if not port:
         return
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -112,6 +117,11 @@ def check_port_free(option: str, host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if option.startswith("$"):
+                raise TakenPortError(
+                    f"{option} {port}, the port that this task was given: can't listen on {host}:{port}: "
+                    f"{error.strerror}; another process of this machine uses it"
+                ) from error
             raise UserError(
                 f"{option} {port}: can't listen on {host}:{port}: {error.strerror}; "
                 f"give another port, or leave {option} away to get a free one"

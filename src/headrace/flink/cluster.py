@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from headrace.flink import memory, options, reading
+from headrace.flink import memory, options, reading, requirements
 from headrace.flink.high_availability import slot_name
 from headrace.flink.listener import Listener, listener
 from headrace.flink.memory import MIB, JobManagerMemory
@@ -116,9 +116,10 @@ def resolve(
     """
     options.check_names(given)
     given = options.with_present_names(given)
+    requirements.check(given)
     master = given.get("mesos.master", "").strip()
     if not master:
-        raise UserError("mesos.master must be configured: give -Dmesos.master=host:port")
+        raise UserError("mesos.master must be configured: give -Dmesos.master=host:port, or set HEADRACE_MASTER")
     host = (given.get("jobmanager.rpc.address") or environment.get("HOST") or find_address(master)).strip().lower()
     app_id, named = environment.get("MARATHON_APP_ID"), given.get("high-availability.cluster-id")
     rest_port, web_ui = _rest(given, environment)

@@ -18,18 +18,25 @@ from headrace.flink.address import read_master
 from headrace.flink.options import FlinkOptions, over, parse_arguments
 from headrace.kernel.daemon import UserError
 
+MASTER_VARIABLE = "HEADRACE_MASTER"
+
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*(?:#.*)?$""")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _KEY = re.compile(r"""(?:"([^"]+)"|'([^']+)'|([^\s'"\[\]{}#&*!|>%@`,][^:#]*?))\s*:(?:\s+(.*))?$""")
 
 
 def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> FlinkOptions:
-    """Options of the command line over those of the configuration directory, if there is one."""
+    """Options of the command line over those of the configuration directory, if there is one.
+
+    $HEADRACE_MASTER, which `headrace up` sets for its tasks, is the master if neither names one. Raises UserError.
+    """
     given = parse_arguments(arguments)
     directory = environment.get("FLINK_CONF_DIR")
     if directory is None and environment.get("FLINK_HOME"):
         directory = environment["FLINK_HOME"] + "/conf"
     found = over(read_conf_dir(Path(directory)) if directory else {}, given)
+    if environment.get(MASTER_VARIABLE):
+        found.setdefault("mesos.master", environment[MASTER_VARIABLE])
     if "mesos.master" in found:
         found["mesos.master"] = read_master(found["mesos.master"].strip())
     return found

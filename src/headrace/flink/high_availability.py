@@ -15,19 +15,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.flink import zookeeper_ha
+from headrace.flink import storage_dir, zookeeper_ha
 from headrace.flink.options import FlinkOptions, with_present_names
+from headrace.flink.storage_dir import CLUSTER_ID, RESULTS, STORAGE, TYPE
 from headrace.flink.task_options import own_command
 from headrace.kernel.daemon import UserError
+from headrace.kernel.output_file import read_regular, replace_file
 
 FACTORY = "org.headrace.flink.HeadraceHaServicesFactory"
 DATA_VARIABLE = "HEADRACE_DATA"
 
-TYPE, STORAGE, CLUSTER_ID = "high-availability.type", "high-availability.storageDir", "high-availability.cluster-id"
 _OLD_STORAGES = ("high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")
-_RESULTS = "job-result-store.storage-path"
 _APPLICATION_RESULTS = "application-result-store.storage-path"  # since Flink 2.3
 _RECOVERY = "resourcemanager.previous-worker.recovery.timeout"
+_VERSION = "flink-version"
+_MARKERS = (_VERSION, "generation")
+"""Files by which a cluster's directory is known: ours, and that of the driver's HaDirectory."""
 
 
 def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: Path, slot: int = 1) -> FlinkOptions:
@@ -36,7 +39,7 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
     ``slot`` tells the clusters of one app from each other; see ``appmaster.slots``.
 
     A TaskManager that a command of the user starts does not know our jar, so then only who asks for it gets it.
-    Raises UserError if options contradict each other.
+    Raises UserError if options contradict each other, or files can't be kept where they say.
     """
     given = with_present_names(given)
     chosen = given.get(TYPE)
@@ -47,18 +50,26 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str], sandbox: 
     if chosen not in (None, FACTORY):
         return zookeeper_ha.with_defaults(given, environment)
     storage = next((given[key] for key in (STORAGE, *_OLD_STORAGES) if key in given), None)
-    named = given.get(CLUSTER_ID) or environment.get("MARATHON_APP_ID")
+    named = _name(given, environment)
     added = {TYPE: FACTORY}
     if storage is None:
         data = environment.get(DATA_VARIABLE) if named else None
         added[STORAGE] = storage = f"{data}/flink" if data else f"{sandbox}/.headrace/ha"
         named = named or "flink"
+    storage_dir.needs_local(storage)
     if named:
-        folder = slot_name(named.strip("/").replace("/", "_"), slot)
-        added[_RESULTS] = f"{storage}/{folder}/job-results"
+        folder = slot_name(named, slot)
+        added[RESULTS] = f"{storage}/{folder}/job-results"
         added[_APPLICATION_RESULTS] = f"{storage}/{folder}/application-results"
         given = {**given, CLUSTER_ID: folder, STORAGE: storage}
     return {**added, **given}
+
+
+def _name(given: FlinkOptions, environment: Mapping[str, str]) -> str:
+    """The cluster's name as a directory's; empty if it has none. Raises UserError."""
+    app = environment.get("MARATHON_APP_ID")
+    where, text = (f"option {CLUSTER_ID}", given[CLUSTER_ID]) if CLUSTER_ID in given else ("the app's id", app)
+    return storage_dir.plain_name(text.strip("/").replace("/", "_"), where) if text is not None else ""
 
 
 def slot_name(name: str, slot: int) -> str:
@@ -67,10 +78,10 @@ def slot_name(name: str, slot: int) -> str:
 
 
 def directory(options: FlinkOptions) -> Path | None:
-    """The directory of the cluster's files; None if they are not kept in files."""
+    """The directory of the cluster's files; None if they are not kept in files. Raises UserError."""
     if options.get(TYPE) != FACTORY or CLUSTER_ID not in options:
         return None
-    return Path(options[STORAGE].removeprefix("file://")) / options[CLUSTER_ID]
+    return storage_dir.needs_local(options[STORAGE]) / options[CLUSTER_ID]
 
 
 def named_directory(options: FlinkOptions, environment: Mapping[str, str]) -> Path | None:
@@ -80,24 +91,27 @@ def named_directory(options: FlinkOptions, environment: Mapping[str, str]) -> Pa
 
 
 def claim_version(options: FlinkOptions, version: str) -> None:
-    """Note which Flink this cluster runs, for those that take it over. Raises UserError if it was another before.
+    """Note which Flink this cluster runs, for those that take it over. Raises UserError if it was another, OSError.
 
     Jobs that one version has kept can't be read by another, and its TaskManagers can't work for it.
     """
     found = directory(options)
-    if found is None or "://" in options[STORAGE].removeprefix("file://"):
+    if found is None:
         return
-    note = found / "flink-version"
-    before = note.read_text().strip() if note.exists() else version
+    if found.is_symlink():
+        raise UserError(f"{found} is a symbolic link; remove it, or give this cluster another name")
+    note = found / _VERSION
+    try:
+        before = read_regular(note, 100).decode(errors="replace").strip()
+    except FileNotFoundError:
+        before = version
     if before != version:
         raise UserError(
             f"the cluster in {found} runs Flink {before}, whose jobs and TaskManagers Flink {version} can't take over; "
             "take savepoints and destroy it first, or give this cluster another name"
         )
     found.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = note.with_name(note.name + ".new")
-    fresh.write_text(version + "\n")
-    fresh.replace(note)
+    replace_file(note, f"{version}\n".encode())
 
 
 def ships_driver(options: FlinkOptions) -> bool:
@@ -112,11 +126,8 @@ def stable_directory(options: FlinkOptions, environment: Mapping[str, str]) -> P
     return found if found is not None and data and found.is_relative_to(Path(data)) else None
 
 
-def remove(options: FlinkOptions) -> None:
-    """Remove what a cluster that is gone for good has kept."""
-    from shutil import rmtree
-
+def remove(options: FlinkOptions, but: str = "") -> None:
+    """Remove what a cluster that is gone for good has kept, if it is a directory of ours; ``but``: see storage_dir."""
     found = directory(options)
     if found is not None:
-        rmtree(found, ignore_errors=True)
-        rmtree(found, ignore_errors=True)  # a JobManager that was just killed may have written something more
+        storage_dir.remove(found.parent, found.name, markers=_MARKERS, but=but)

@@ -1,10 +1,12 @@
 """How a job cluster's job has ended: written where people, scripts and the next application master look.
 
     job-result.json            in the task's sandbox
-    <cluster's directory>.done beside the high availability files, if the cluster has a name: a supervisor may
-                               start the task again, and the job must not run a second time
+    .headrace/job-result.json  a ``Record`` for a process that comes back in this sandbox
+    <cluster's directory>.done the same beside the high availability files, if the cluster has a name: a supervisor
+                               may start the task again, and the job must not run a second time
 
-Flink's own words come from its job result store; see Flink documentation, "Job Result Store".
+A cluster with its store in ZooKeeper has it there, too: see ``appmaster.farewell``. Flink's own words come from its
+job result store; see Flink documentation, "Job Result Store".
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import Any
 import msgspec
 
 from headrace.flink.java_errors import root_cause
+from headrace.kernel.daemon import UserError
+from headrace.kernel.output_file import read_regular, replace_file
 
+_LIMIT = 1 << 20
+"""No result has more bytes."""
 _STATES = {"SUCCEEDED": "FINISHED", "FAILED": "FAILED", "CANCELED": "CANCELED"}
 
 
@@ -30,6 +36,17 @@ class JobResult(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         ended = f"{f'job {self.job}' if self.job else 'the job'} {self.state}"
         return f"{ended}: {self.message}" if self.message else ended
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A result with the digest of its job (see ``job_identity``) and the ``run`` of which process it is from.
+
+    Both are empty if they are not known.
+    """
+
+    result: JobResult
+    job: str = ""
+    run: str = ""
 
 
 def collect(said: str, status: int, directory: Path | None, words: str) -> JobResult:
@@ -54,21 +71,24 @@ def record_path(directory: Path | None) -> Path | None:
     return directory.with_name(directory.name + ".done") if directory is not None else None
 
 
-def load(path: Path | None) -> JobResult | None:
-    """A result that was noted; None if there is none."""
+def load(path: Path | None) -> Record | None:
+    """A result that was noted; None if there is none. Raises UserError if it can't be read, OSError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=JobResult) if path is not None else None
+        return msgspec.json.decode(read_regular(path, _LIMIT), type=Record) if path is not None else None
     except FileNotFoundError:
         return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} says how this cluster's job has ended, but can't be read ({error}): "
+            "remove it if the job is to run, maybe a second time"
+        ) from None
 
 
-def save(result: JobResult, *paths: Path | None) -> None:
-    """Note a result; each file has the old content or the new."""
+def save(result: JobResult | Record, *paths: Path | None) -> None:
+    """Note a result, safe from a power failure; each file has the old content or the new. Raises OSError."""
     for path in paths:
         if path is not None:
-            fresh = path.with_name(path.name + ".new")
-            fresh.write_bytes(msgspec.json.encode(result) + b"\n")
-            fresh.replace(path)
+            replace_file(path, msgspec.json.encode(result) + b"\n", 0o644, sync=True)
 
 
 def forget(path: Path | None) -> None:

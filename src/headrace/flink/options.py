@@ -47,7 +47,7 @@ _STORE = "A store of keys or certificates; its file is shipped to TaskManagers."
 
 TABLE: tuple[Option, ...] = (
     Option("mesos.master", "The Mesos master: host:port, http://host:port, zk://host:port,…/path of the masters' "
-           "election, or file:///path of a file that says it."),
+           "election, or file:///path of a file that says it. Not set: $HEADRACE_MASTER, which `headrace up` sets."),
     Option("mesos.initial-tasks", "TaskManagers that are there without any job.", "0"),
     Option("mesos.maximum-failed-tasks", "The cluster ends when more TaskManagers have failed; -1: never.", "-1"),
     Option("mesos.failover-timeout", "Seconds that TaskManagers outlive a lost application master.",
@@ -118,10 +118,12 @@ TABLE: tuple[Option, ...] = (
            aliases=("slotmanager.taskmanager-timeout",)),
     Option("high-availability.type", "zookeeper, a factory's class, or NONE: a killed JobManager then loses its jobs.",
            "files below storageDir", aliases=("high-availability", "recovery.mode")),
-    Option("high-availability.storageDir", "Directory or URL where jobs and pointers to checkpoints are kept.",
+    Option("high-availability.storageDir", "Directory (/path, file:/path) where jobs and pointers to checkpoints are "
+           "kept; with ZooKeeper also another file system's URL.",
            "beside the application master",
            aliases=("high-availability.zookeeper.storageDir", "recovery.zookeeper.storageDir")),
-    Option("high-availability.cluster-id", "Name of the cluster where it is kept; not set: $MARATHON_APP_ID.",
+    Option("high-availability.cluster-id",
+           "Name of the cluster where it is kept, a plain one; not set: $MARATHON_APP_ID.",
            aliases=("high-availability.zookeeper.path.namespace", "recovery.zookeeper.path.namespace")),
     Option("high-availability.zookeeper.quorum", "ZooKeeper's servers: host:port,host:port.",
            aliases=("recovery.zookeeper.quorum",)),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from headrace.flink.misspelt import misspelt
+
 _SERIALIZERS = "pipeline.serialization-config says it now"
 _SSL = "set security.ssl.internal.enabled and security.ssl.rest.enabled"
 _NETTY = "Flink decides it now"
@@ -56,9 +58,9 @@ REMOVED: dict[str, str] = {
 
 
 def without_effect(options: Mapping[str, str], version: str) -> list[str]:
-    """What is to be said of those among ``options`` that Flink ``version`` would ignore."""
+    """What is to be said of those among ``options`` that Flink ``version`` would ignore: misspelt ones, too."""
+    said = misspelt(options)
     if not version.startswith("2."):
-        return []
-    return [
-        f"option {key} has no effect with Flink {version}: {REMOVED[key]}" for key in sorted(options) if key in REMOVED
-    ]
+        return said
+    removed = sorted(options.keys() & REMOVED.keys())
+    return said + [f"option {key} has no effect with Flink {version}: {REMOVED[key]}" for key in removed]

@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from headrace.flink import storage_dir
 from headrace.flink.options import FlinkOptions
+from headrace.flink.storage_dir import CLUSTER_ID, RESULTS, STORAGE, TYPE, plain_name
 from headrace.kernel.daemon import UserError
 from headrace.kernel.zookeeper.address import SCHEME, ZooKeeperAddress, parse
 from headrace.mesos.masters import read_master
 
-TYPE = "high-availability.type"
-STORAGE, CLUSTER_ID = "high-availability.storageDir", "high-availability.cluster-id"
 _ZOOKEEPER = "high-availability.zookeeper."
 QUORUM, ROOT = _ZOOKEEPER + "quorum", _ZOOKEEPER + "path.root"
 WORKERS = _ZOOKEEPER + "path.mesos-workers"
@@ -26,7 +26,8 @@ FLINKS_TIMEOUT = _ZOOKEEPER + "client.session-timeout"
 TOLERATE = _ZOOKEEPER + "client.tolerate-suspended-connections"
 ACL = _ZOOKEEPER + "client.acl"
 STORE, TIMEOUT = "headrace.appmaster.store", "headrace.appmaster.session-timeout"
-_RESULTS = "job-result-store.storage-path"
+_FILE_SYSTEM = "fs.default-scheme"
+_RESULT_STORE = "job-result-store"
 
 _DEFAULT_TIMEOUT = 6.0
 _UNITS = {"": 0.001, "ms": 0.001, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "m": 60.0}
@@ -47,7 +48,7 @@ def with_defaults(given: FlinkOptions, environment: Mapping[str, str]) -> FlinkO
 
 
 def check(options: Mapping[str, str]) -> None:
-    """Raise UserError if something is missing without which Flink does not start."""
+    """Raise UserError if something is missing without which Flink does not start, or would take what is another's."""
     if not chosen(options):
         return
     quorum = _quorum(options)
@@ -56,10 +57,28 @@ def check(options: Mapping[str, str]) -> None:
             f"{TYPE} zookeeper needs {STORAGE}: a directory or URL that all machines share, for what is too large "
             f"for {quorum.hosts[0]}"
         )
-    name = options.get(CLUSTER_ID, "").strip("/")
     workers = _workers(options)
-    if name and (name == workers or name.startswith(workers + "/")):
-        raise UserError(f"{CLUSTER_ID} {name} is where application masters keep their workers; give another name")
+    parse(f"{SCHEME}{','.join(quorum.hosts)}/{workers}", f"option {WORKERS}")
+    if CLUSTER_ID not in options:
+        return
+    name = plain_name(options[CLUSTER_ID], f"option {CLUSTER_ID}")
+    if f"{workers}/".startswith(f"{name}/"):
+        raise UserError(
+            f"{CLUSTER_ID} {name} is where application masters keep their workers, {quorum.path}/{workers}; "
+            "give another name"
+        )
+    _check_apart(flinks_address(options), store_address(options))
+
+
+def _check_apart(flinks: ZooKeeperAddress | None, own: ZooKeeperAddress | None) -> None:
+    """Each is removed with all that is below it. Raises UserError if one lies within the other."""
+    if flinks is None or own is None or not {*flinks.hosts} & {*own.hosts}:
+        return
+    if f"{flinks.path}/".startswith(f"{own.path}/") or f"{own.path}/".startswith(f"{flinks.path}/"):
+        raise UserError(
+            f"option {STORE}: {own} and what Flink keeps, {flinks}, lie within each other, but each is removed as a "
+            "whole; give the store a znode of its own"
+        )
 
 
 def store_url(options: Mapping[str, str]) -> str:
@@ -108,11 +127,29 @@ def flinks_address(options: Mapping[str, str]) -> ZooKeeperAddress | None:
 
 def kept_files(options: Mapping[str, str]) -> list[Path]:
     """The directories of what Flink keeps beside ZooKeeper, as far as they are directories here."""
-    name, storage = options.get(CLUSTER_ID, "").strip("/"), options.get(STORAGE, "").removeprefix("file://")
-    if not chosen(options) or not name or not storage.startswith("/"):
-        return []
-    results = options.get(_RESULTS, f"{storage}/job-result-store/{name}").removeprefix("file://")
-    return [Path(storage) / name, *([Path(results)] if results.startswith("/") else [])]
+    found = _storage(options)
+    return [found[0].joinpath(*below) for below in found[1]] if found is not None else []
+
+
+def remove_files(options: Mapping[str, str]) -> None:
+    """Remove what Flink has kept beside ZooKeeper, if it is in directories here. The log says what stays, and why."""
+    found = _storage(options)
+    if found is not None:
+        for below in found[1]:
+            storage_dir.remove(found[0], *below)
+
+
+def _storage(options: Mapping[str, str]) -> tuple[Path, list[tuple[str, ...]]] | None:
+    """Flink's directory, and what below it is this cluster's alone; None if it is none here.
+
+    A job result store that the user has named may be other clusters', too.
+    """
+    name, storage = options.get(CLUSTER_ID, "").strip("/"), options.get(STORAGE, "")
+    elsewhere = _FILE_SYSTEM in options and not storage.startswith("file:")
+    found = None if elsewhere else storage_dir.local_path(storage)
+    if not chosen(options) or not name or found is None:
+        return None
+    return found, [(name,), *([] if RESULTS in options else [(_RESULT_STORE, name)])]
 
 
 def _quorum(options: Mapping[str, str]) -> ZooKeeperAddress:

@@ -55,6 +55,7 @@ class FrameworkState(msgspec.Struct):
     id: str = ""
     name: str = ""
     active: bool = True
+    hostname: str = ""
     webui_url: str = ""
     role: str = ""
     roles: list[str] = []

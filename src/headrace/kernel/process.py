@@ -35,7 +35,6 @@ import contextlib
 import enum
 import errno
 import fcntl
-import functools
 import os
 import re
 import signal
@@ -47,6 +46,7 @@ from pathlib import Path
 import msgspec
 
 from headrace.kernel.output_file import open_output
+from headrace.kernel.process_identity import id_space
 
 _LOCK_FD = 9
 _VARIABLES_FD = 5
@@ -196,7 +196,7 @@ def _prepare(run_dir: Path) -> None:
         raise FileExistsError(errno.EEXIST, "the directory has been used for a run before", str(run_dir))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(run_dir / "alive")
-    (run_dir / "boot").write_text(_boot())
+    (run_dir / "boot").write_text(id_space())
     os.mkfifo(run_dir / "alive", 0o600)
 
 
@@ -219,13 +219,6 @@ def _unshared(fd: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _UNSHARED_FD)
     finally:
         os.close(fd)
-
-
-@functools.cache
-def _boot() -> str:
-    """What process ids are good for: this boot, in this space of ids (a container has its own)."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def find(run_dir: Path) -> Found:
@@ -284,7 +277,7 @@ def end_leftovers(run_dir: Path, group: int | None = None) -> bool:
     if (run_dir / "status").exists():
         return False
     try:
-        if (run_dir / "boot").read_text() != _boot():
+        if (run_dir / "boot").read_text() != id_space():
             return False
         group = group or int((run_dir / "pid").read_text())
         command = int((run_dir / "command").read_text())

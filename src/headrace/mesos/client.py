@@ -36,6 +36,9 @@ FIRST_DELAY, LAST_DELAY = 0.05, 5.0
 MISSED_HEARTBEATS = 5
 """So many heartbeat intervals without a word mean that the connection is dead."""
 
+TRIES_TO_WARN, TRIES_BETWEEN = 8, 16
+"""So many tries in vain, about 5 s and more, and every further so many, about a minute, are worth a warning."""
+
 _decode_event = msgspec.json.Decoder(scheduler.Event).decode
 _encode_call = msgspec.json.Encoder().encode
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -61,6 +64,12 @@ class Received(msgspec.Struct, frozen=True):
 
 
 ClientEvent = Connected | Disconnected | Received
+
+
+def level_of_try(tries: int) -> int:
+    """How loudly the ``tries``-th try in a row that was in vain is told."""
+    late = tries - TRIES_TO_WARN
+    return logging.WARNING if late >= 0 and late % TRIES_BETWEEN == 0 else logging.INFO
 
 
 class SchedulerClient:
@@ -92,6 +101,12 @@ class SchedulerClient:
         self._calls: deque[scheduler.Call] = deque()
         self._calls_waiting = asyncio.Event()
         self._connected = False
+        self._tries = 0
+
+    @property
+    def leader(self) -> str:
+        """``http://host:port`` of the master that has us subscribed; empty if none has."""
+        return self._url.removesuffix(PATH) if self._connected else ""
 
     def call(self, call: scheduler.Call) -> None:
         """Send a call after those before it; framework id and stream id are filled in."""
@@ -116,7 +131,10 @@ class SchedulerClient:
                 self._calls.clear()
                 self._on_event(Disconnected(why))
             delay = self._backoff.next()
-            log.info("not subscribed to %s: %s; trying again in %.2f s", self._url, why, delay)
+            self._tries += 1
+            level = level_of_try(self._tries)
+            hint = "; look whether the master runs there" if level == logging.WARNING else ""
+            log.log(level, "not subscribed to %s: %s; trying again in %.2f s%s", self._url, why, delay, hint)
             await _first(self._masters.moved(master), _pause(delay))
 
     async def _subscription(self, master: str) -> str:
@@ -167,6 +185,7 @@ class SchedulerClient:
         self.framework = msgspec.structs.replace(self.framework, id=subscribed.framework_id)
         self._connected = True
         self._backoff.reset()
+        self._tries = 0
         self._on_event(Connected(subscribed.framework_id.value, subscribed.master_info))
 
     async def _send_calls(self, stream_id: str) -> str:

@@ -16,6 +16,8 @@ from headrace.mesos.messages.common import MasterInfo
 log = logging.getLogger(__name__)
 
 SESSION_TIMEOUT = 10.0
+CLOSE_PATIENCE = 0.3
+"""Seconds to say goodbye; the session has nothing that others wait for."""
 WARN_EVERY = 5.0
 """Seconds between two warnings that no master leads."""
 
@@ -65,7 +67,7 @@ class ZooKeeperMasters:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         if self._session is not None:
-            await self._session.close()
+            await self._session.close(CLOSE_PATIENCE)
 
     async def _follow(self) -> None:
         self._session = Session(self._address, timeout=SESSION_TIMEOUT)

@@ -123,20 +123,9 @@ def _labels(package: Package, options: Mapping[str, Any]) -> dict[str, str]:
         NAME_LABEL: package.name,
         VERSION_LABEL: package.version,
         _SOURCE_LABEL: package.source,
-        _OPTIONS_LABEL: _encoded(_without_secrets(options)),
+        _OPTIONS_LABEL: _encoded(schema.without_secrets(package.config, options)),  # everybody sees labels
         _DEFINITION_LABEL: _encoded(definition),
     }
-
-
-def _without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Labels are shown to everybody; what is called a secret or a password is no part of them."""
-    out: dict[str, Any] = {}
-    for name, value in options.items():
-        if isinstance(value, dict):
-            out[name] = _without_secrets(value)
-        elif not any(word in name.lower() for word in ("secret", "password", "keytab")):
-            out[name] = value
-    return out
 
 
 def _encoded(value: Any) -> str:

@@ -13,6 +13,10 @@ from typing import Any
 import msgspec
 
 Json = Any
+_SECRET = re.compile(
+    "secret|passw|passphrase|pwd$|keytab|token|credential|(private|access|api|account|sign|signing|encryption|auth)key"
+)
+"""Names, in small letters and digits, of what is not to be shown."""
 _TYPES: dict[str, Callable[[Json], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
@@ -101,9 +105,17 @@ def _of_string(schema: Mapping[str, Json], value: str, path: str) -> list[str]:
         out.append(_said(path, f"must have {schema['minLength']} characters or more"))
     if len(value) > schema.get("maxLength", len(value)):
         out.append(_said(path, f"must have {schema['maxLength']} characters at most"))
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        out.append(_said(path, f"is {_shown(value)}, which does not match {schema['pattern']}"))
+    if "pattern" in schema:
+        out += _against(schema["pattern"], value, path)
     return out
+
+
+def _against(pattern: Json, value: str, path: str) -> list[str]:
+    try:
+        found = re.search(pattern, value)
+    except (re.error, TypeError) as error:
+        return [_said(path, f"can't be checked: the package's config.json has the pattern {_shown(pattern)}: {error}")]
+    return [] if found else [_said(path, f"is {_shown(value)}, which does not match {pattern}")]
 
 
 def _of_number(schema: Mapping[str, Json], value: float, path: str) -> list[str]:
@@ -119,7 +131,28 @@ def _of_number(schema: Mapping[str, Json], value: float, path: str) -> list[str]
 
 def _properties(schema: Mapping[str, Json]) -> dict[str, Json]:
     found = schema.get("properties", {})
-    return found if isinstance(found, dict) else {}
+    return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+
+
+def without_secrets(schema: Mapping[str, Json], value: Json) -> Json:
+    """``value`` without what the schema marks as a secret (a password's format, write-only, a secret's media type),
+    and without what is called one, at any depth.
+    """
+    if isinstance(value, list):
+        items = schema.get("items")
+        return [without_secrets(items if isinstance(items, dict) else {}, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known = _properties(schema)
+    kept = {name: one for name, one in value.items() if not _is_secret(name, known.get(name, {}))}
+    return {name: without_secrets(known.get(name, {}), one) for name, one in kept.items()}
+
+
+def _is_secret(name: str, schema: Mapping[str, Json]) -> bool:
+    media = schema.get("media")
+    kind = media.get("type") if isinstance(media, dict) else schema.get("media-type")
+    marked = schema.get("format") == "password" or schema.get("writeOnly") is True or "secret" in str(kind)
+    return marked or _SECRET.search(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
 
 
 def _join(path: str, name: str) -> str:

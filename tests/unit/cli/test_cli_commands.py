@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from headrace.cli.api import CommandError
 from headrace.cli.commands.app import deployment_of, read_definition
-from headrace.cli.commands.task import find_task
 from headrace.cli.flink_apps import session_app
 from headrace.cli.flink_upload import check_jar
 from headrace.cli.main import main
+from headrace.cli.tasks import find_task
 from headrace.gateway.overview import AgentState, FrameworkState, MasterState, TaskState
 
 NOWHERE = "http://127.0.0.1:9"

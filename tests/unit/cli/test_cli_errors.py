@@ -46,6 +46,36 @@ def test_of_a_jars_error_the_innermost_message_that_says_something() -> None:
     assert root_cause(JAR) == "no input given"
 
 
+_SERVER_SIDE = "<Exception on server side:\norg.apache.flink.client.program.ProgramInvocationException: "
+_STACK = "\n\tat a.b.C(D.java:1)\n"
+
+
+@pytest.mark.parametrize(
+    ("trace", "message"),
+    [
+        (
+            f"{_SERVER_SIDE}The program's entry point class 'a.b.C' was not found in the jar file.{_STACK}"
+            f"Caused by: java.lang.ClassNotFoundException: a.b.C{_STACK}",
+            "the class a.b.C is not in the jar",
+        ),
+        (
+            f'{_SERVER_SIDE}The main method caused an error: For input string: "abc"{_STACK}'
+            f'Caused by: java.lang.NumberFormatException: For input string: "abc"{_STACK}',
+            'the program failed: NumberFormatException: For input string: "abc"',
+        ),
+        (
+            f"{_SERVER_SIDE}The main method caused an error: null{_STACK}"
+            f"Caused by: java.lang.NullPointerException{_STACK}",
+            "the program failed: NullPointerException",
+        ),
+        (f"{_SERVER_SIDE}The main method caused an error: x{_STACK}", "The main method caused an error: x"),
+        (JAR, "no input given"),
+    ],
+)
+def test_a_program_that_builds_no_job(trace: str, message: str) -> None:
+    assert flink_message(["Internal server error.", trace]) == message
+
+
 @pytest.mark.parametrize(
     ("errors", "message"),
     [

@@ -20,6 +20,21 @@ def test_a_version_of_flink_can_be_chosen() -> None:
     assert chosen.replace(" -Dheadrace.flink.version=2.3", "") == default != chosen
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("h:5050", "h:5050"),
+        ("http://h:5050/", "h:5050"),
+        ("https://h:5050", "https://h:5050"),
+        ("zk://z1:2181,z2:2181/mesos", "zk://z1:2181,z2:2181/mesos"),
+        ("file:///etc/master", "file:///etc/master"),
+    ],
+)
+def test_the_app_is_told_the_master_as_it_was_given(given: str, told: str) -> None:
+    command = session_app("/f", given, (), initial_tasks=0, **SIZES)["cmd"]
+    assert f" -Dmesos.master={told} " in command
+
+
 def test_a_python_program_is_known_by_its_name(tmp_path: Path) -> None:
     program = tmp_path / "job.py"
     program.touch()

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner, Result
 
-from headrace.cli import flink_savepoints
+from headrace.cli import flink_savepoints, flink_target
 from headrace.cli.api import CommandError
 from headrace.cli.flink_find import find_job, find_task_manager
 from headrace.cli.flink_rest import JobRow
@@ -43,6 +43,7 @@ def running() -> Iterator[Stub]:
 def flink(running: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     """Two jobs that run, and one that has ended."""
     monkeypatch.setattr(flink_savepoints, "_POLL", 0.001)
+    monkeypatch.setattr(flink_target, "_POLL", 0.001)
     running.asked.clear()
     running.answers = {
         "GET /jobs/overview": {"jobs": [row(JOB, "count"), row(OTHER, "other"), row(OLD, "old", "FINISHED")]},
@@ -337,6 +338,85 @@ def test_who_submits_waits_for_the_job_manager(flink: Stub, tmp_path: Path) -> N
     done = by_master(flink, "run", str(jar(tmp_path)), "--detach")
     assert "waiting for the JobManager" in done.stderr
     assert done.stdout == f"job {JOB} submitted to /f\n"
+
+
+def hidden(flink: Stub, url: str = "", **framework: Any) -> dict[str, Any]:
+    """The state of a master that shows no dashboard; the application master is told to be at ``url``."""
+    found = state(flink, **({"webui_url": "", "hostname": "127.0.0.1"} | framework))
+    found["frameworks"][0]["labels"][1]["value"] = url or flink.url
+    return found
+
+
+def test_a_dashboard_that_the_master_does_not_show_is_found_by_the_application_master(flink: Stub) -> None:
+    flink.answers |= {"GET /master/state": hidden(flink), "GET /state": {"job_manager": {"web": flink.url}}}
+    assert by_master(flink, "ui").stdout == flink.url + "\n"
+    assert JOB in by_master(flink, "list").stdout
+    flink.answers["GET /master/state"] = hidden(flink, hostname="localhost")  # the same address
+    assert by_master(flink, "ui").stdout == flink.url + "\n"
+
+
+@pytest.mark.parametrize("hostname", ["", "192.0.2.1"])
+def test_a_label_that_leads_to_another_host_is_not_followed(flink: Stub, hostname: str) -> None:
+    flink.answers["GET /state"] = {"job_manager": {"web": flink.url}}
+    flink.answers["GET /master/state"] = hidden(flink, hostname=hostname)
+    assert "is starting" in by_master(flink, "ui", status=1).stderr
+    assert "GET /state" not in [request for request, _ in flink.asked]
+
+
+@pytest.mark.parametrize("web", ["", "http://192.0.2.1:80", "file:///etc/passwd", "http://[", "javascript:x"])
+def test_a_dashboard_elsewhere_is_not_taken(flink: Stub, web: str) -> None:
+    flink.answers |= {"GET /master/state": hidden(flink), "GET /state": {"job_manager": {"web": web}}}
+    assert "is starting" in by_master(flink, "ui", status=1).stderr
+    flink.answers["GET /master/state"] = hidden(flink, "file:///etc/passwd")
+    assert "is starting" in by_master(flink, "ui", status=1).stderr
+
+
+@pytest.mark.parametrize("command", [["sql", "-e", "SELECT 1"], ["run", "a job.jar"]])
+def test_the_wait_for_the_job_manager_is_within_the_timeout(flink: Stub, command: list[str]) -> None:
+    flink.answers["GET /master/state"] = state(flink, webui_url="")
+    said = by_master(flink, *command, "--timeout", "0.05", status=4).stderr
+    assert "the start of the JobManager is not done after 0.05 s" in said
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "parallelism"),
+    [
+        ([{"key": "parallelism.default", "value": "10"}], [], {"parallelism": 10}),
+        ([{"key": "parallelism.default", "value": "10"}], ["-p", "3"], {"parallelism": 3}),
+        ([{"key": "other", "value": "10"}], [], {}),
+        ([{"key": "parallelism.default", "value": "-1"}], [], {}),
+        ((403, {"errors": ["no"]}), [], {}),
+    ],
+)
+def test_the_clusters_default_parallelism_holds_for_what_is_submitted(
+    flink: Stub, tmp_path: Path, config: Any, given: list[str], parallelism: dict[str, int]
+) -> None:
+    flink.answers |= {
+        "GET /jobmanager/config": [config],
+        "POST /jars/upload": {"filename": "/web/1_a.jar"},
+        "POST /jars/1_a.jar/run": {"jobid": JOB},
+        "DELETE /jars/1_a.jar": {},
+    }
+    invoke(flink, "run", str(jar(tmp_path)), "--detach", *given)
+    assert flink.bodies("POST /jars/1_a.jar/run") == [{"programArgsList": []} | parallelism]
+
+
+@pytest.mark.parametrize("gone", [{"webui_url": "http://127.0.0.1:9"}, {"webui_url": ""}])
+def test_who_cancels_just_after_a_restart_waits_for_the_next_job_manager(flink: Stub, gone: dict[str, str]) -> None:
+    flink.answers |= {
+        "GET /master/state": [state(flink, webui_url="http://127.0.0.1:9"), state(flink, **gone), state(flink)],
+        "GET /overview": [(503, {"errors": ["ongoing leader election"]}), {}],
+        f"PATCH /jobs/{JOB}": (202, {}),
+    }
+    done = by_master(flink, "cancel", "count", "--no-wait")
+    assert done.stdout == f"job {JOB} is being cancelled\n"
+    assert "waiting for the JobManager to answer" in done.stderr
+
+
+def test_a_job_manager_that_is_not_there_is_said_after_a_while(flink: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flink_target, "_RESTARTING", 0.01)
+    flink.answers["GET /master/state"] = state(flink, webui_url="http://127.0.0.1:9")
+    assert "does not answer" in by_master(flink, "cancel", "count", status=1).stderr
 
 
 # finding

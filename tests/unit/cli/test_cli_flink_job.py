@@ -13,9 +13,9 @@ from headrace.cli.flink_waiting import waiting_for
 from headrace.gateway.overview import FrameworkState, LabelState, MasterState
 
 
-def framework(cluster: str, url: str, *, name: str = "Flink", active: bool = True) -> FrameworkState:
+def framework(cluster: str, url: str, *, name: str = "Flink", active: bool = True, id_: str = "") -> FrameworkState:
     labels = [LabelState("headrace.cluster", cluster)] if cluster else []
-    return FrameworkState(name=name, webui_url=url, labels=labels, active=active)
+    return FrameworkState(id=id_, name=name, webui_url=url, labels=labels, active=active)
 
 
 def test_a_cluster_is_found_by_its_apps_id_with_or_without_slash() -> None:
@@ -32,6 +32,21 @@ def test_the_living_framework_of_a_cluster_counts() -> None:
 def test_a_foreign_cluster_is_found_by_its_frameworks_name() -> None:
     state = MasterState(frameworks=[framework("", "http://x", name="old flink"), framework("/a", "http://a")])
     assert find_cluster(state, "old flink") == ("old flink", "http://x")
+
+
+def test_of_several_that_may_be_meant_none_is_taken() -> None:
+    both = MasterState(frameworks=[framework("/flink", "http://a"), framework("flink", "http://b")])
+    assert find_cluster(both, "/flink")[1] == "http://a"
+    assert find_cluster(both, "flink")[1] == "http://b"
+    named = MasterState(
+        frameworks=[framework("/flink", "http://a", id_="f1"), framework("", "http://b", name="flink", id_="f2")]
+    )
+    with pytest.raises(CommandError, match=r"may mean 2 Flink clusters: /flink \(framework f1\), flink \(framework f2"):
+        find_cluster(named, "flink")
+    assert find_cluster(named, "/flink")[1] == "http://a"
+    assert find_cluster(named, "f2")[1] == "http://b"
+    one = MasterState(frameworks=[framework("/flink", "http://a", name="flink")])
+    assert find_cluster(one, "flink")[1] == "http://a"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_an_agents_command_line() -> None:
     assert command_line(agent, 99, settings, master="http://m:1", java_home=Path("/j")) == [
         *(sys.executable, "-m", "headrace.mesos.agent", "--host", "127.0.0.2", "--port", "99", "--data", "/d/agent"),
         *("--master", "http://m:1", "--resources", "cpus:1"),
-        *("--executor-environment-variables", '{"HEADRACE_DATA":"/d","JAVA_HOME":"/j"}'),
+        *("--executor-environment-variables", '{"HEADRACE_DATA":"/d","HEADRACE_MASTER":"http://m:1","JAVA_HOME":"/j"}'),
     ]
 
 

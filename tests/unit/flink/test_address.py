@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from headrace.flink import address
-from headrace.flink.appmaster import own_address
+from headrace.flink.appmaster import core, daemon, own_address
+from headrace.flink.appmaster.starter import JobManagerStarter
 from headrace.flink.listener import Listener, listener
 from headrace.kernel.daemon import UserError
+from tests.unit.flink.observing import Built
 
 NAMES = {
     "here": ["10.0.0.1"],
@@ -78,6 +83,41 @@ def test_trouble_with_names_is_no_end_of_a_cluster_that_runs(monkeypatch: pytest
     assert ended.value.code == own_address.EXIT_TRY_AGAIN
     with pytest.raises(UserError, match="no name server"):
         own.check(ran_before=False)
+
+
+def test_a_taken_port_that_was_given_to_the_task_is_tried_again_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        async def started(*_: object) -> None:
+            address.check_port_free("$PORT0", "127.0.0.1", port)
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(daemon, "_main", started)
+        with pytest.raises(SystemExit) as ended:
+            asyncio.run(daemon.main(asyncio.Event(), []))
+    assert ended.value.code == core.EXIT_JOB_MANAGER  # with 75 the script would try the same port again
+    assert f"$PORT0 {port}, the port that this task was given" in caplog.text
+    assert "leave" not in caplog.text
+
+
+@pytest.mark.parametrize(("given", "option"), [({}, r"\$PORT0"), ({"rest.port": "PORT"}, r"rest\.port")])
+def test_a_taken_port_is_named_as_it_was_given(tmp_path: Path, given: dict[str, str], option: str) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        options = [f"-D{key}={port}" for key in given]
+        built = Built(options, tmp_path, {"PORT0": port} if not given else {})
+        plan = SimpleNamespace(cluster=built.cluster, job=None)
+        maker = JobManagerStarter.__new__(JobManagerStarter)
+        maker._plan, maker._private = plan, tmp_path  # type: ignore[assignment]
+        with pytest.raises(UserError, match=option):
+            maker._prepare(1, "http://127.0.0.1:1")
 
 
 def test_local_addresses() -> None:

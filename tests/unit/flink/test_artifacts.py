@@ -76,6 +76,8 @@ def test_what_is_private_is_not_cached_nor_guessed(served: Served) -> None:
         ("bytes=-99", 206, (0, 10), "bytes 0-9/10"),
         ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=4-2", 416, None, "bytes */10"),
+        ("bytes=0-" + "9" * 5000, 416, None, "bytes */10"),
+        ("bytes=-" + "9" * 5000, 416, None, "bytes */10"),
         ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=1-2,4-5", 200, (0, 10), None),
         ("bytes=-", 200, (0, 10), None),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.flink import conf
@@ -115,6 +115,7 @@ def test_golden_files() -> None:
     assert conf.parse_flink_conf(GOLDEN_FLINK_CONF, "x") == GOLDEN
 
 
+@settings(max_examples=25)
 @given(st.dictionaries(st.from_regex(r"[a-z][a-z.-]*", fullmatch=True), st.text(min_size=1), max_size=5))
 def test_what_is_written_can_be_read(options: dict[str, str]) -> None:
     assert conf.parse_config_yaml(conf.render(options).decode("utf-8"), "x") == options
@@ -123,3 +124,20 @@ def test_what_is_written_can_be_read(options: dict[str, str]) -> None:
 def test_private_files_are_private(tmp_path: Path) -> None:
     conf.write_private(tmp_path / "secret", b"x")
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "environment", "expected"),
+    [
+        ([], "", "http://127.0.0.1:5050", "http://127.0.0.1:5050"),
+        ([], "mesos.master: file:5050", "http://127.0.0.1:5050", "file:5050"),
+        (["-Dmesos.master=given:5050"], "", "http://127.0.0.1:5050", "given:5050"),
+        ([], "", "", None),
+    ],
+)
+def test_the_environment_names_the_master_if_nothing_else_does(
+    tmp_path: Path, arguments: list[str], file: str, environment: str, expected: str | None
+) -> None:
+    (tmp_path / "flink-conf.yaml").write_text(file)
+    found = conf.read_options(arguments, {"FLINK_CONF_DIR": str(tmp_path), "HEADRACE_MASTER": environment})
+    assert found.get("mesos.master") == expected

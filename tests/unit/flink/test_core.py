@@ -9,12 +9,13 @@ from headrace.flink.appmaster.core import (
     EXIT_FAILED,
     EXIT_JOB_MANAGER,
     EXIT_MISTAKE,
-    LAUNCH_TIMEOUT,
+    JOB_MANAGER,
     ApplicationMaster,
 )
 from headrace.flink.appmaster.events import Attachment, Driver, Finish, Goal, StartJobManager, TellDriver
-from headrace.flink.appmaster.launch import GATHER_TIMER
+from headrace.flink.appmaster.launch import GATHER_TIMER, REVIVE_RETRY, REVIVE_TIMER
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
+from headrace.flink.appmaster.worker_keeper import LAUNCH_TIMEOUT, REMEMBERED
 from headrace.kernel.core import Delete, Effect, Put, Reply, SetTimer, TimerFired
 from tests.unit.flink.appmaster_helpers import (
     DRIVER,
@@ -134,6 +135,47 @@ def test_release_kills_until_the_task_has_ended() -> None:
     assert of(effects, Delete)
     assert not told(effects)
     assert not calls(drive(core, TimerFired("kill/taskmanager-one-00001"), now=10))
+
+
+def test_kills_of_a_worker_whose_agent_is_away_become_rare() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    key, now, pauses = f"kill/{worker(1).id}", 0.0, []
+    effects = drive(core, events.WorkerReleased(1, worker(1).id))
+    drive(core, events.StatusReceived(status(worker(1).id, "TASK_UNREACHABLE")))
+    for _ in range(7):
+        (timer,) = [one for one in of(effects, SetTimer) if one.key == key]
+        pauses.append(timer.at - now)
+        now = timer.at
+        effects = drive(core, TimerFired(key), now=now)
+        assert calls(effects, "KILL")
+    assert pauses == [5, 10, 20, 40, 80, 80, 80]
+    effects = drive(core, events.StatusReceived(status(worker(1).id, "TASK_RUNNING")), now=now)
+    assert calls(effects, "KILL")
+    assert SetTimer(key, now + 5) in effects
+
+
+def test_a_revive_that_brings_no_offer_is_repeated() -> None:
+    core = running()
+    effects = drive(core, events.WorkerRequested(1, worker(1, cpus=99)), TimerFired(GATHER_TIMER))
+    assert SetTimer(REVIVE_TIMER, REVIVE_RETRY) in effects
+    effects = drive(core, TimerFired(REVIVE_TIMER), now=REVIVE_RETRY)
+    assert [call.type for call in calls(effects)] == ["REVIVE"]
+    assert SetTimer(REVIVE_TIMER, 2 * REVIVE_RETRY) in effects
+    drive(core, events.OffersReceived([offer(1)]))
+    assert not drive(core, TimerFired(REVIVE_TIMER))
+    drive(core, events.WorkerReleased(2, worker(1).id))
+    assert not drive(core, TimerFired(REVIVE_TIMER))
+
+
+def test_stories_of_ended_workers_are_forgotten_and_the_others_stay() -> None:
+    core = running([worker(0, goal=Goal.LAUNCHED)])
+    drive(core, events.StatusReceived(status(worker(0).id, "TASK_RUNNING")), events.JobManagerEnded(1, "x"))
+    for number in range(1, REMEMBERED + 10):
+        drive(core, events.WorkerRequested(1, worker(number)), events.WorkerReleased(2, worker(number).id))
+    assert not core.stories.of(worker(1).id)
+    assert core.stories.of(worker(REMEMBERED + 9).id)
+    assert core.stories.of(worker(0).id)
+    assert core.stories.of(JOB_MANAGER)
 
 
 def test_no_word_after_launch_asks_the_master() -> None:
@@ -329,6 +371,22 @@ def test_job_manager_that_once_worked_is_never_given_up() -> None:
     assert not of(effects, Finish)
     assert pauses[0] <= 0.1
     assert pauses[-1] == jobmanager.LAST_PAUSE
+
+
+def test_a_job_manager_that_attaches_and_dies_is_started_less_and_less_often() -> None:
+    core = running()
+    run, now, pauses = 1, 0.0, []
+    for attempt in range(10):
+        drive(core, events.DriverAttached(1, Driver(f"attempt-{attempt}", "w", "r")), now=now)
+        now += jobmanager.STEADY + 1 if attempt == 9 else 3
+        effects = drive(core, events.JobManagerEnded(run, "exit 1"), now=now)
+        (timer,) = [t for t in of(effects, SetTimer) if t.key == jobmanager.START_TIMER]
+        pauses.append(round(timer.at - now, 3))
+        now = timer.at
+        (started,) = of(drive(core, TimerFired(jobmanager.START_TIMER), now=now), StartJobManager)
+        run = started.run
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 0.1]
+    assert core.stories.of(JOB_MANAGER)[-1].why == "in 0.1 s"
 
 
 def test_an_end_for_good_takes_the_jobs_along() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from headrace.flink.appmaster import events, jobmanager, records
 from headrace.flink.appmaster.events import Finish, Goal, StartJobManager, Stop, StopAsked, StopDecided
 from headrace.flink.appmaster.finishing import STOP_LIMIT
+from headrace.flink.appmaster.process import begins_end, level_of_error
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
 from headrace.kernel.core import Put, SetTimer, TimerFired
 from tests.unit.flink.appmaster_helpers import DRIVER, apply, calls, drive, make, of, offer, running, status, worker
@@ -64,7 +67,7 @@ def test_the_decision_may_come_after_the_job_manager_has_ended(decided: StopDeci
     assert not of(drive(core, StopAsked(), ENDED), Finish)
     effects = drive(core, decided)
     assert bool(of(effects, Finish)) is (decided is RESTART)
-    assert len(of([*effects, *drive(core, REMOVED)], Finish)) >= 1
+    assert len(of(effects if decided is RESTART else drive(core, REMOVED), Finish)) == 1
 
 
 @pytest.mark.parametrize("decided", [DESTROY, SUSPEND, RESTART])
@@ -79,10 +82,10 @@ def test_started_only_to_stop(alive: bool, decided: StopDecided) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decided", "gone", "kept"), [(DESTROY, True, False), (SUSPEND, False, True), (RESTART, False, True)]
+    ("decided", "gone", "left"), [(DESTROY, True, "fw"), (SUSPEND, False, "fw"), (RESTART, False, "")]
 )
 def test_the_end_is_bounded_and_what_could_not_be_torn_down_is_kept_for_the_next(
-    decided: StopDecided, gone: bool, kept: bool
+    decided: StopDecided, gone: bool, left: str
 ) -> None:
     core = running()
     drive(core, StopAsked(), decided)
@@ -90,7 +93,31 @@ def test_the_end_is_bounded_and_what_could_not_be_torn_down_is_kept_for_the_next
     effects = drive(core, TimerFired("stop"))
     assert of(effects, events.SignalJobManager) == [events.SignalJobManager(1, kill=True)]
     (finish,) = of(effects, Finish)
-    assert (finish.gone, finish.kept) == (gone, kept)
+    assert (finish.gone, finish.kept, finish.left) == (gone, True, left)
+
+
+@pytest.mark.parametrize("late", [DESTROY, SUSPEND, RESTART])
+@pytest.mark.parametrize("connected", [True, False])
+def test_without_a_decision_in_time_it_is_suspended(late: StopDecided, connected: bool) -> None:
+    """Nobody says what is meant, and perhaps no master answers: the end comes all the same, and loses nothing."""
+    core = running()
+    drive(core, *([] if connected else [events.MasterDisconnected("gone")]), StopAsked(), ENDED)
+    (finish,) = of(drive(core, TimerFired("stop")), Finish)
+    assert (finish.status, finish.gone, finish.kept, finish.left) == (0, False, True, "fw")
+    assert not of(drive(core, late), Finish)
+
+
+def test_what_is_left_of_a_destroyed_cluster_is_its_framework_and_workers_to_be_killed() -> None:
+    content: dict[str, bytes] = {}
+    left = [records.put_framework("fw"), records.put_driver(DRIVER), records.put_job_manager(JobManagerRecord(7))]
+    apply([*left, records.put_generation(3), records.put_failed(9), records.put_port(5000)], content)
+    apply(map(records.put_worker, (worker(1, goal=Goal.LAUNCHED), worker(2))), content)
+    apply(records.leave_framework(content), content)
+    found = records.recover(content)
+    assert found == Recovered(3, "fw", workers=[worker(1, goal=Goal.RELEASED)])
+    core = make(found)
+    effects = drive(core, events.Started(job_manager_alive=False), events.MasterConnected("fw"))
+    assert [call.kill.task_id.value for call in calls(effects, "KILL") if call.kill] == [worker(1).id]
 
 
 def test_teardown_is_repeated_after_a_reconnection() -> None:
@@ -114,3 +141,24 @@ def test_a_job_that_ends_meanwhile_has_ended() -> None:
     drive(core, StopAsked(), events.DriverDeregistered(1, "SUCCEEDED", ""), RESTART)
     (finish,) = of(drive(core, ENDED, REMOVED), Finish)
     assert (finish.said, finish.gone, finish.kept) == ("SUCCEEDED", True, False)
+
+
+@pytest.mark.parametrize(
+    ("event", "meant"),
+    [
+        (StopAsked(), True),
+        (events.DriverDeregistered(1, "SUCCEEDED", ""), True),
+        (ENDED, False),
+        (events.OffersReceived([offer(1)]), False),
+    ],
+)
+def test_an_end_that_is_meant_is_known(event: events.AppMasterEvent, meant: bool) -> None:
+    """What ends then is told without a warning."""
+    core = running([worker(1, goal=Goal.LAUNCHED)], keep_workers=True)
+    assert any(map(begins_end, drive(core, event))) is meant
+
+
+def test_only_a_teardown_of_ours_makes_the_masters_words_harmless() -> None:
+    assert level_of_error("Framework has been removed", ends=True) == logging.INFO
+    assert level_of_error("Framework has been removed", ends=False) == logging.ERROR
+    assert level_of_error("Framework failed over", ends=True) == logging.ERROR

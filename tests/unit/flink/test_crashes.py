@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
 from signal import SIGKILL
 
-from headrace.flink.appmaster import core, last_resort, own_address
+import pytest
+
+from headrace.flink.appmaster import core, daemon, last_resort, own_address
+from headrace.flink.appmaster.jvm_process import JobManagerProcess
 from headrace.kernel import process
-from headrace.kernel.daemon import EXIT_USAGE
+from headrace.kernel.daemon import EXIT_USAGE, UserError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference.md"
 SCRIPT = Path(__file__).parents[3] / "scripts" / "mesos-appmaster.sh"
@@ -32,6 +36,33 @@ def test_a_job_manager_that_nobody_watches_any_more_is_ended(tmp_path: Path) -> 
     assert process.read_end(directory).signal == SIGKILL
     assert last_resort.main(tmp_path) == 0
     assert last_resort.main(tmp_path / "nothing") == 0
+
+
+@pytest.mark.parametrize("wrong", ["-Dmesos.nonsense=1", "-Denv.java.home=/nowhere"])
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_mistake_is_outwaited_while_a_job_manager_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, *, lives: bool
+) -> None:
+    directory, out = tmp_path / ".headrace" / "jobmanager" / "1", tmp_path / "out"
+    directory.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    pid = process.start(
+        ["/bin/sleep", "60"], run_dir=directory, work_dir=tmp_path, environment={}, stdout=out, stderr=out
+    )
+    process.command_pid(directory)
+    if not lives:
+        last_resort.main(tmp_path)
+        os.waitpid(pid, 0)
+    with pytest.raises(SystemExit if lives else UserError, match="75" if lives else "nonsense|nowhere"):
+        asyncio.run(daemon.main(asyncio.Event(), ["-Dmesos.master=127.0.0.1:1", wrong]))
+    if lives:
+        last_resort.main(tmp_path)
+        os.waitpid(pid, 0)
+
+
+def test_without_a_job_manager_there_are_no_last_words(tmp_path: Path) -> None:
+    it = JobManagerProcess(tmp_path / ".headrace", tmp_path, {}, lambda run, how, mistake: None)
+    assert it.last_words() == ""
 
 
 def test_s0_6_each_exit_status_is_documented_and_fits() -> None:

@@ -80,6 +80,8 @@ async def test_request_release_deregister(door: tuple[Core, EventLog, Router]) -
         (request("POST", "/driver/v1/request", b'{"id":"x","cpus":0,"memory_mib":1}'), 400),
         (request("POST", "/driver/v1/request", b'{"id":"a/b","cpus":1,"memory_mib":1}'), 400),
         (request("GET", "/driver/v1/events", query="after=x"), 400),
+        (request("GET", "/driver/v1/events", query="after=%C2%B2"), 400),
+        (request("GET", "/driver/v1/events", query="after=" + "9" * 5000), 400),
         (request("GET", "/driver/v1/events", query="after=99"), 410),
         (request("GET", "/driver/v1/events", query="after=101"), 410),
     ],

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.flink import high_availability
+from headrace.flink import high_availability, job_result, storage_dir
 from headrace.flink.cluster import resolve
-from headrace.flink.high_availability import CLUSTER_ID, DATA_VARIABLE, FACTORY, STORAGE, TYPE
+from headrace.flink.high_availability import DATA_VARIABLE, FACTORY
+from headrace.flink.job_result import JobResult
+from headrace.flink.storage_dir import CLUSTER_ID, STORAGE, TYPE
 from headrace.flink.task_options import ORIGINAL_COMMAND
 from headrace.kernel.daemon import UserError
 
@@ -33,6 +35,9 @@ def ha(given: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
         ({TYPE: FACTORY}, APP | DATA, "/data/flink/flink_session"),
         ({STORAGE: "/nfs"}, APP | DATA, "/nfs/flink_session"),
         ({STORAGE: "file:///nfs"}, APP, "/nfs/flink_session"),
+        ({STORAGE: "file:/nfs"}, APP, "/nfs/flink_session"),
+        ({STORAGE: "/nfs//a/../b/"}, APP, "/nfs/b/flink_session"),  # as Flink's Path has it
+        ({STORAGE: "/a%20b"}, APP, "/a%20b/flink_session"),
         ({"recovery.zookeeper.storageDir": "/nfs"}, APP, "/nfs/flink_session"),
         ({TYPE: "zookeeper"}, APP, None),
         ({"high-availability": "NONE"}, APP, None),
@@ -97,9 +102,24 @@ def test_remove(tmp_path: Path) -> None:
     assert found is not None
     (found / "jobs").mkdir(parents=True)
     high_availability.remove(options)
+    assert found.exists()  # nothing says that it is ours
+    (found / "generation").write_text("1")
+    high_availability.remove(options)
     assert not found.exists()
     high_availability.remove(options)
     high_availability.remove({})
+
+
+def test_a_store_that_is_still_needed_stays(tmp_path: Path) -> None:
+    """Its framework could not be torn down."""
+    options = high_availability.with_defaults({}, {}, tmp_path)
+    found = high_availability.directory(options)
+    assert found is not None
+    (found / "jobs").mkdir(parents=True)
+    for name in ("appmaster.db", "appmaster.db-wal", "flink-version", "jobs/one"):
+        (found / name).write_text("x")
+    high_availability.remove(options, "appmaster.db")
+    assert sorted(path.name for path in found.iterdir()) == ["appmaster.db", "appmaster.db-wal"]
 
 
 def test_another_version_of_flink_does_not_take_over(tmp_path: Path) -> None:
@@ -114,6 +134,61 @@ def test_another_version_of_flink_does_not_take_over(tmp_path: Path) -> None:
     high_availability.claim_version(options, "2.3.0")
     assert (tmp_path / "it").stat().st_mode & 0o077 == 0
     high_availability.claim_version({}, "2.3.0")
-    high_availability.claim_version(
-        {**options, STORAGE: "s3://bucket"}, "2.3.0"
-    )  # the JobManager says that it can't be
+
+
+NO_NAMES = [".", "..", "", "/", "x@2", "a:b", "a\\b", "a\nb", " a", "x.slot", "x.done", "job-result-store", "/../"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_would_be_another_directory_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"option high-availability\.cluster-id is "):
+        ha({CLUSTER_ID: name}, DATA)
+
+
+@pytest.mark.parametrize(
+    "storage", ["hdfs://nn/ha", "s3://bucket/x", "ha", "file:ha", "file://host/ha", "file:///a%20b", "FILE:///x", ""]
+)
+def test_a_storage_that_is_no_directory_is_refused_at_once(storage: str) -> None:
+    with pytest.raises(UserError, match=r"option high-availability\.storageDir .*high-availability\.type=zookeeper"):
+        ha({STORAGE: storage}, APP)
+
+
+def test_what_is_no_directory_of_ours_is_not_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "flink-version").write_text("1")
+    (tmp_path / "ha").mkdir()
+    (tmp_path / "ha" / "it").symlink_to(tmp_path / "precious")
+    options = {TYPE: FACTORY, STORAGE: str(tmp_path / "ha"), CLUSTER_ID: "it"}
+    high_availability.remove(options)
+    assert (tmp_path / "precious" / "flink-version").exists()
+    assert "is not removed: it is a link" in caplog.text
+    with pytest.raises(UserError, match="is a symbolic link"):
+        high_availability.claim_version(options, "1.20.5")
+    for name in (".", ".."):
+        with pytest.raises(ValueError, match="no directory's name"):
+            storage_dir.remove(tmp_path, name)
+
+
+def test_nobody_elses_file_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "it").mkdir()
+    for name in ("flink-version.new", "flink-version"):
+        (tmp_path / "it" / name).symlink_to(tmp_path / "victim")
+    options = {TYPE: FACTORY, STORAGE: str(tmp_path), CLUSTER_ID: "it"}
+    with pytest.raises(OSError, match="symbolic link"):
+        high_availability.claim_version(options, "1.20.5")
+    (tmp_path / "it" / "flink-version").unlink()
+    high_availability.claim_version(options, "1.20.5")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "it" / "flink-version").read_text() == "1.20.5\n"
+
+
+def test_a_jobs_result_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    for name in ("it.done", "it.done.new"):
+        (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic link"):
+        job_result.load(tmp_path / "it.done")
+    job_result.save(JobResult("1", "FINISHED", 0), tmp_path / "it.done")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not (tmp_path / "it.done").is_symlink()

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.flink import job, job_result
 from headrace.flink.job import Job
-from headrace.flink.job_result import JobResult
+from headrace.flink.job_result import JobResult, Record
 from headrace.flink.options import check_names
 from headrace.kernel.daemon import UserError
 
@@ -168,8 +168,9 @@ def test_a_result_is_found_again(tmp_path: Path) -> None:
     path = job_result.record_path(tmp_path / "cluster")
     assert path == tmp_path / "cluster.done"
     assert job_result.load(path) is None
-    job_result.save(JobResult("abc", "FAILED", 3, "why"), path, None)
-    assert job_result.load(path) == JobResult("abc", "FAILED", 3, "why")
+    record = Record(JobResult("abc", "FAILED", 3, "why"), "digest", "run")
+    job_result.save(record, path, None)
+    assert job_result.load(path) == record
     job_result.forget(path)
     assert job_result.load(path) is None
     assert job_result.record_path(None) is None

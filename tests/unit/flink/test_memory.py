@@ -94,3 +94,78 @@ def test_task_manager_contradictions(options: dict[str, str], words: tuple[str, 
     with pytest.raises(UserError) as error:
         memory.task_manager(options)
     assert all(word in str(error.value) for word in words)
+
+
+TASK = "mesos.resourcemanager.tasks.mem"
+TM = "taskmanager.memory."
+JM = "jobmanager.memory."
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({TASK: "1024", TM + "task.heap.size": "2g"}, ("1024 MiB", "task.heap.size 2048 MiB", "raise " + TASK)),
+        ({TASK: "2048", TM + "managed.size": "1900m"}, ("2048 MiB", "managed.size 1900 MiB")),
+        ({TASK: "2048", TM + "network.min": "1900m"}, ("2048 MiB", "network.min 1900 MiB")),
+        ({TASK: "2048", TM + "framework.heap.size": "1g", TM + "framework.off-heap.size": "1g"}, ("2048 MiB", "heap")),
+        ({TASK: "2048", TM + "task.off-heap.size": "2g"}, ("2048 MiB", "task.off-heap.size 2048 MiB")),
+        ({TASK: "2048", TM + "jvm-metaspace.size": "1900m"}, ("2048 MiB", "jvm-metaspace.size 1900 MiB")),
+        ({TASK: "2048", TM + "jvm-overhead.min": "1900m"}, ("2048 MiB", "jvm-overhead.min 1900 MiB")),
+        ({TASK: "2048", TM + "flink.size": "2g"}, ("2048 MiB", "flink.size 2048 MiB")),
+        ({TM + "flink.size": "1g", TM + "task.heap.size": "2g"}, ("flink.size is 1024 MiB", "2048 MiB")),
+        ({TASK: "2048", TM + "task.heap.size": "1g", TM + "managed.size": "1g"}, ("task.heap.size", "managed.size")),
+        (
+            {TASK: "8192", TM + "task.heap.size": "2g", TM + "managed.size": "512m"},
+            ("4807 MiB", "jvm-overhead.max is 1024"),
+        ),
+        ({TASK: "4096", TM + "flink.size": "1g"}, ("2816 MiB", "jvm-overhead.max is 1024 MiB")),
+        (
+            {TASK: "4096", TM + "task.heap.size": "1g", TM + "network.max": "64m"},
+            ("778.2 MiB", "network.max is 64 MiB"),
+        ),
+        ({TM + "task.heap.size": "2g"}, ("task.heap.size 2048 MiB", TASK)),
+        *(
+            ({TASK: "2048", TM + key + ".fraction": "2"}, (TM + key + ".fraction is 2", "less than 1"))
+            for key in ("managed", "network", "jvm-overhead")
+        ),
+    ],
+)
+def test_parts_of_a_task_manager_that_do_not_fit(options: dict[str, str], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as error:
+        memory.task_manager(options)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {TASK: "4096", TM + "task.heap.size": "1g"},
+        {TASK: "4096", TM + "task.heap.size": "2g", TM + "managed.size": "512m"},
+        {TM + "task.heap.size": "2g", TM + "managed.size": "0"},
+        {TASK: "2048", TM + "flink.size": "1500m"},
+        {TM + "flink.size": "1500m", TM + "managed.fraction": "0"},
+        {TASK: "1728", TM + "network.max": "64m"},
+    ],
+)
+def test_parts_of_a_task_manager_that_fit(options: dict[str, str]) -> None:
+    memory.task_manager(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({JM + "process.size": "1g", JM + "heap.size": "2g"}, ("1024 MiB", "2048 MiB")),
+        ({JM + "process.size": "1g", JM + "flink.size": "1g"}, ("process.size is 1024 MiB", "heap.size 896 MiB")),
+        ({JM + "jvm-metaspace.size": "2g"}, ("too little", "jvm-metaspace.size 2048 MiB")),
+        ({JM + "jvm-overhead.fraction": "2"}, ("jvm-overhead.fraction is 2",)),
+    ],
+)
+def test_parts_of_the_job_manager_that_do_not_fit(options: dict[str, str], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as error:
+        memory.job_manager(options, None)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_the_job_managers_heap_counts_beside_its_process_size() -> None:
+    sizes = memory.job_manager({JM + "process.size": "2g", JM + "heap.size": "1g"}, None)
+    assert (sizes.heap, sizes.process) == (1024 * MIB, 2048 * MIB)

@@ -97,7 +97,7 @@ EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "env.java.opts.jobmanager": ("-Dx=y", {}),
     "env.java.opts.taskmanager": ("-Dx=y", {}),
     "fs.hdfs.hadoopconf": ("DIRECTORY", {}),
-    "security.kerberos.login.keytab": ("FILE", {}),
+    "security.kerberos.login.keytab": ("FILE", {"security.kerberos.login.principal": "flink"}),
     "security.kerberos.krb5-conf.path": ("FILE", {}),
     **{
         f"security.ssl.{side}{kind}": ("FILE", {})

@@ -139,7 +139,8 @@ def test_s0_8_what_runs_is_matched_with_what_is_stored(
 def test_s0_9_artifacts_are_binaries_configuration_and_secrets(tmp_path: Path) -> None:
     keytab = tmp_path / "k"
     keytab.touch()
-    built = Built([f"-Dsecurity.kerberos.login.keytab={keytab}"], tmp_path)
+    kerberos = [f"-Dsecurity.kerberos.login.keytab={keytab}", "-Dsecurity.kerberos.login.principal=flink"]
+    built = Built(kerberos, tmp_path)
     assert {uri.output_file for uri in built.uris} == {
         "flink/lib/flink-csv.jar",
         "flink/lib/flink-dist-1.20.5.jar",

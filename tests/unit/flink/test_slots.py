@@ -110,3 +110,27 @@ def test_a_process_that_no_script_starts_again_has_nobody(tmp_path: Path) -> Non
     for value in ("", "nonsense", "1"):
         assert this_owner(Path("/box"), {SCRIPT_VARIABLE: value}) == Owner("/box")
     assert this_owner(Path("/box"), {SCRIPT_VARIABLE: str(os.getppid())}).lives()
+
+
+def test_a_link_or_a_pipe_in_the_place_of_a_slot_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "app.slot").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic link; remove it"):
+        slots(tmp_path, "a").take(1)
+    (tmp_path / "app.slot").unlink()
+    os.link(tmp_path / "victim", tmp_path / "app.slot")
+    with pytest.raises(OSError, match="not a regular file"):
+        slots(tmp_path, "a").take(1)
+    (tmp_path / "app.slot").unlink()
+    os.mkfifo(tmp_path / "app.slot")
+    with pytest.raises(OSError, match="not a regular file"):
+        slots(tmp_path, "a").take(1)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "0", "1", "01", "9999999", "x"])
+def test_what_is_no_number_of_a_slot_is_nobodys(tmp_path: Path, number: str) -> None:
+    (tmp_path / f"app@{number}.slot").write_bytes(b"")
+    slot = taken(slots(tmp_path, "a").take(1))
+    assert slot.number == 1
+    slot.close()

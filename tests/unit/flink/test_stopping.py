@@ -25,7 +25,9 @@ def app(instances: int = 1, others: int = 0, actions: set[str] = frozenset(), ex
     ("said", "stop"),
     [
         (None, S),  # no answer, or not Marathon's
-        (app(exists=False), D),
+        (app(exists=False), S),  # Marathon may have lost its store
+        (app(exists=False, actions=SCALES), S),
+        (app(exists=False, actions=STOPS), D),
         (app(actions=STOPS), D),  # the original still shows an app that it has begun to stop
         (app(0), S),
         (app(0, actions=SCALES), S),
@@ -46,7 +48,8 @@ def test_what_marathon_wants(said: App | None, stop: Stop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "stop"), [(None, S), (app(exists=False), D), (app(0), S), (app(1), S), (app(1, 2, SCALES), D)]
+    ("said", "stop"),
+    [(None, S), (app(exists=False, actions=STOPS), D), (app(0), S), (app(1), S), (app(1, 2, SCALES), D)],
 )
 def test_without_a_store_that_outlives_the_task_there_is_no_restart(said: App | None, stop: Stop) -> None:
     situation = Situation(ASK, supervised=True, files_stay=True, store_stays=False)
@@ -57,7 +60,7 @@ def test_one_that_stands_by_is_not_one_too_many() -> None:
     """With ZooKeeper the instances have one cluster in common: scaled down, it goes on."""
     situation = Situation(ASK, supervised=True, files_stay=True, store_stays=True, standbys=True)
     assert decide(situation, app(1, 2, SCALES)).stop is R
-    assert decide(situation, app(exists=False)).stop is D
+    assert decide(situation, app(exists=False, actions=STOPS)).stop is D
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,31 @@ async def test_a_master_that_does_not_lead_names_the_leader(world: World) -> Non
 
 async def test_a_destroyed_app(world: World) -> None:
     world.app = (404, {"message": "App '/a/b' does not exist"})
+    world.deployments = [{"steps": [{"actions": [{"action": "StopApplication", "app": "/a/b"}]}]}]
     assert (await world.supervision().decide()).stop is Stop.DESTROY
+
+
+async def test_an_app_that_marathon_has_forgotten_is_not_destroyed(world: World) -> None:
+    """It has come up with an empty store, or an old one: it kills what it does not know."""
+    world.app = (404, {"message": "App '/a/b' does not exist"})
+    assert (await world.supervision().decide()).stop is Stop.SUSPEND
+
+
+async def test_the_master_that_is_known_is_not_looked_for(world: World) -> None:
+    """The address alone would lead nowhere."""
+    lost = Supervision(cluster("127.0.0.1:1", TASK), TASK)
+    assert (await lost.decide()).stop is Stop.SUSPEND
+    assert world.asked == []
+    assert (await lost.decide(world.url)).why == "its app goes on, but no later task would find its workers"
+
+
+async def test_a_silent_zookeeper_is_not_waited_for() -> None:
+    """It accepts and says nothing; kazoo alone takes ten seconds to give up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        supervision = Supervision(cluster(f"zk://127.0.0.1:{silent.getsockname()[1]}/mesos", TASK), TASK)
+        began = asyncio.get_running_loop().time()
+        assert await supervision.app(patience=0.1) is None
+        assert asyncio.get_running_loop().time() - began < 2
 
 
 @pytest.mark.parametrize(

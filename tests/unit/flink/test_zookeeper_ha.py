@@ -81,7 +81,13 @@ def test_the_address_may_be_in_a_file(tmp_path: Path) -> None:
         (ZK + "quorum", {}, "needs high-availability.zookeeper.quorum"),
         (HA + "storageDir", {}, "needs high-availability.storageDir"),
         ("", {HA + "cluster-id": "mesos-workers"}, "is where application masters keep their workers"),
-        ("", {HA + "cluster-id": "/mesos-workers/x"}, "is where application masters keep their workers"),
+        ("", {HA + "cluster-id": "one", ZK + "path.mesos-workers": "/one/w"}, "keep their workers, /flink/one/w"),
+        ("", {ZK + "path.mesos-workers": "/a/../b"}, "path.mesos-workers .* does not take the path"),
+        ("", {HA + "cluster-id": "a/b"}, "option high-availability.cluster-id is 'a/b'"),
+        ("", {HA + "cluster-id": ".."}, r"option high-availability.cluster-id is '\.\.'"),
+        ("", {HA + "cluster-id": "job-result-store"}, "a name that is kept"),
+        ("", {"headrace.appmaster.store": "zk://a:1/flink/one/store"}, "lie within each other"),
+        ("", {"headrace.appmaster.store": "zk://b:2/flink"}, "lie within each other"),
         ("", {ZK + "quorum": "a:x"}, "option high-availability.zookeeper.quorum .* is no host:port"),
     ],
 )
@@ -114,8 +120,21 @@ def test_a_session_timeout_that_makes_no_sense(text: str) -> None:
 def test_files_of_flink_are_those_of_this_cluster_alone() -> None:
     assert zookeeper_ha.kept_files(GIVEN) == [Path("/s/one"), Path("/s/job-result-store/one")]
     assert zookeeper_ha.kept_files({**GIVEN, HA + "storageDir": "s3://bucket/flink"}) == []
+    assert zookeeper_ha.kept_files({**GIVEN, HA + "storageDir": "file:/s"})[0] == Path("/s/one")
+    assert zookeeper_ha.kept_files({**GIVEN, HA + "storageDir": "/s", "fs.default-scheme": "hdfs://n/"}) == []
+    assert zookeeper_ha.kept_files({**GIVEN, "job-result-store.storage-path": "/shared/r"}) == [Path("/s/one")]
     assert zookeeper_ha.kept_files({**GIVEN, HA + "cluster-id": "/"}) == []
     assert zookeeper_ha.kept_files({**GIVEN, HA + "type": "NONE"}) == []
+
+
+def test_files_of_flink_are_removed_and_no_others(tmp_path: Path) -> None:
+    for below in ("one/blob", "two/blob", "job-result-store/one", "job-result-store/two"):
+        (tmp_path / below).mkdir(parents=True)
+    zookeeper_ha.remove_files({**GIVEN, HA + "storageDir": f"file:{tmp_path}"})
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")) == [
+        "job-result-store/two",
+        "two/blob",
+    ]
 
 
 @pytest.mark.parametrize("name", ["quorum", "path.root", "path.mesos-workers", "client.session-timeout"])
@@ -136,7 +155,8 @@ def test_a_leader_that_is_one_too_many_leaves_the_cluster_to_a_standby() -> None
     situation = Situation("ask", supervised=True, files_stay=True, store_stays=True, standbys=True)
     scaled_down = App(instances=1, others=1, actions=frozenset({"ScaleApplication"}))
     assert decide(situation, scaled_down).stop is Stop.RESTART
-    assert decide(situation, App(exists=False)).stop is Stop.DESTROY
+    destroyed = App(exists=False, actions=frozenset({"StopApplication"}))
+    assert decide(situation, destroyed).stop is Stop.DESTROY
     assert decide(situation, App(instances=0)).stop is Stop.SUSPEND
 
 

@@ -126,6 +126,26 @@ async def test_a_refusal_comes_after_the_answers_before_it() -> None:
         assert answer.index(b"first") < answer.index(b"HTTP/1.1 400")
 
 
+async def test_a_server_may_be_stopped_while_it_sends_a_file(tmp_path: Path) -> None:
+    """Python 3.11 logs InvalidStateError if a transport is closed under the file that it sends."""
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    said: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context))
+    server = HttpServer(lambda _: Response(200, FileBody(path, 0, path.stat().st_size)))
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await server.stop()
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await reader.readexactly(path.stat().st_size)
+    writer.close()
+    assert said == []
+
+
 async def test_a_reader_that_stalls_in_a_file_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:

@@ -18,7 +18,7 @@ from headrace.marathon.core.events import (
     SendCall,
     UpdateApps,
 )
-from headrace.marathon.core.records import Condition
+from headrace.marathon.core.records import STOP, Condition
 from headrace.mesos.client import Received
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import AgentID, Attribute, FrameworkID, Offer, OfferID, Text
@@ -539,6 +539,26 @@ def test_disabled_waits_for_ever() -> None:
     assert not it.wants_offers
     it.status(lost, "TASK_RUNNING")
     assert [one.condition for one in it.instances("/a")] == [Condition.RUNNING]
+
+
+def test_an_app_is_said_to_be_stopped_for_as_long_as_its_tasks_are_being_killed() -> None:
+    """By that the application master of Flink knows that its app is destroyed, and that its jobs' files may go."""
+    it = Cluster()
+    it.create("/a")
+    it.settle()
+    it.delete("/a")
+    assert it.killed
+
+    def stopped() -> list[str]:
+        actions = [action for one in it.core.deployments.running.values() for action in one.actions()]
+        return [action.app for action in actions if action.action == STOP]
+
+    assert stopped() == ["/a"]
+    it.crash()
+    assert stopped() == ["/a"]
+    it.end_killed()
+    it.settle()
+    assert not it.core.deployments.running
 
 
 def test_a_removed_framework_begins_anew() -> None:

@@ -1,6 +1,7 @@
 """The scheduler client against a master that the test plays, over real HTTP."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -31,6 +32,10 @@ class PlayedMaster:
     async def start(self) -> str:
         await self._server.start()
         return f"127.0.0.1:{self._server.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}"
 
     async def stop(self) -> None:
         await self._server.stop()
@@ -74,8 +79,10 @@ async def _client(master: PlayedMaster) -> tuple[SchedulerClient, list[ClientEve
 
 async def test_events_come_and_calls_go_in_order_with_their_ids(master: PlayedMaster) -> None:
     client, events, task = await _client(master)
+    assert client.leader == ""
     client.call(scheduler.Call("REVIVE"))
     await _until(lambda: events)
+    assert client.leader == master.url
     assert events == [Connected("new-id", None)]
     for kind in ("SUPPRESS", "REVIVE", "TEARDOWN"):
         client.call(scheduler.Call(kind))
@@ -241,3 +248,22 @@ async def test_the_leader_is_followed(master: PlayedMaster, monkeypatch: pytest.
     await asyncio.gather(task, return_exceptions=True)
     assert moving.now == "closed"
     await successor.stop()
+
+
+async def test_a_master_that_is_not_there_is_warned_of_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(client_module, "LAST_DELAY", 0.0001)
+    monkeypatch.setattr(client_module, "FIRST_DELAY", 0.0001)
+    probe = PlayedMaster()
+    address = await probe.start()
+    await probe.stop()
+    caplog.set_level(logging.INFO)
+    info = FrameworkInfo(user="u", name="n")
+    client = SchedulerClient(address, info, lambda event: None, http=HttpClient(), clock=SystemClock())
+    task = asyncio.create_task(client.run())
+    await _until(lambda: len(caplog.records) >= 24)
+    assert [at for at, record in enumerate(caplog.records[:24], 1) if record.levelno == logging.WARNING] == [8, 24]
+    assert f"not subscribed to http://{address}" in caplog.records[7].getMessage()
+    assert "look whether the master runs there" in caplog.records[7].getMessage()
+    task.cancel()

@@ -176,6 +176,26 @@ def test_app_carries_what_lists_of_installed_packages_need_but_no_secrets(univer
     assert packages.rendered(package, options, "/other")["id"] == "/other"
 
 
+def test_no_secret_gets_into_a_label_at_any_depth() -> None:
+    secrets = dict.fromkeys(("access-key", "api-token", "credentials", "private_key", "passwd", "keyTab"), "x")
+    rules = {
+        "properties": {
+            "a": {"format": "password"},
+            "b": {"media": {"type": "application/x-secret"}},
+            "l": {"items": {"properties": {"c": {"writeOnly": True}}}},
+        }
+    }
+    options = {"a": "x", "b": "x", "l": [{"c": "x", "d": 1, **secrets}, [secrets]], "s3": {**secrets, "keys": 3}}
+    assert schema.without_secrets(rules, options) == {"l": [{"d": 1}, [{}]], "s3": {"keys": 3}}
+
+
+@pytest.mark.parametrize("pattern", ["(", 1])
+def test_a_pattern_that_is_none_is_the_packages_mistake(pattern: Any) -> None:
+    (line,) = schema.problems({"properties": {"x": {"pattern": pattern}}}, {"x": "y"})
+    assert line.startswith("x: can't be checked: the package's config.json has the pattern ")
+    assert schema.defaults({"properties": {"a": []}}) == {}
+
+
 def test_files_that_are_wrong_are_named(tmp_path: Path) -> None:
     broken = write(tmp_path / "a" / "0", package__json="{", marathon__json="{}")
     with pytest.raises(UserError, match=r"a/0/package.json: "):

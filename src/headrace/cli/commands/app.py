@@ -14,6 +14,7 @@ from headrace.cli import output
 from headrace.cli.api import TOO_LATE, CommandError, Server
 from headrace.cli.commands.status import app_state
 from headrace.cli.options import json_option, marathon_option, marathon_server, run
+from headrace.cli.tasks import TaskFailure
 from headrace.gateway.overview import Apps, AppState
 from headrace.kernel.http import HttpClient
 
@@ -66,12 +67,6 @@ class _ShownTask(msgspec.Struct, rename="camel"):
     started_at: str | None = None
 
 
-class _Failure(msgspec.Struct, rename="camel"):
-    message: str = ""
-    state: str = ""
-    timestamp: str = ""
-
-
 class _Decision(msgspec.Struct):
     """A line of the app's story."""
 
@@ -92,7 +87,7 @@ class _ShownApp(AppState, rename="camel"):
     cpus: float = 0.0
     mem: float = 0.0
     tasks: list[_ShownTask] = msgspec.field(default_factory=list)
-    last_task_failure: _Failure | None = None
+    last_task_failure: TaskFailure | None = None
     why: list[_Decision] = msgspec.field(default_factory=list)
     waits_for: list[WaitsFor] = msgspec.field(default_factory=list)
 

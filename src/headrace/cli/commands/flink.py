@@ -16,29 +16,30 @@ from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, wait_for_deployment
 from headrace.cli.commands.flink_archive import archive
 from headrace.cli.commands.flink_jobs import JOB_COMMANDS
-from headrace.cli.commands.task import find_task
-from headrace.cli.flink_apps import Decision, cluster_sizes, job_app, session_app, start_waits
-from headrace.cli.flink_find import find_cluster
+from headrace.cli.flink_apps import (
+    Decision,
+    check_version,
+    cluster_sizes,
+    create,
+    id_option,
+    job_app,
+    session_app,
+    start_waits,
+)
 from headrace.cli.flink_job import fill_in, pairs
-from headrace.cli.flink_job_cluster import JobCluster, jar_options
-from headrace.cli.logs import read_end
-from headrace.cli.options import marathon_option, marathon_server, master_option, master_server, run
+from headrace.cli.flink_job_cluster import JobCluster, NoJobError, jar_options
+from headrace.cli.flink_locate import locate
+from headrace.cli.options import given_master_option, leading_server, marathon_option, marathon_server, run
+from headrace.cli.tasks import MISTAKE, TaskFailure, last_words
+from headrace.flink.job_result import JobResult
 from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-_END = 2000
-"""Bytes of a failed task's stderr that are shown."""
-
-
-class _Failure(msgspec.Struct, rename="camel"):
-    task_id: str = ""
-    message: str = ""
-
 
 class _StartingApp(msgspec.Struct, rename="camel"):
-    last_task_failure: _Failure | None = None
+    last_task_failure: TaskFailure | None = None
     why: list[Decision] = []
 
 
@@ -56,33 +57,36 @@ for _command in (*JOB_COMMANDS, archive):
 
 
 @flink.command()
-@click.option("--id", "app_id", default="/flink", show_default=True, help="Id of the app that is made.")
+@id_option("/flink/session")
 @click.option("--initial-tasks", type=click.IntRange(0), default=0, show_default=True, help="TaskManagers kept ready.")
 @cluster_sizes
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the session is healthy.")
 @click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait.")
 @marathon_option
-@master_option
+@given_master_option
 def session(
     app_id: str, settings: tuple[str, ...], wait: bool, timeout: float, marathon: str, master: str, **sizes: Any
 ) -> None:
     """Start a Flink session cluster as an app of Marathon."""
     definition = session_app(app_id, master, settings, **sizes)
+    check_version(sizes["version"], marathon, settings)
 
     async def work(http: HttpClient) -> None:
         server = marathon_server(marathon, http)
-        answer = await server.send("POST", "/v2/apps", definition)
+        leader = await leading_server(master, http)
+        answer = await create(server, definition)
         deployment = deployment_of(answer)
         if wait and deployment:
             click.echo(f"session {app_id} is starting …")
 
             with progress.waiting() as tell:
+                start = _Start(server, leader, http, app_id)
 
                 async def check() -> None:
-                    tell(await start_of(server, master_server(master, http), http, app_id))
+                    tell(await start.waits())
 
                 await wait_for_deployment(server, deployment, timeout, check)
-            url = await _wait_for_dashboard(master, http, app_id)
+            url = await _wait_for_dashboard(leader, app_id, http)
             click.echo(f"session {app_id} is up: {url}")
         else:
             click.echo(f"session {app_id} is being started")
@@ -90,33 +94,44 @@ def session(
     run(work)
 
 
-async def start_of(marathon: Server, master: Server, http: HttpClient, app_id: str) -> str:
-    """What the session's start waits for.
+class _Start:
+    """Tells how a session's start goes. What passes is told once: Marathon goes on trying."""
 
-    Raises CommandError with the end of what its task wrote, if that has ended.
-    """
-    path = f"/v2/apps{quote(app_id)}?embed=app.lastTaskFailure&embed=app.why"
-    app = (await marathon.get(path, _StartingBody)).app
-    failure = app.last_task_failure
-    if failure is None:
+    def __init__(self, marathon: Server, master: Server, http: HttpClient, app_id: str) -> None:
+        self._marathon, self._master, self._http, self._id = marathon, master, http, app_id
+        self._told = ""
+
+    async def waits(self) -> str:
+        """What it waits for. Raises CommandError with the end of what its task wrote, if that names a mistake."""
+        path = f"/v2/apps/{quote(self._id.strip('/'))}?embed=app.lastTaskFailure&embed=app.why"
+        app = (await self._marathon.get(path, _StartingBody)).app
+        failure = app.last_task_failure
+        if failure is not None and failure.task_id != self._told:
+            self._told = failure.task_id
+            await self._tell(failure)
         return start_waits(app.why)
-    found, agent = find_task(await master.get("/master/state", MasterState), failure.task_id)
-    server = Server(f"The agent {agent.hostname}", agent.url, http)
-    written = (await read_end(server, f"{found.sandbox}/stderr", _END)).strip()
-    raise CommandError(
-        f"session {app_id} does not start: {failure.message}; the end of what it wrote:\n{written}\n"
-        f"Marathon goes on trying; `headrace app destroy {app_id}` ends that"
-    )
+
+    async def _tell(self, failure: TaskFailure) -> None:
+        why = await last_words(await self._master.get("/master/state", MasterState), failure, self._http)
+        ends = f"`headrace app destroy {self._id}` ends that"
+        if failure.exit_status == MISTAKE:
+            raise CommandError(f"session {self._id} does not start: {why}\nMarathon goes on trying; {ends}")
+        click.echo(f"session {self._id} did not start: {why}\nMarathon tries again; {ends}", err=True)
 
 
-async def _wait_for_dashboard(master: str, http: HttpClient, app_id: str) -> str:
+async def _wait_for_dashboard(master: Server, app_id: str, http: HttpClient) -> str:
     """The cluster's REST URL, which reaches the master a moment after the session is healthy."""
+    app_id = "/" + app_id.strip("/")
     for _ in range(50):
         try:
-            return find_cluster(await _state(master, http), app_id)[1]
+            return await _dashboard(master, app_id, http)
         except CommandError:
             await asyncio.sleep(0.1)
-    return find_cluster(await _state(master, http), app_id)[1]
+    return await _dashboard(master, app_id, http)
+
+
+async def _dashboard(master: Server, app_id: str, http: HttpClient) -> str:
+    return (await locate(await master.get("/master/state", MasterState), app_id, http))[1].webui_url
 
 
 @flink.command("job", context_settings={"ignore_unknown_options": True})
@@ -126,12 +141,12 @@ async def _wait_for_dashboard(master: str, http: HttpClient, app_id: str) -> str
 @click.option("--graph", type=click.Path(path_type=Path), help="A file with a serialized job graph, instead of JAR.")
 @click.option("--class", "entry_class", metavar="NAME", help="Main class, if the jar's manifest names none.")
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="Value of ${NAME} in the script.")
-@click.option("--id", "app_id", default="/flink/job", show_default=True, help="Id of the app that is made.")
+@id_option("/flink/job")
 @cluster_sizes
 @click.option("--detach", is_flag=True, help="Return as soon as the app is made; it stays until it is destroyed.")
 @click.option("--keep", is_flag=True, help="Do not destroy the app at the job's end.")
 @marathon_option
-@master_option
+@given_master_option
 def run_job_cluster(
     jar: Path | None,
     arguments: tuple[str, ...],
@@ -165,19 +180,15 @@ def run_job_cluster(
         job = ("headrace.job.sql=-",)
         env["HEADRACE_JOB_SQL"] = fill_in(script.read() if script is not None else "", pairs(values))
     definition = job_app(app_id, master, job, settings, env, **sizes)
+    check_version(sizes["version"], marathon, settings)
 
     async def work(http: HttpClient) -> None:
-        cluster = JobCluster(app_id, marathon_server(marathon, http), master_server(master, http), http)
+        cluster = JobCluster(app_id, marathon_server(marathon, http), lambda: leading_server(master, http), http)
         await cluster.start(definition)
         click.echo(f"job cluster {app_id} is starting …")
         if detach:
             return
-        try:
-            with progress.waiting() as tell:
-                result = await cluster.follow(tell)
-        finally:
-            if not keep:
-                await cluster.destroy()
+        result = await _to_its_end(cluster, keep)
         if result.state != "FINISHED":
             raise CommandError(str(result))
         click.echo(str(result))
@@ -185,9 +196,34 @@ def run_job_cluster(
     run(work)
 
 
-async def _state(master: str, http: HttpClient) -> MasterState:
-    return await _server(master, http).get("/master/state", MasterState)
+async def _to_its_end(cluster: JobCluster, keep: bool) -> JobResult:
+    """Follow the job, and destroy the app when the job has ended, or was given up by Ctrl-C.
+
+    Raises CommandError; the app stays if it is not known how the job has ended.
+    """
+    try:
+        with progress.waiting() as tell:
+            result = await cluster.follow(tell)
+    except NoJobError:
+        await _remove(cluster, keep)
+        raise
+    except CommandError as error:
+        raise CommandError(
+            f"{error}\nthe app {cluster.id} stays; `headrace app destroy {cluster.id}` ends it"
+        ) from None
+    except asyncio.CancelledError:
+        click.echo(f"interrupted: {f'{cluster.id} goes on' if keep else f'destroying {cluster.id} …'}", err=True)
+        await _remove(cluster, keep)
+        raise
+    await _remove(cluster, keep)
+    return result
 
 
-def _server(master: str, http: HttpClient) -> Server:
-    return master_server(master, http)
+async def _remove(cluster: JobCluster, keep: bool) -> None:
+    """Destroy the app unless it is to be kept; how the job has ended is told in any case."""
+    if keep:
+        return
+    try:
+        await cluster.destroy()
+    except CommandError as error:
+        click.echo(f"{cluster.id} was not destroyed: {error}; `headrace app destroy {cluster.id}` does it", err=True)

@@ -19,7 +19,7 @@ from headrace.cli.flink_job import fill_in, pairs, submit_jar, submit_sql, wait_
 from headrace.cli.flink_logs import LOG, STDERR, STDOUT, print_log
 from headrace.cli.flink_rest import FlinkCluster, JobRow, Submission
 from headrace.cli.flink_savepoints import check_directory, dispose, savepoint, stop, trigger_stop, wait_for_end
-from headrace.cli.flink_target import OpenTarget, Target, in_time, target_options, timeout_option
+from headrace.cli.flink_target import Limit, OpenTarget, Target, in_time, target_options, timeout_option
 from headrace.cli.options import json_option, run
 from headrace.kernel.http import HttpClient
 
@@ -53,6 +53,7 @@ def sql(
     values: tuple[str, ...],
     savepoint_path: str | None,
     lenient: bool,
+    timeout: float | None,
     **how: Any,
 ) -> None:
     """Run the SQL script in FILE (- for standard input) as one job."""
@@ -63,8 +64,9 @@ def sql(
     submission = _submission(savepoint_path, lenient)
 
     async def work(http: HttpClient) -> None:
-        found = await target.open_to_submit(http)
-        await _watch(found, await submit_sql(found.cluster, filled, submission), **how)
+        limit = Limit(timeout)
+        found = await target.open_to_submit(http, limit)
+        await _watch(found, await submit_sql(found.cluster, filled, submission), limit, **how)
 
     run(work)
 
@@ -73,7 +75,13 @@ def sql(
 @click.argument("jar", type=click.Path(path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS]...")
 @click.option("--class", "entry_class", metavar="NAME", help="Main class, if the jar's manifest names none.")
-@click.option("--parallelism", "-p", type=click.IntRange(1))
+@click.option(
+    "--parallelism",
+    "-p",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of the job; else the cluster's parallelism.default.",
+)
 @_from_savepoint_option
 @_non_restored_option
 @target_options
@@ -88,14 +96,16 @@ def run_jar(
     parallelism: int | None,
     savepoint_path: str | None,
     lenient: bool,
+    timeout: float | None,
     **how: Any,
 ) -> None:
     """Run the job in JAR with its ARGUMENTS."""
     submission = _submission(savepoint_path, lenient, entry_class=entry_class, parallelism=parallelism)
 
     async def work(http: HttpClient) -> None:
-        found = await target.open_to_submit(http)
-        await _watch(found, await submit_jar(found.cluster, jar, arguments, submission), **how)
+        limit = Limit(timeout)
+        found = await target.open_to_submit(http, limit)
+        await _watch(found, await submit_jar(found.cluster, jar, arguments, submission), limit, **how)
 
     run(work)
 
@@ -234,7 +244,7 @@ def logs(
         raise click.UsageError("Give either --jobmanager or --taskmanager.")
 
     async def work(http: HttpClient) -> None:
-        await print_log(await target.open(http), taskmanager, kind or LOG, last=size, follow=follow)
+        await print_log(await target.open(http, answering=False), taskmanager, kind or LOG, last=size, follow=follow)
 
     run(work)
 
@@ -261,7 +271,7 @@ def ui(target: Target, in_browser: bool, as_json: bool) -> None:
 JOB_COMMANDS = (sql, run_jar, list_jobs, stop_job, take_savepoint, cancel, logs, ui)
 
 
-async def _watch(found: OpenTarget, job: str, *, detach: bool, timeout: float | None, as_json: bool) -> None:
+async def _watch(found: OpenTarget, job: str, limit: Limit, *, detach: bool, as_json: bool) -> None:
     cluster = found.cluster
     if not as_json:
         click.echo(f"job {job} submitted to {cluster.id}")
@@ -269,7 +279,7 @@ async def _watch(found: OpenTarget, job: str, *, detach: bool, timeout: float | 
     if not detach:
         with progress.waiting() as tell:
             running = wait_until_running(cluster, job, tell, found.explainer())
-            state = await in_time(running, timeout, f"the start of job {job}")
+            state = await limit.on(running, f"the start of job {job}")
     if as_json:
         output.json({"job": job, "cluster": cluster.id, "state": state})
     elif not detach:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import click
 import msgspec
@@ -17,7 +17,16 @@ import msgspec
 from headrace.cli import output
 from headrace.cli.api import CommandError, Server
 from headrace.cli.commands.app import deployment_of, read_definition, wait_for_deployment
-from headrace.cli.options import json_option, marathon_option, marathon_server, master_option, master_server, run
+from headrace.cli.options import (
+    given_master_option,
+    json_option,
+    marathon_option,
+    marathon_server,
+    master_of_app,
+    master_option,
+    master_server,
+    run,
+)
 from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 from headrace.universe import packages
@@ -76,7 +85,7 @@ def package() -> None:
 @package.command()
 @click.argument("name")
 @rendering_options
-@master_option
+@given_master_option
 def render(name: str, version: str, file: BinaryIO | None, repo: Path, app_id: str, master: str) -> None:
     """Print the app that the package NAME becomes."""
     output.json(packages.rendered(*_asked(name, version, file, repo, master), app_id))
@@ -88,7 +97,7 @@ def render(name: str, version: str, file: BinaryIO | None, repo: Path, app_id: s
 @click.option("--wait", is_flag=True, help="Return when the app is there.")
 @click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds to wait.")
 @marathon_option
-@master_option
+@given_master_option
 def install(
     name: str,
     version: str,
@@ -173,7 +182,7 @@ def _asked(name: str, version: str, file: BinaryIO | None, repo: Path, master: s
     service = found.config.get("properties", {}).get("service", {}).get("properties", {})
     given = options.get("service", {})
     if "mesos-master" in service and isinstance(given, dict) and "mesos-master" not in given:
-        options["service"] = {**given, "mesos-master": urlsplit(master).netloc or master}
+        options["service"] = {**given, "mesos-master": master_of_app(master)}
     return found, options
 
 

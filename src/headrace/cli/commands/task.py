@@ -7,10 +7,10 @@ import sys
 import click
 
 from headrace.cli import output
-from headrace.cli.api import CommandError, Server
 from headrace.cli.logs import Reader
 from headrace.cli.options import json_option, master_option, master_server, run
-from headrace.gateway.overview import AgentState, Apps, MasterState, TaskState, overview
+from headrace.cli.tasks import sandbox_of
+from headrace.gateway.overview import Apps, MasterState, overview
 from headrace.kernel.http import HttpClient
 
 
@@ -62,35 +62,11 @@ def logs(task_id: str, follow: bool, name: str | None, size: int | None, master:
 
     async def work(http: HttpClient) -> None:
         state = await master_server(master, http).get("/master/state", MasterState)
-        found, agent = find_task(state, task_id)
-        server = Server(f"The agent {agent.hostname}", agent.url, http)
-        path = f"{found.sandbox}/{name or 'stdout'}"
+        server, sandbox = sandbox_of(state, task_id, http)
+        path = f"{sandbox}/{name or 'stdout'}"
         await Reader(server, path, _write, lambda what: click.echo(f"headrace: {what}", err=True)).run(size, follow)
 
     run(work)
-
-
-def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
-    """The task with this id; else the only living one whose id begins so; else the last that ended.
-
-    Raises CommandError.
-    """
-    tasks = [task for task in state.tasks() if task.id.startswith(wanted)]
-    living = {task.id for framework in state.frameworks for task in framework.tasks}
-    found = (
-        [task for task in tasks if task.id == wanted]
-        or [task for task in tasks if task.id in living]
-        or sorted(tasks, key=lambda task: task.since)[-1:]
-    )
-    if not found:
-        raise CommandError(f"there is no task {wanted}; `headrace task list --all` shows all")
-    if len({task.id for task in found}) > 1:
-        some = ", ".join(task.id for task in found[:5])
-        raise CommandError(f"{wanted} may mean {len(found)} tasks: {some} …")
-    agent = next((agent for agent in state.slaves if agent.id == found[0].slave_id), None)
-    if agent is None or not agent.url:
-        raise CommandError(f"the agent of task {found[0].id} is not connected, so its sandbox can't be read now")
-    return found[0], agent
 
 
 def _write(data: bytes) -> None:

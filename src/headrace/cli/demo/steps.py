@@ -25,6 +25,7 @@ from headrace.cli.demo.screen import Screen
 from headrace.cli.flink_find import CLUSTER_LABEL
 from headrace.cli.flink_job import fill_in, submit_sql, wait_until_running
 from headrace.cli.flink_rest import FlinkCluster, driver_jar
+from headrace.cli.tasks import TaskFailure
 from headrace.cli.up.addresses import Addresses
 from headrace.gateway.overview import AppState, MasterState
 from headrace.kernel.http import HttpClient
@@ -43,19 +44,12 @@ class Outcome(NamedTuple):
     wrong: list[str]
 
 
-class _Failure(msgspec.Struct, rename="camel"):
-    task_id: str = ""
-    message: str = ""
-    state: str = ""
-    timestamp: str = ""
-
-
 class _Task(msgspec.Struct, rename="camel"):
     id: str = ""
 
 
 class _App(AppState, rename="camel"):
-    last_task_failure: _Failure | None = None
+    last_task_failure: TaskFailure | None = None
     tasks: list[_Task] = msgspec.field(default_factory=list)
 
 
@@ -230,7 +224,7 @@ def examples_directory() -> Path:
     return directory
 
 
-def _fail_with(failure: _Failure | None, left_over: set[str]) -> None:
+def _fail_with(failure: TaskFailure | None, left_over: set[str]) -> None:
     """Raise if a task of this run has failed."""
     if failure is not None and failure.task_id not in left_over:
         raise CommandError(f"the session's task ended ({failure.state}): {failure.message}")

@@ -40,7 +40,8 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
             resources = share_of_machine(settings.agents, spec.index)
         if resources:
             argv += ["--resources", resources]
-        variables = {"HEADRACE_DATA": str(settings.root)}  # what outlives a task may be kept there
+        # what outlives a task may be kept in the first; the second is the master of clusters that name none
+        variables = {"HEADRACE_DATA": str(settings.root), "HEADRACE_MASTER": master}
         if java_home is not None:
             variables["JAVA_HOME"] = str(java_home)
         argv += ["--executor-environment-variables", msgspec.json.encode(variables).decode()]

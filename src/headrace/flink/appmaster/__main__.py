@@ -1,4 +1,4 @@
-"""``python -m headrace.flink.appmaster -Dkey=value …``: one Flink session cluster."""
+"""``python -m headrace.flink.appmaster -Dkey=value …``: one Flink cluster, a session's or a job's."""
 
 from headrace.kernel import lean  # noqa: F401  (first: keep memory small)
 

@@ -18,7 +18,9 @@ from headrace.flink.overlays.shipment import Artifact
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
 from headrace.mesos.messages.common import CommandUri
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_MOST_DIGITS = 18
+"""No file has more bytes than a number of so many digits says."""
 
 
 class ArtifactServer:
@@ -86,6 +88,8 @@ def _answer(request: Request, artifact: Artifact | None) -> Response:
 
 def _span(first: str, last: str, size: int) -> tuple[int, int]:
     """First and last byte of a range; nothing is left if the first comes after the last."""
+    if max(len(first), len(last)) > _MOST_DIGITS:
+        return size, size - 1
     if not first:
         return max(0, size - int(last)), size - 1
     return int(first), min(int(last), size - 1) if last else size - 1

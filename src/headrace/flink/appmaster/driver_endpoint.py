@@ -12,6 +12,7 @@ A 202 means that it is stored. ``/events`` answers at once if there are events, 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from headrace.kernel.http import HttpError, Request, Response, Router
 POLL = 20.0
 """Seconds that a poll without events is held."""
 KEPT_EVENTS = 1000
+_SEQUENCE = re.compile(r"[0-9]{1,18}")
 
 BodyT = TypeVar("BodyT")
 Ask = Callable[[Callable[[int], AppMasterEvent]], Awaitable[Any]]
@@ -139,7 +141,7 @@ class DriverEndpoint:
 
     async def _events(self, request: Request) -> Response:
         after = request.parameter("after")
-        if not after.isdigit():
+        if not _SEQUENCE.fullmatch(after):
             raise HttpError(400, "Parameter after must be the number of the last event seen")
         found, last = await self._log.after(int(after), POLL)
         told = [{"sequence": e.sequence, "type": e.kind, "id": e.id, "reason": e.reason} for e in found]

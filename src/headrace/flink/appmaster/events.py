@@ -228,7 +228,8 @@ class Finish(Effect, frozen=True):
     """End this process with ``status``.
 
     ``gone``: the cluster is not to come back, nor are its jobs. ``kept``: its framework was not torn down, and the
-    store is the next application master's. ``said``: as what Flink ended it, if Flink did.
+    store is the next application master's. ``left``: the framework that should have been torn down, and was not for
+    want of a master. ``said``: as what Flink ended it, if Flink did.
     """
 
     status: int
@@ -236,3 +237,4 @@ class Finish(Effect, frozen=True):
     gone: bool = False
     kept: bool = False
     said: str = ""
+    left: str = ""

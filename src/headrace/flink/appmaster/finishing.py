@@ -1,6 +1,7 @@
 """How the cluster's end goes: first the JobManager ends, then the framework is torn down, or left to the next start.
 
-Pure. The end is over when both are done, and after STOP_LIMIT in any case.
+Pure. The end is over when both are done, and after STOP_LIMIT in any case, even if nobody has said what it is to be:
+then it is a suspension, the end that loses nothing. What could not be torn down stays in the store for a next start.
 """
 
 from __future__ import annotations
@@ -50,10 +51,11 @@ class Finishing:
             return []
         return [self.finish]
 
-    def now(self) -> list[Effect]:
-        """The end, whatever is missing: what is only suspended and could not be torn down is the next one's to find."""
+    def now(self, framework_id: str) -> list[Effect]:
+        """The end, whatever is missing: a framework that could not be torn down is the next one's to find."""
         if self.finish is None:
-            return []
+            self.finish = Finish(0, "asked to stop; suspend: nobody has said in time what it means")
         suspended = not (self.finish.status or self.finish.gone)
-        kept = self.finish.kept or suspended
-        return [*self._job_manager.kill(), msgspec.structs.replace(self.finish, kept=kept)]
+        left = "" if self.finish.kept else framework_id
+        kept = self.finish.kept or suspended or bool(framework_id)
+        return [*self._job_manager.kill(), msgspec.structs.replace(self.finish, kept=kept, left=left)]

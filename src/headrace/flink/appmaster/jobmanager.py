@@ -14,6 +14,9 @@ from headrace.kernel.core import CancelTimer, Effect, SetTimer
 START_TIMER = "job-manager/start"
 KILL_TIMER = "job-manager/kill"
 FIRST_PAUSE, LAST_PAUSE = 0.1, 30.0
+"""Seconds until it is started again: the first time, and at most; they double."""
+STEADY = 60.0
+"""Seconds with a driver after which a JobManager counts as good: the next pause is the first again."""
 MOST_FAILURES = 3
 """So many ends in a row before any driver attached mean that it can't start at all."""
 STOP_PATIENCE = 1.2
@@ -26,6 +29,9 @@ class JobManagerKeeper:
     def __init__(self, record: JobManagerRecord | None) -> None:
         self._record = record or JobManagerRecord(0)
         self._restarts = 0
+        self._attached_at: float | None = None
+        self.pause = FIRST_PAUSE
+        """Seconds from the latest end to the next start."""
         self.alive = False
         self.stopping = False
 
@@ -50,9 +56,10 @@ class JobManagerKeeper:
         self.alive = True
         return [records.put_job_manager(self._record), StartJobManager(self.run)]
 
-    def attached(self) -> list[Effect]:
+    def attached(self, now: float) -> list[Effect]:
         """Its driver has attached: it works."""
-        self._restarts = 0
+        if self._attached_at is None:
+            self._attached_at = now
         if self._record.worked and not self._record.failures:
             return []
         self._record = JobManagerRecord(self._record.run, worked=True)
@@ -66,11 +73,14 @@ class JobManagerKeeper:
         self.alive = False
         if self.stopping:
             return [CancelTimer(KILL_TIMER)]
-        pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._restarts, 30))
+        if self._attached_at is not None and now - self._attached_at >= STEADY:
+            self._restarts = 0
+        self._attached_at = None
+        self.pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._restarts, 30))
         self._restarts += 1
         failures = 0 if attached else self._record.failures + watched
         self._record = JobManagerRecord(self._record.run, failures, self._record.worked)
-        return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + pause)]
+        return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + self.pause)]
 
     def stop(self, now: float, *, by_itself: bool = False) -> list[Effect]:
         """End it for good; ``by_itself``: it is ending already, and is only killed if that takes too long."""

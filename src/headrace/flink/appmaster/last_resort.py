@@ -1,8 +1,8 @@
 """``python -m headrace.flink.appmaster.last_resort``: ends the JobManager of this directory, if one lives.
 
-For the script when it gives up: nobody watches that JobManager any more, and a later one must not run beside it. Its
-TaskManagers wait for a successor and then go by themselves (``taskmanager.registration.timeout``), and the master ends
-what is left after ``mesos.failover-timeout``.
+For the script when it ends otherwise than in order: nobody watches that JobManager any more, and a later one must not
+run beside it. Its TaskManagers wait for a successor and then go by themselves (``taskmanager.registration.timeout``),
+and the master ends what is left after ``mesos.failover-timeout``.
 """
 
 from __future__ import annotations
@@ -21,4 +21,5 @@ def main(sandbox: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.stderr.write(f"JobManagers ended: {main(Path.cwd())}\n")
+    if ended := main(Path.cwd()):
+        sys.stderr.write(f"JobManagers ended, as nobody watches them any more: {ended}\n")

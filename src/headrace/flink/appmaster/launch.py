@@ -3,7 +3,8 @@
 Pure. Without demand all offers are declined and further ones suppressed. With demand they are
 revived; requests that come in a burst are gathered for a moment, so that one ACCEPT serves them;
 then workers are placed, and what is left of the offers is given back at once, for long: a larger
-offer passes such a filter, and new demand clears it.
+offer passes such a filter, and new demand clears it. A REVIVE may be lost, or refused by a master that is
+busy: without any offer after it, it is said again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from headrace.mesos.messages.common import AgentID, Filters, Offer, OfferID, Tas
 GATHER_TIMER = "gather"
 GATHER = 0.03
 """Seconds between the first request of a burst and its placing."""
+REVIVE_TIMER = "revive"
+REVIVE_RETRY = 30.0
+"""Seconds after which a REVIVE is repeated that brought no offer."""
 IDLE_REFUSAL = 3600.0
 """Seconds for which an offer is declined that came without demand."""
 
@@ -37,6 +41,7 @@ class LaunchCoordinator:
         self._connected = False
         self._gathering = False
         self._revived = False
+        self._heard = False
 
     @property
     def suppressed(self) -> bool:
@@ -54,19 +59,29 @@ class LaunchCoordinator:
         self.waiting.disconnected(why)
         self._connected = self._gathering = self._revived = False
         self._offers.clear()
-        return [CancelTimer(GATHER_TIMER)]
+        return [CancelTimer(GATHER_TIMER), CancelTimer(REVIVE_TIMER)]
 
     def wanted(self, now: float) -> list[Effect]:
         """There is new demand."""
         if not self._connected or self._gathering:
             return []
         self._gathering = self._revived = True
-        return [_revive(self._role), SetTimer(GATHER_TIMER, now + GATHER)]
+        return [*self._revive(now), SetTimer(GATHER_TIMER, now + GATHER)]
+
+    def revive_again(self, now: float) -> list[Effect]:
+        """The last REVIVE was a while ago: if no offer has come since, it is said once more."""
+        return self._revive(now) if self._revived and not self._heard else []
+
+    def _revive(self, now: float) -> list[Effect]:
+        self._heard = False
+        revive = scheduler.Call("REVIVE", revive=scheduler.Roles(roles=[self._role]))
+        return [SendCall(revive), SetTimer(REVIVE_TIMER, now + REVIVE_RETRY)]
 
     def unwanted(self) -> list[Effect]:
         """The last demand is gone."""
         self.waiting.keep_only(())
-        effects: list[Effect] = [CancelTimer(GATHER_TIMER), *self._decline(list(self._offers), IDLE_REFUSAL)]
+        effects: list[Effect] = [CancelTimer(GATHER_TIMER), CancelTimer(REVIVE_TIMER)]
+        effects += self._decline(list(self._offers), IDLE_REFUSAL)
         self._offers.clear()
         self._gathering = False
         if self._connected and self._revived:
@@ -76,6 +91,7 @@ class LaunchCoordinator:
 
     def offered(self, offers: Sequence[Offer]) -> bool:
         """Keep offers; returns whether to place now."""
+        self._heard = self._heard or bool(offers)
         self._offers.update((offer.id.value, offer) for offer in offers)
         return not self._gathering
 
@@ -121,10 +137,6 @@ def kill(worker_id: str, agent_id: str) -> SendCall:
     """KILL one task."""
     agent = AgentID(agent_id) if agent_id else None
     return SendCall(scheduler.Call("KILL", kill=scheduler.Kill(AgentID(worker_id), agent)))
-
-
-def _revive(role: str) -> SendCall:
-    return SendCall(scheduler.Call("REVIVE", revive=scheduler.Roles(roles=[role])))
 
 
 def _suppress(role: str) -> SendCall:

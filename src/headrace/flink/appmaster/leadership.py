@@ -7,17 +7,17 @@ A process that was killed comes back within its session (``zookeeper-session`` i
 and its JobManager has noticed nothing. One that does not lead any more ends with status 75 and lets its JobManager
 live, as it may come back first; whoever sees another one lead ends the JobManager beside it.
 
-When a cluster is gone for good, its znodes are removed. If others stand by, the leader leaves ``ended`` with their
-names for them: they end, too, and the last one removes it. What comes after that is a new cluster.
+When a cluster is gone for good, the commit that empties the store leaves a ``farewell`` in it: those who stood by end,
+too, and the last one removes all znodes. What comes after that is a new cluster. A leader that was killed before
+everything was removed is one of them, so what it has left is removed as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from shutil import rmtree
 from signal import SIGKILL, SIGTERM
 
 import msgspec
@@ -26,13 +26,16 @@ from headrace.flink import conf, zookeeper_ha
 from headrace.flink.appmaster import records
 from headrace.flink.appmaster.doors import Doors
 from headrace.flink.appmaster.events import Finish
+from headrace.flink.appmaster.farewell import KEY, Farewell, find
 from headrace.flink.appmaster.own_address import EXIT_TRY_AGAIN
 from headrace.flink.cluster import Cluster
+from headrace.flink.job_result import JobResult
 from headrace.kernel import process
+from headrace.kernel.core import Delete
 from headrace.kernel.daemon import announce
 from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection
 from headrace.kernel.http import Request, Response
-from headrace.kernel.store import Store, StoreError
+from headrace.kernel.store import Store, StoreError, Write
 from headrace.kernel.store.zookeeper import check_owner, open_zookeeper_store
 from headrace.kernel.zookeeper import Session, SessionId, ZooKeeperAddress, ZooKeeperError
 
@@ -47,18 +50,31 @@ LEAVING = 3.0
 Serve = Callable[[Store, int], Coroutine[None, None, Finish]]
 
 
-class _Ended(msgspec.Struct, frozen=True):
-    """What the last leader has left to those who stood by then."""
-
-    status: int
-    why: str
-    candidates: list[str]
+async def _nothing_more() -> None:
+    """All that was kept is what ``Leadership`` knows of."""
 
 
 class Leadership:
-    """One instance's part in a cluster whose store is at ``address``."""
+    """One instance's part in a cluster whose store is at ``address``.
 
-    def __init__(self, address: ZooKeeperAddress, cluster: Cluster, sandbox: Path) -> None:
+    ``job`` is its job's digest, if it has one; ``stays``: its end is to be known until the app is destroyed.
+    ``clear`` removes what else a cluster that is gone has kept. ``on_told`` hears how a job has ended that another
+    instance has run, before that is forgotten.
+    """
+
+    def __init__(
+        self,
+        address: ZooKeeperAddress,
+        cluster: Cluster,
+        sandbox: Path,
+        *,
+        job: str = "",
+        stays: bool = False,
+        clear: Callable[[], Awaitable[None]] = _nothing_more,
+        on_told: Callable[[JobResult], None] = lambda result: None,
+    ) -> None:
+        self._job, self._stays, self._clear, self._on_told = job, stays, clear, on_told
+        self._left: Farewell | None = None
         self._address = address
         self._cluster = cluster
         self._runs = sandbox / ".headrace" / "jobmanager"
@@ -67,7 +83,8 @@ class Leadership:
         self._component = f"appmaster of {cluster.cluster_id}"
         timeout = zookeeper_ha.session_timeout(cluster.given)
         self._session = Session(address, timeout=timeout, resume=_read(self._session_file))
-        self._election = ZooKeeperElection(self._session, f"{address.path}/leader")
+        self._election_path = f"{address.path}/leader"
+        self._election = ZooKeeperElection(self._session, self._election_path)
         self._ending_job_managers: asyncio.Task[None] | None = None
         self._failed_over = asyncio.Event()
 
@@ -86,15 +103,30 @@ class Leadership:
             await self._end_job_managers()
             await self._session.close()
             return None
-        if (ended := await self._told_to_end()) is not None:
-            return ended
         store = await open_zookeeper_store(
             self._session, component=self._component, layout=records.LAYOUT, fence=self._election.node
         )
+        if (ended := await self._told_to_end(store)) is not None:
+            await self._end_job_managers()
+            await self._leave(ended)
+            return ended
         await self._end_job_managers(but=records.run_of(store.load()))
         finish = await self._hold(serve(store, port))
         await self._leave(finish)
         return finish
+
+    async def farewell(self, finish: Finish, result: JobResult | None) -> list[Write]:
+        """What the commit that empties the store has to leave in it. Raises StoreError."""
+        if not finish.gone:
+            return []
+        others = await self._look_for_others()
+        if others:
+            log.info("%d that stand by are told that the cluster has ended", len(others))
+        stays = self._stays and result is not None
+        job = self._job if result is not None else ""
+        names = [self._own_name, *others]
+        self._left = Farewell(finish.status, finish.why, names, finish.said, result, job, stays)
+        return [self._left.put()]
 
     def failed_over(self) -> None:
         """The master says that another process has taken our framework; we may not have heard why."""
@@ -200,11 +232,11 @@ class Leadership:
 
     async def _leave(self, finish: Finish) -> None:
         """End the session, so that the next one need not wait; before, remove what is not to be found any more."""
-        for remove in (self._remove_flinks, lambda: self._remove_own(finish)) if finish.gone else ():
+        for remove in (self._clear, self._remove_flinks, lambda: self._remove_own(finish)) if finish.gone else ():
             try:
                 async with asyncio.timeout(LEAVING):
                     await remove()
-            except (ZooKeeperError, TimeoutError) as error:
+            except (OSError, ZooKeeperError) as error:  # a TimeoutError is an OSError
                 log.warning("not everything was removed from %s: %s", self._address, error or "no answer")
         await self._session.close()
         self._session_file.unlink(missing_ok=True)
@@ -219,47 +251,62 @@ class Leadership:
             await other.open()
             await other.remove(flinks.path)
             await other.close()
-        for directory in zookeeper_ha.kept_files(options):
-            rmtree(directory, ignore_errors=True)
+        await asyncio.to_thread(zookeeper_ha.remove_files, options)
 
     async def _remove_own(self, finish: Finish) -> None:
-        others = await self._election.look_for_others()
-        if not others:
+        stays = finish.left or (self._left is not None and self._left.stays)
+        if not stays and not await self._election.look_for_others():
             await self._session.remove(self._address.path)
-            return
-        log.info("%d that stand by are told that the cluster has ended", len(others))
-        left = msgspec.json.encode(_Ended(finish.status, finish.why, others))
-        await self._session.remove(self._ended)
-        await self._session.call("create", self._ended, left, self._session.permissions())
-        for name in ("owner", "entries", "large"):
-            await self._session.remove(f"{self._address.path}/{name}")
 
-    async def _told_to_end(self) -> Finish | None:
-        """How the cluster has ended for which we stood by; None if that did not happen."""
+    async def _told_to_end(self, store: Store) -> Finish | None:
+        """How the cluster has ended for which we stood by, or that had our job; None if that did not happen."""
+        farewell = find(store.load(), self._address)
+        if farewell is None:
+            return None
+        if not farewell.concerns(self._own_name, self._job):
+            log.info("the cluster that was here has ended (%s); this is another one", farewell.why)
+            await store.commit([Delete(KEY)])
+            return None
+        log.info("the cluster has ended: %s", farewell.why)
+        self._left = farewell
+        if farewell.result is not None:
+            self._on_told(farewell.result)
+        return farewell.finish
+
+    async def forget(self) -> None:
+        """The app is destroyed: remove the end that stayed; afterwards, with a session of its own."""
+        session = Session(self._address, timeout=self._session.timeout)
         try:
-            data, _ = await self._session.call("get", self._ended)
-            ended = msgspec.json.decode(data, type=_Ended)
-        except ZooKeeperError as error:
-            if error.kind != "NoNodeError":
-                raise StoreError(str(error)) from error
-            return None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise StoreError(f"znode {self._ended} can't be read: remove it if nobody needs it") from None
-        own = self._election.node.rpartition("/")[2]
-        others = set(await self._election.look_for_others()) & set(ended.candidates)
-        if own in ended.candidates:
-            log.info("the cluster for which this one stood by has ended: %s", ended.why)
-        if not others:
-            await self._session.remove(self._ended if own not in ended.candidates else self._address.path)
-        if own not in ended.candidates:
-            return None
-        await self._session.close()
-        self._session_file.unlink(missing_ok=True)
-        return Finish(ended.status, ended.why)
+            async with asyncio.timeout(LEAVING):
+                await session.open()
+                await self._forget(session)
+        except (OSError, StoreError, ZooKeeperError) as error:
+            log.warning("not everything was removed from %s: %s", self._address, error or "no answer")
+        await session.close()
+
+    async def _forget(self, session: Session) -> None:
+        """Nothing of a cluster that others have begun here meanwhile."""
+        if await session.call("exists", self._election_path) is None:
+            return  # another one has done it
+        store = await open_zookeeper_store(session, component=self._component, layout=records.LAYOUT)
+        if find(store.load(), self._address) == self._left:
+            await store.commit([Delete(KEY)])
+        if not store.load() and not await ZooKeeperElection(session, self._election_path).look_for_others():
+            await session.remove(self._address.path)
+
+    async def _look_for_others(self) -> list[str]:
+        """The other candidates, however long it takes to learn it. Raises StoreError."""
+        while True:
+            await self._session.until_connected()
+            try:
+                return await self._election.look_for_others()
+            except ZooKeeperError as error:
+                if not error.lost:
+                    raise StoreError(str(error)) from error
 
     @property
-    def _ended(self) -> str:
-        return f"{self._address.path}/ended"
+    def _own_name(self) -> str:
+        return self._election.node.rpartition("/")[2]
 
 
 def _read(path: Path) -> SessionId | None:

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 from headrace.flink import conf
 from headrace.flink.appmaster import assembly, credentials, events, records
 from headrace.flink.appmaster.artifacts import ArtifactServer
-from headrace.flink.appmaster.core import ApplicationMaster
+from headrace.flink.appmaster.core import JOB_MANAGER, ApplicationMaster
 from headrace.flink.appmaster.doors import Doors
 from headrace.flink.appmaster.driver_endpoint import DriverEndpoint, EventLog
 from headrace.flink.appmaster.events import AppMasterEvent
@@ -27,8 +27,9 @@ from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import Delete, Effect
 from headrace.kernel.daemon import announce
 from headrace.kernel.http import Request, Response
+from headrace.kernel.log import StoryLog
 from headrace.kernel.shell import Shell
-from headrace.kernel.store import Store
+from headrace.kernel.store import Store, Write
 from headrace.mesos import client as mesos_client
 from headrace.mesos.client import SchedulerClient
 from headrace.mesos.messages import scheduler
@@ -38,6 +39,25 @@ log = logging.getLogger(__name__)
 
 STOP_VARIABLE = "HEADRACE_APPMASTER_STOP"
 """Set by the script if it was asked to stop while there was no application master to do it."""
+
+Farewell = Callable[[events.Finish, str], Awaitable[Sequence[Write]]]
+"""Told how the cluster ends, and the JobManager's last words: notes what others must know and returns what the store
+is to hold of it. Awaited before anything is removed."""
+
+
+async def _no_farewell(finish: events.Finish, words: str) -> Sequence[Write]:
+    return ()
+
+
+def begins_end(effect: Effect) -> bool:
+    """Whether the end of JobManager or framework that follows is meant."""
+    teardown = isinstance(effect, events.SendCall) and effect.call.type == "TEARDOWN"
+    return teardown or isinstance(effect, events.SignalJobManager)
+
+
+def level_of_error(error: str, *, ends: bool) -> int:
+    """How bad what the master says is: that is how it confirms a teardown."""
+    return logging.INFO if ends and "has been removed" in error else logging.ERROR
 
 
 class Process:
@@ -53,6 +73,7 @@ class Process:
         *,
         port: int | None = None,
         on_failed_over: Callable[[], None] = lambda: None,
+        farewell: Farewell = _no_farewell,
     ) -> None:
         """``port``: the one to listen on, whatever the store says. ``on_failed_over``: see ``leadership``."""
         self._plan = plan
@@ -70,7 +91,9 @@ class Process:
         if port is not None:
             self._recovered = msgspec.structs.replace(self._recovered, port=port)
         self._on_failed_over = on_failed_over
+        self._farewell = farewell
         self._finish: asyncio.Future[events.Finish] = asyncio.get_running_loop().create_future()
+        self._ends = False
         self._jvm = JobManagerStarter(plan, sandbox, environment, self._on_jvm_end)
         self._doors = Doors(plan.cluster.server, self._recovered.port)
 
@@ -78,6 +101,7 @@ class Process:
         """Returns how the cluster ended. Raises what a part of this process raises."""
         await self._open_doors()
         core = self._make_core()
+        core.stories.listener = StoryLog(log, lambda subject, what: subject == JOB_MANAGER)
         self._shell: Shell[AppMasterEvent] = Shell(core, self._store, self._perform, self._clock)
         self._events = EventLog(self._recovered.generation + 1 << 32)
         DriverEndpoint(self._shell.ask, self._events, self._secret("driver-token")).add_routes(self._doors.router)
@@ -94,14 +118,13 @@ class Process:
             task.cancel()
         await self._doors.close()
         finish = self._finish.result()
-        await (self._leave() if finish.kept else self._forget())
+        if finish.left:
+            self._say_what_is_left(finish.left)
+        writes = await self._farewell(finish, self._jvm.last_words())
+        await (self._leave(finish, writes) if finish.kept else self._forget(writes))
         level = logging.ERROR if finish.status and not finish.said else logging.INFO
         log.log(level, "ends with status %d: %s", finish.status, finish.why)
         return finish
-
-    def last_words(self) -> str:
-        """What the JobManager said last of a failed program."""
-        return self._jvm.last_words()
 
     async def _until_finished(self, work: Sequence[asyncio.Task[None]]) -> None:
         """Raises what a part of this process raises."""
@@ -121,16 +144,33 @@ class Process:
         if not self._to_stop:
             await stop.wait()
             self._shell.post(events.StopAsked())
-        decision = await self._supervision.decide()
+        decision = await self._supervision.decide(self._client.leader)
         self._shell.post(events.StopDecided(decision.stop, decision.why))
 
-    async def _leave(self) -> None:
-        """The next process goes on with it; there is no JobManager that looks for us at this port."""
-        await self._store.commit([Delete(records.PORT)])
+    async def _leave(self, finish: events.Finish, writes: Sequence[Write]) -> None:
+        """The next process goes on with it; there is no JobManager that looks for us at this port.
 
-    async def _forget(self) -> None:
+        Of a cluster that has ended for good only the framework and its workers are left, for want of a master.
+        """
+        if finish.status or finish.gone:
+            await self._store.commit([*records.leave_framework(self._store.load()), *writes])
+            shutil.rmtree(self._private / "jobmanager", ignore_errors=True)
+        else:
+            await self._store.commit([Delete(records.PORT)])
+
+    def _say_what_is_left(self, framework_id: str) -> None:
+        log.error(
+            "the master has not confirmed in time that framework %s is torn down: if it is not, TaskManagers end when "
+            "their taskmanager.registration.timeout is over, and the master removes the framework %g s after it has "
+            "noticed that we are gone, or after its own next start (mesos.failover-timeout); a next start of this "
+            "cluster takes the framework over",
+            framework_id,
+            self._cluster.framework.failover_timeout or 0.0,
+        )
+
+    async def _forget(self, writes: Sequence[Write]) -> None:
         """The framework is torn down, no JobManager lives: nothing is left for a later process to go on with."""
-        await self._store.commit([Delete(key) for key in self._store.load()])
+        await self._store.commit([*(Delete(key) for key in self._store.load()), *writes])
         shutil.rmtree(self._private / "jobmanager", ignore_errors=True)
 
     # making the parts
@@ -201,13 +241,15 @@ class Process:
             log.info("%s is %s %s", status.task_id.value, status.state, status.message or "")
             self._shell.post(events.StatusReceived(status))
         elif message.error is not None:
-            log.error("the master says: %s", message.error.message)
+            log.log(
+                level_of_error(message.error.message, ends=self._ends), "the master says: %s", message.error.message
+            )
             if "failed over" in message.error.message.lower():
                 self._on_failed_over()
             self._shell.post(events.MasterRefused(message.error.message))
 
     def _on_jvm_end(self, run: int, how: str, mistake: str = "") -> None:
-        log.warning("the JobManager (run %d) has ended: %s", run, how)
+        log.log(logging.INFO if self._ends else logging.WARNING, "the JobManager (run %d) has ended: %s", run, how)
         self._shell.post(events.JobManagerEnded(run, how, mistake))
 
     async def _state(self, request: Request) -> Response:
@@ -216,6 +258,7 @@ class Process:
     # what to do
 
     def _perform(self, effect: Effect) -> None:
+        self._ends = self._ends or begins_end(effect)
         match effect:
             case events.SendCall(call):
                 self._client.call(call)

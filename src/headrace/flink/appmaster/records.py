@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from headrace.flink.appmaster.events import Driver, Worker
+from headrace.flink.appmaster.events import Driver, Goal, Worker
 from headrace.kernel.core import Delete, Put
 from headrace.kernel.store.protocol import StoreError
 
@@ -89,6 +89,14 @@ def run_of(content: Mapping[str, bytes]) -> int:
     """The number of the JobManager's latest run, 0 if there was none."""
     record = recover({key: content[key] for key in (JOB_MANAGER,) if key in content}).job_manager
     return record.run if record else 0
+
+
+def leave_framework(content: Mapping[str, bytes]) -> list[Put | Delete]:
+    """What is left of a cluster that is gone, but whose framework is still there: that, and workers to be killed."""
+    wanted = [w for w in recover(content).workers if w.goal is not Goal.NEW]
+    kept = {GENERATION, FRAMEWORK, *(_WORKERS + w.id for w in wanted)}
+    released = [put_worker(msgspec.structs.replace(w, goal=Goal.RELEASED)) for w in wanted]
+    return [*(Delete(key) for key in content if key not in kept), *released]
 
 
 def put_worker(worker: Worker) -> Put:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,9 +24,14 @@ from pathlib import Path
 import msgspec
 
 from headrace.flink.high_availability import slot_name
+from headrace.kernel.output_file import open_regular, read_regular
+from headrace.kernel.process_identity import id_space, start_time
 
 SCRIPT_VARIABLE = "HEADRACE_APPMASTER_SCRIPT"
 """The process id of the script that starts us again."""
+
+
+_NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,5}")
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -38,15 +44,15 @@ class Owner(msgspec.Struct, frozen=True):
 
     def lives(self) -> bool:
         """Whether whoever would start it again is alive, as far as this machine can tell."""
-        return bool(self.pid) and self.boot == _boot() and _start_time(self.pid) == self.start
+        return bool(self.pid) and self.boot == _machine() and start_time(self.pid) == self.start
 
 
 def this_owner(sandbox: Path, environment: Mapping[str, str]) -> Owner:
     """This process, started by its script or alone."""
     script = environment.get(SCRIPT_VARIABLE, "")
-    if not script.isdigit() or int(script) not in (os.getppid(), os.getpid()):
+    if not script.isdecimal() or int(script) not in (os.getppid(), os.getpid()):
         return Owner(str(sandbox))
-    return Owner(str(sandbox), _boot(), int(script), _start_time(int(script)))
+    return Owner(str(sandbox), _machine(), int(script), start_time(int(script)))
 
 
 class Slot:
@@ -109,7 +115,7 @@ class Slots:
         numbers = []
         for path in self._first.parent.glob("*.slot"):
             name, mark, number = path.name.removesuffix(".slot").partition("@")
-            if name == self._first.name and (number.isdigit() or not mark):
+            if name == self._first.name and (not mark or _NUMBER.fullmatch(number)):
                 numbers.append(int(number or 1))
         return sorted(numbers)
 
@@ -127,7 +133,7 @@ class Slots:
     def _owner_of(self, number: int) -> str:
         """The sandbox of whoever had it last."""
         try:
-            owner = _read(self._path(number).read_bytes())
+            owner = _read(read_regular(self._path(number)))
         except FileNotFoundError:
             return ""
         return owner.sandbox if owner is not None else ""
@@ -140,7 +146,7 @@ class Slots:
         """None if it is somebody else's, or its owner removes it at this moment."""
         path = self._path(number)
         try:
-            slot = Slot(number, path, os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600))
+            slot = Slot(number, path, open_regular(path, os.O_RDWR | (os.O_CREAT if make else 0)))
         except FileNotFoundError:
             return None
         try:
@@ -158,29 +164,19 @@ class Slots:
 def _read(content: bytes) -> Owner | None:
     try:
         return msgspec.json.decode(content, type=Owner)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def _is_at(fd: int, path: Path) -> bool:
     try:
-        there = path.stat()
+        there = path.lstat()
     except FileNotFoundError:
         return False
     here = os.fstat(fd)
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _boot() -> str:
+def _machine() -> str:
     """What process ids are good for: this machine, this boot, this space of ids."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
-
-
-def _start_time(pid: int) -> int:
-    """In clock ticks since the boot; 0 if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
+    return f"{socket.gethostname()} {id_space()}"

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from headrace.flink import address, conf, jvm
+from headrace.flink import address, conf, java_errors, jvm
 from headrace.flink.appmaster import assembly
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
 from headrace.flink.appmaster.plan import Plan
@@ -35,7 +35,9 @@ class JobManagerStarter:
         self._sandbox = sandbox
         self._private = sandbox / ".headrace"
         self._on_end = on_end
-        self._process = JobManagerProcess(self._private, sandbox, self._environment(environment), on_end)
+        self._process = JobManagerProcess(
+            self._private, sandbox, self._environment(environment), on_end, hide=self._without_secrets
+        )
         self.find = self._process.find
         self.signal = self._process.signal
         self.last_words = self._process.last_words
@@ -53,6 +55,10 @@ class JobManagerStarter:
                 raise
             self._on_end(run, f"could not be started: {error}", "")
 
+    def _without_secrets(self, text: str) -> str:
+        """``text`` of a log without the values of options that are called secrets."""
+        return java_errors.without_secrets(text, {**self._plan.cluster.given, **self._plan.cluster.flink})
+
     def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         home = self._plan.flink.home
         return {
@@ -69,7 +75,8 @@ class JobManagerStarter:
         cluster, job, directory, tmp = self._plan.cluster, self._plan.job, self._private / "conf", self._private / "tmp"
         for path in (directory, tmp):
             path.mkdir(mode=0o700, exist_ok=True)
-        for name, port in (("jobmanager.rpc.port", cluster.rpc_port), ("rest.port", cluster.rest_port)):
+        rest = "rest.port" if "rest.port" in cluster.given else "$PORT0"
+        for name, port in (("jobmanager.rpc.port", cluster.rpc_port), (rest, cluster.rest_port)):
             address.check_port_free(name, cluster.host, port)
         token = str(self._private / "driver-token")
         options = cluster.job_manager_options(driver_url=driver_url, token_file=token, tmp=str(tmp))

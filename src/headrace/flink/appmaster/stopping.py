@@ -2,7 +2,8 @@
 
 SIGTERM does not say why it comes. So who supervises us is asked what it wants of the app:
 
-    destroyed                    destroy
+    being destroyed              destroy
+    unknown to Marathon          suspend: it may have lost its store
     scaled to 0                  suspend
     scaled down, and the others  destroy: this cluster is the one too many
     are as many as it shall have
@@ -12,8 +13,9 @@ SIGTERM does not say why it comes. So who supervises us is asked what it wants o
 Nobody supervises: destroy if all that Flink keeps lies in this directory, suspend if the user has named a place for
 it, as Flink itself does. A restart needs a store that the next application master finds; else it is a suspension.
 
-What is read here is Marathon's ``/v2/apps/<id>`` and ``/v2/deployments``. The original Marathon may still show an app
-as it was while the deployment that stops it has begun, so a deployment's actions count more than the app.
+What is read here is Marathon's ``/v2/apps/<id>`` and ``/v2/deployments``. A deployment that destroys an app is listed
+for as long as it ends the app's tasks, so only what is listed there is taken for a destruction. The original Marathon
+may still show an app as it was while the deployment that stops it has begun: actions count more than the app.
 """
 
 from __future__ import annotations
@@ -83,8 +85,10 @@ def _wanted(situation: Situation, app: App | None) -> Decision:
 def _supervised(app: App | None, situation: Situation) -> Decision:
     if app is None:
         return Decision(Stop.SUSPEND, "Marathon does not say what it wants")
-    if not app.exists or STOPS in app.actions:
+    if STOPS in app.actions:
         return Decision(Stop.DESTROY, "its app is destroyed")
+    if not app.exists:
+        return Decision(Stop.SUSPEND, "Marathon does not know its app, nor a deployment that destroys it")
     if app.instances == 0:
         return Decision(Stop.SUSPEND, "its app is scaled to 0")
     if SCALES in app.actions and app.others >= app.instances and not situation.standbys:

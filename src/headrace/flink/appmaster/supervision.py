@@ -79,27 +79,27 @@ class Supervision:
         """Whether there is anybody to ask."""
         return self._situation.supervised
 
-    async def decide(self) -> Decision:
-        """What SIGTERM means now."""
+    async def decide(self, leader: str = "") -> Decision:
+        """What SIGTERM means now. ``leader``: the leading master, if it is known; else it is looked for."""
         situation = self._situation
         asks = situation.choice == ASK and situation.supervised
-        decision = stopping.decide(situation, await self.app() if asks else None)
+        decision = stopping.decide(situation, await self.app(leader=leader) if asks else None)
         log.info("asked to stop; %s: %s", decision.stop.value, decision.why)
         return decision
 
-    async def app(self, patience: float = PATIENCE) -> App | None:
+    async def app(self, patience: float = PATIENCE, leader: str = "") -> App | None:
         """Our app as Marathon has it; None if there is no answer."""
         if not self.there:
             return None
         try:
             async with asyncio.timeout(patience):
-                return await self._ask()
+                return await self._ask(leader)
         except (HttpClientError, TimeoutError, msgspec.DecodeError, UserError) as error:
-            log.warning("Marathon can't be asked about %s: %s", self._app_id, error or "no answer in time")
+            log.warning("Marathon can't be asked about %s: %s", self._app_id, str(error) or "no answer in time")
             return None
 
-    async def _ask(self) -> App | None:
-        marathon = await self._marathon()
+    async def _ask(self, leader: str) -> App | None:
+        marathon = await self._marathon(leader or await leading_master(self._cluster.master))
         if marathon is None:
             return None
         http = HttpClient(max_idle=0)
@@ -114,23 +114,22 @@ class Supervision:
             return None
         return msgspec.structs.replace(found, actions=stopping.read_actions(deployments.body, self._app_id))
 
-    async def _marathon(self) -> str | None:
+    async def _marathon(self, master: str) -> str | None:
         """The address of the framework that runs our own task."""
         framework_id = self._framework_id
         if not framework_id:
-            tasks = (await self._master(f"/master/tasks?task_id={quote(self._task_id)}")).tasks
+            tasks = (await self._master(f"{master}/master/tasks?task_id={quote(self._task_id)}")).tasks
             framework_id = next((task.framework_id for task in tasks if task.id == self._task_id), "")
-        found = (await self._master(f"/master/frameworks?framework_id={quote(framework_id)}")).frameworks
+        found = (await self._master(f"{master}/master/frameworks?framework_id={quote(framework_id)}")).frameworks
         url = next((one.webui_url for one in found if one.id == framework_id), "") or ""
         if url.startswith("http://") or (url.startswith("https://") and tls.VARIABLE in os.environ):
             return url
         log.warning("framework %s, which runs this task, has no address that can be asked: %r", framework_id, url)
         return None
 
-    async def _master(self, path: str) -> _Known:
+    async def _master(self, url: str) -> _Known:
         """What the leading master says; one that does not lead names the leader."""
         http = credentials.client_for(self._cluster.given)
-        url = await leading_master(self._cluster.master) + path
         answer = await http.request("GET", url, max_body=_MAX_BODY)
         if answer.status in (302, 307) and "location" in answer.headers:
             answer = await http.request("GET", urljoin(url, answer.headers["location"]), max_body=_MAX_BODY)

@@ -65,11 +65,11 @@ class ZooKeeperElection:
                 await self._session.change()
                 continue
             try:
-                async with asyncio.timeout(self._session.timeout):
+                async with asyncio.timeout(self._session.granted):
                     await self._session.until_connected()
             except TimeoutError:
                 raise LeadershipLostError(
-                    f"{self._where()}: no connection for {self._session.timeout:g} s, another candidate may lead"
+                    f"{self._where()}: no connection for {self._session.granted:g} s, another candidate may lead"
                 ) from None
 
     async def look_for_others(self) -> list[str]:

@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._write_paused = False
         self._refusal: Response | None = None
         self._ended = False
+        self._sending = False
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = math.inf
         self._unsent = 0
@@ -102,6 +103,11 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+        if self._sending and self._task is not None:
+            # the transport of Python 3.11 can't be closed under a file that it sends: InvalidStateError
+            self._task.add_done_callback(lambda _: self._transport.abort())
+            self._task.cancel()
+            return
         self._transport.close()
 
     # reading, as long as nothing waits
@@ -313,6 +319,7 @@ class Connection(asyncio.Protocol):
     async def _send_slices(self, file: BinaryIO, body: FileBody) -> int:
         """Bytes sent; the reader has the idle time for each slice."""
         loop, sent = asyncio.get_running_loop(), 0
+        self._sending = True
         with contextlib.suppress(TimeoutError):
             while sent < body.length:
                 size = min(_SLICE, body.length - sent)
@@ -321,6 +328,7 @@ class Connection(asyncio.Protocol):
                 sent += done
                 if done < size:
                     break
+        self._sending = False
         return sent
 
     def _refuse(self, status: int, message: str) -> None:

@@ -9,8 +9,10 @@ few seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,8 @@ class Session:
         """``timeout`` in seconds is what the servers are asked for. ``resume``: the session of an earlier process."""
         self.address = address
         self.timeout = timeout
+        self.granted = timeout
+        """Seconds that the servers agreed to at the last connection: so long the session outlives one."""
         self.connected = False
         self.losses = 0
         """How many sessions were lost so far."""
@@ -60,6 +64,7 @@ class Session:
         self._news = asyncio.Event()
         self._client = _make_client(address, timeout, resume)
         self._client.add_listener(self._on_state)
+        _hear_granted(self._client, self._on_granted)
 
     @property
     def number(self) -> int:
@@ -88,9 +93,23 @@ class Session:
         """Wait until the connection, or the session, is another."""
         await self._news.wait()
 
-    async def close(self) -> None:
-        """End the session: its ephemeral znodes go at once."""
-        await asyncio.to_thread(self._stop)
+    async def close(self, patience: float = 10.0) -> None:
+        """End the session: its ephemeral znodes go at once. After ``patience`` seconds it is left to end by itself.
+
+        Without a connection there is nobody to say it to, and nothing to wait for. The thread is a daemon, because
+        kazoo waits for ten seconds when servers are silent, and the end of the process must not wait with it.
+        """
+        done = asyncio.Event()
+
+        def stop() -> None:
+            self._stop()
+            self._post(done.set)
+
+        threading.Thread(target=stop, name="zookeeper-close", daemon=True).start()
+        if self.connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await done.wait()
 
     async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """One request, kazoo's ``<method>_async``. Raises ZooKeeperError."""
@@ -152,11 +171,16 @@ class Session:
 
     def _post(self, function: Callable[[], None]) -> None:
         """Call it on the loop; from any thread. When the loop has gone, nobody waits."""
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function)
 
     def _on_state(self, state: str) -> None:
         self._post(lambda: self._moved(state))
+
+    def _on_granted(self, seconds: float) -> None:
+        if seconds != self.granted:
+            log.info("ZooKeeper gives sessions of %g s; %g s were asked for", seconds, self.timeout)
+        self.granted = seconds
 
     def _moved(self, state: str) -> None:
         self.connected = state == "CONNECTED"
@@ -165,8 +189,11 @@ class Session:
         news.set()
 
     def _stop(self) -> None:
-        self._client.stop()
-        self._client.close()
+        try:
+            self._client.stop()
+            self._client.close()
+        except Exception as error:
+            log.debug("the client of ZooKeeper has not ended: %s", error)
 
 
 _LOST = frozenset({"ConnectionLoss", "ConnectionClosedError", "SessionExpiredError", "OperationTimeoutError"})
@@ -177,6 +204,21 @@ _FOLLOWERS = frozenset({"RolledBackError", "RuntimeInconsistency"})
 def _translated(error: Exception, where: str) -> ZooKeeperError:
     kind = type(error).__name__
     return ZooKeeperError(kind, f"{where}: {error or kind}", lost=kind in _LOST)
+
+
+def _hear_granted(client: KazooClient, told: Callable[[float], None]) -> None:
+    """Call ``told``, in kazoo's thread, with the session's length at each connection.
+
+    kazoo keeps it only as its read timeout, which is two thirds of it, in milliseconds.
+    """
+    connect = client._connection._connect
+
+    def connect_and_tell(*arguments: Any) -> tuple[float, float]:
+        read_timeout, connect_timeout = connect(*arguments)
+        told(round(read_timeout * 1.5) / 1000)
+        return read_timeout, connect_timeout
+
+    client._connection._connect = connect_and_tell
 
 
 def _make_client(address: ZooKeeperAddress, timeout: float, resume: SessionId | None) -> KazooClient:

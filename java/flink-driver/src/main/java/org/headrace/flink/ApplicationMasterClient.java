@@ -28,10 +28,12 @@ import java.util.Locale;
  */
 final class ApplicationMasterClient {
 
-    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(3);
-    private static final Duration CALL_TIMEOUT = Duration.ofSeconds(10);
+    /** What a call may take, to connect and to be answered, unless less is given. */
+    static final Duration CALL_LIMIT = Duration.ofSeconds(10);
+
+    private static final Duration CONNECT_LIMIT = Duration.ofSeconds(3);
     /** The application master answers a poll within 25 s. */
-    private static final Duration POLL_TIMEOUT = Duration.ofSeconds(40);
+    private static final Duration POLL_LIMIT = Duration.ofSeconds(40);
 
     private final String base;
     private final Path tokenFile;
@@ -42,11 +44,11 @@ final class ApplicationMasterClient {
         this.tokenFile = tokenFile;
     }
 
-    Attachment attach(String attempt, String web, String rpc)
+    Attachment attach(String attempt, String web, String rpc, Duration limit)
             throws IOException, InterruptedException {
         ObjectNode body = json.createObjectNode();
         body.put("attempt", attempt).put("web", web).put("rpc", rpc);
-        JsonNode answer = post("/attach", body);
+        JsonNode answer = post("/attach", body, limit);
         List<String> workers = new ArrayList<>();
         answer.path("workers").forEach(worker -> workers.add(worker.asText()));
         return new Attachment(workers, sequence(answer));
@@ -60,22 +62,24 @@ final class ApplicationMasterClient {
                 .put("slots", request.slots)
                 .put("jvm", request.jvm);
         request.dynamic.forEach(body.putArray("dynamic")::add);
-        post("/request", body);
+        post("/request", body, CALL_LIMIT);
     }
 
     void release(String id) throws IOException, InterruptedException {
-        post("/release", json.createObjectNode().put("id", id));
+        post("/release", json.createObjectNode().put("id", id), CALL_LIMIT);
     }
 
-    void deregister(String status, String diagnostics) throws IOException, InterruptedException {
+    void deregister(String status, String diagnostics, Duration limit)
+            throws IOException, InterruptedException {
         post(
                 "/deregister",
-                json.createObjectNode().put("status", status).put("diagnostics", diagnostics));
+                json.createObjectNode().put("status", status).put("diagnostics", diagnostics),
+                limit);
     }
 
     /** Waits for events after the given sequence. */
     EventBatch events(long after) throws IOException, InterruptedException {
-        JsonNode answer = call("/events?after=" + after, null, POLL_TIMEOUT);
+        JsonNode answer = call("/events?after=" + after, null, POLL_LIMIT);
         List<WorkerEvent> events = new ArrayList<>();
         for (JsonNode event : answer.path("events")) {
             events.add(
@@ -88,8 +92,9 @@ final class ApplicationMasterClient {
         return new EventBatch(events, sequence(answer));
     }
 
-    private JsonNode post(String path, ObjectNode body) throws IOException, InterruptedException {
-        return call(path, body, CALL_TIMEOUT);
+    private JsonNode post(String path, ObjectNode body, Duration limit)
+            throws IOException, InterruptedException {
+        return call(path, body, limit.compareTo(CALL_LIMIT) < 0 ? limit : CALL_LIMIT);
     }
 
     private JsonNode call(String path, ObjectNode body, Duration limit)
@@ -97,8 +102,10 @@ final class ApplicationMasterClient {
         throwIfInterrupted();
         HttpURLConnection connection =
                 (HttpURLConnection) URI.create(base + path).toURL().openConnection(Proxy.NO_PROXY);
-        connection.setConnectTimeout((int) CONNECT_TIMEOUT.toMillis());
-        connection.setReadTimeout((int) limit.toMillis());
+        // Both together are the limit; 0 would be none.
+        long connect = Math.max(1, Math.min(CONNECT_LIMIT.toMillis(), limit.toMillis() / 4));
+        connection.setConnectTimeout((int) connect);
+        connection.setReadTimeout((int) Math.max(1, limit.toMillis() - connect));
         // The token is read for every call, so that it can be changed while the JobManager runs.
         connection.setRequestProperty(
                 "Authorization", "Bearer " + Files.readString(tokenFile).trim());

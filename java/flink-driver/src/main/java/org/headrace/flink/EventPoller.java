@@ -3,6 +3,7 @@ package org.headrace.flink;
 import org.slf4j.Logger;
 
 import java.io.IOException;
+import java.time.Duration;
 
 /** The thread that polls the application master for events. */
 final class EventPoller {
@@ -34,8 +35,9 @@ final class EventPoller {
         thread.setDaemon(true);
     }
 
-    Attachment attach() throws IOException, InterruptedException {
-        return attach.run();
+    /** {@code left}: the time that it may take. */
+    Attachment attach(Duration left) throws IOException, InterruptedException {
+        return attach.run(left);
     }
 
     void start(long sequence) {
@@ -84,7 +86,7 @@ final class EventPoller {
                 throw e;
             }
             log.warn("The events after {} are no longer held; attaching again.", after);
-            Attachment attachment = attach.run();
+            Attachment attachment = attach.run(ApplicationMasterClient.CALL_LIMIT);
             after = attachment.sequence;
             listener.onReattached(attachment);
         }

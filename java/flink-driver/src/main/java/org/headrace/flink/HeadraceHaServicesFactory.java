@@ -4,6 +4,7 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.JobManagerOptions;
 import org.apache.flink.runtime.highavailability.HighAvailabilityServices;
 import org.apache.flink.runtime.highavailability.HighAvailabilityServicesFactory;
+import org.apache.flink.util.FatalExitExceptionHandler;
 
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,7 +48,8 @@ public final class HeadraceHaServicesFactory implements HighAvailabilityServices
                         LOG,
                         book,
                         directory,
-                        new InetSocketAddress(bind == null ? host : bind, earlierPort(directory)));
+                        new InetSocketAddress(bind == null ? host : bind, earlierPort(directory)),
+                        HeadraceHaServicesFactory::endProcess);
         LeaderContact contact =
                 new LeaderContact(host + ":" + server.port(), directory.identity());
         directory.write(directory.resolve(LEADERS), HaDirectory.bytes(contact.toString()));
@@ -60,6 +62,11 @@ public final class HeadraceHaServicesFactory implements HighAvailabilityServices
         Path file = HaDirectory.locate(configuration).resolve(LEADERS);
         LeaderContact contact = LeaderContact.parse(configuration.get(HeadraceOptions.LEADERS));
         return new TaskManagerHaServices(book, new LeaderClient(LOG, book, contact, file));
+    }
+
+    /** The application master starts another JobManager, which goes on with the jobs. */
+    private static void endProcess(Throwable error) {
+        FatalExitExceptionHandler.INSTANCE.uncaughtException(Thread.currentThread(), error);
     }
 
     private static int earlierPort(HaDirectory directory) throws Exception {

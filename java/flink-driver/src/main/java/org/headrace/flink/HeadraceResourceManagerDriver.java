@@ -73,7 +73,7 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
                         + ":"
                         + configuration.get(JobManagerOptions.PORT);
         sender = new CommandSender(log, client, this::onRequestRefused);
-        poller = new EventPoller(log, client, () -> client.attach(attempt, web, rpc), this);
+        poller = new EventPoller(log, client, left -> client.attach(attempt, web, rpc, left), this);
     }
 
     /**
@@ -135,8 +135,9 @@ final class HeadraceResourceManagerDriver extends AbstractResourceManagerDriver<
         try {
             Retry.within(
                     DEREGISTER_LIMIT,
-                    () -> {
-                        client.deregister(status.name(), diagnostics == null ? "" : diagnostics);
+                    left -> {
+                        client.deregister(
+                                status.name(), diagnostics == null ? "" : diagnostics, left);
                         return null;
                     });
         } catch (IOException e) {

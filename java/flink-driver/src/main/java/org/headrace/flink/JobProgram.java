@@ -30,7 +30,9 @@ final class JobProgram {
         try {
             // The first finds the main class, or what is wrong with it; the second runs it for us.
             List<String> words = new ArrayList<>();
-            words.add(program.build().getMainClassName());
+            try (PackagedProgram first = program.build()) {
+                words.add(first.getMainClassName());
+            }
             words.addAll(List.of(arguments(configuration)));
             return program.setEntryPointClassName(ProgramMain.class.getName())
                     .setArguments(words.toArray(new String[0]))

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Tells TaskManagers at once who leads: each keeps a connection and is sent every change.
@@ -36,11 +37,16 @@ final class LeaderServer implements AutoCloseable {
     /** Used in the book's thread only. */
     private final List<SocketChannel> clients = new ArrayList<>();
 
-    private final Thread accepting = new Thread(this::accept, "headrace-leaders-accept");
+    private final Thread accepting;
     private final Thread alive = new Thread(this::keepAlive, "headrace-leaders-alive");
 
+    /** {@code fatal} hears of it if TaskManagers can't be told any more. */
     LeaderServer(
-            Logger log, LeaderBook book, HaDirectory directory, InetSocketAddress preferred)
+            Logger log,
+            LeaderBook book,
+            HaDirectory directory,
+            InetSocketAddress preferred,
+            Consumer<Throwable> fatal)
             throws IOException, InterruptedException {
         this.log = log;
         this.book = book;
@@ -48,6 +54,15 @@ final class LeaderServer implements AutoCloseable {
         this.generation = directory.generation();
         this.server = bind(preferred.getHostString(), preferred.getPort());
         book.listen((component, leader) -> send(LeaderLine.of(component, leader)));
+        LeaderDoor door =
+                new LeaderDoor(
+                        log,
+                        listening(server),
+                        client -> book.run(() -> welcome(client)),
+                        fatal,
+                        LeaderDoor.TRIES,
+                        LeaderDoor.PAUSE);
+        accepting = new Thread(door, "headrace-leaders-accept");
         accepting.setDaemon(true);
         accepting.start();
         alive.setDaemon(true);
@@ -65,7 +80,7 @@ final class LeaderServer implements AutoCloseable {
         alive.interrupt();
         book.run(
                 () -> {
-                    clients.forEach(LeaderServer::closeQuietly);
+                    clients.forEach(LeaderDoor::closeQuietly);
                     clients.clear();
                 });
     }
@@ -94,19 +109,18 @@ final class LeaderServer implements AutoCloseable {
         }
     }
 
-    private void accept() {
-        try {
-            while (server.isOpen()) {
-                SocketChannel client = server.accept();
-                client.configureBlocking(false);
-                client.setOption(StandardSocketOptions.TCP_NODELAY, true);
-                book.run(() -> welcome(client));
+    private static LeaderDoor.Listening listening(ServerSocketChannel server) {
+        return new LeaderDoor.Listening() {
+            @Override
+            public SocketChannel accept() throws IOException {
+                return server.accept();
             }
-        } catch (IOException e) {
-            if (server.isOpen()) {
-                log.error("TaskManagers are no longer told of leaders.", e);
+
+            @Override
+            public boolean isOpen() {
+                return server.isOpen();
             }
-        }
+        };
     }
 
     private void keepAlive() {
@@ -136,22 +150,14 @@ final class LeaderServer implements AutoCloseable {
             client.write(bytes);
         } catch (IOException e) {
             log.debug("A TaskManager has gone: {}", e.toString());
-            closeQuietly(client);
+            LeaderDoor.closeQuietly(client);
             return false;
         }
         if (bytes.hasRemaining()) {
             log.warn("A TaskManager does not read; it is cut off.");
-            closeQuietly(client);
+            LeaderDoor.closeQuietly(client);
             return false;
         }
         return true;
-    }
-
-    private static void closeQuietly(SocketChannel client) {
-        try {
-            client.close();
-        } catch (IOException e) {
-            // It is of no use any more.
-        }
     }
 }

@@ -7,7 +7,8 @@ import java.time.Duration;
 final class Retry {
 
     interface Call<T> {
-        T run() throws IOException, InterruptedException;
+        /** {@code left}: the time that it may take. */
+        T run(Duration left) throws IOException, InterruptedException;
     }
 
     private Retry() {}
@@ -16,7 +17,7 @@ final class Retry {
         long end = System.nanoTime() + limit.toNanos();
         for (int failures = 0; ; failures++) {
             try {
-                return call.run();
+                return call.run(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
             } catch (IOException e) {
                 long pause = Outbox.retryDelay(failures);
                 boolean refused =

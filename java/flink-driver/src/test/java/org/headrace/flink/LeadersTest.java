@@ -142,12 +142,17 @@ public final class LeadersTest {
 
     private static LeaderServer serve(LeaderBook book, HaDirectory directory, int port)
             throws Exception {
-        return new LeaderServer(LOG, book, directory, new InetSocketAddress("127.0.0.1", port));
+        InetSocketAddress address = new InetSocketAddress("127.0.0.1", port);
+        return new LeaderServer(LOG, book, directory, address, LeadersTest::fail);
     }
 
     private static LeaderClient follow(LeaderBook book, int port, String cluster) {
         LeaderContact contact = new LeaderContact("127.0.0.1:" + port, cluster);
         return new LeaderClient(LOG, book, contact, Path.of("/nowhere"));
+    }
+
+    private static void fail(Throwable error) {
+        LOG.error("Nobody is told of leaders any more.", error);
     }
 
     private static void remove(Path root) throws IOException {
