@@ -47,7 +47,7 @@ def _evenly(instances: list[Instance], count: int, field: str) -> list[Instance]
         groups.setdefault(one.place.get(field, ""), deque()).append(index)
     largest = [(-len(members), members[0], group) for group, members in groups.items()]
     heapq.heapify(largest)
-    chosen = []
+    chosen: list[Instance] = []
     while len(chosen) < count and largest:
         _, index, group = heapq.heappop(largest)
         chosen.append(instances[index])
