@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import allocator, executors, first_job, flink_recovery, flink_start, launch, memory, recovery
+from bench import allocator, executors, first_job, flink_recovery, flink_start, launch, marathon_scale, memory, recovery
 from bench.table import render
 
 BENCHES = {
@@ -18,6 +18,10 @@ BENCHES = {
         flink_recovery.rows,
     ),
     "memory": ("Memory at rest", memory.rows),
+    "marathon-scale": (
+        "Marathon at scale (real master and Marathon, 1,000 simulated agents)",
+        marathon_scale.rows,
+    ),
     "allocator": ("Allocator: one full cycle", allocator.rows),
 }
 

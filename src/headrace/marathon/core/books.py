@@ -106,6 +106,7 @@ class Books:
         self.instances: dict[str, Instance] = {}
         self._of_app: dict[str, dict[str, Instance]] = {}
         self._service_ports: dict[int, int] = {}
+        self._first_port = settings.local_port_min
         self._spreads: dict[str, tuple[str, Spread]] = {}
         self._last_version = ""
         for app_id, version in content.apps.items():
@@ -213,6 +214,12 @@ class Books:
         """Whether an app has this service port."""
         return port in self._service_ports
 
+    def first_port(self) -> int:
+        """The lowest service port to give away that no app has."""
+        while self._first_port in self._service_ports:  # so that each number is looked at once
+            self._first_port += 1
+        return self._first_port
+
     def _keep(self, app_id: str, app: RunSpec | None) -> None:
         before = self.specs.pop(app_id, None)
         if before is not None:
@@ -227,6 +234,7 @@ class Books:
             self._service_ports[port] -= 1
             if not self._service_ports[port]:
                 del self._service_ports[port]
+                self._first_port = max(self.settings.local_port_min, min(self._first_port, port))
         if app is not None:
             self.role_uses[app.role] += 1
             self.specs[app_id] = app

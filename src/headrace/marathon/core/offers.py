@@ -152,20 +152,18 @@ class OfferDesk:
     # what waits for anything that suits
 
     def _fill_all(self, uses: list[_Use], role: str, now: float) -> None:
-        candidates = self._queue.candidates(role, now)
-        open_uses = list(uses)
-        while open_uses and candidates:
-            for use in list(open_uses):
-                if not self._fill(use, candidates, now):
-                    open_uses.remove(use)
-            for app_id in [one for one in candidates if not self._queue.waiting[one]]:
-                self._queue.nothing_waits(app_id)
-            candidates = [app_id for app_id in candidates if app_id in self._queue.waiting]
+        candidates = dict.fromkeys(self._queue.candidates(role, now))
+        while uses and candidates:
+            uses = [use for use in uses if self._fill(use, candidates, now)]
 
-    def _fill(self, use: _Use, candidates: list[str], now: float) -> bool:
-        """Launch some, so that others have a turn; returns whether there may be room for more."""
+    def _fill(self, use: _Use, candidates: dict[str, None], now: float) -> bool:
+        """Launch some, so that others have a turn; returns whether there may be room for more.
+
+        Candidates of which nothing waits any more are removed.
+        """
         limit = self._books.settings.max_instances_per_offer
         count = 0
+        satisfied = []
         for app_id in candidates:
             app = self._books.specs[app_id]
             secrets = self._values(app, now)
@@ -178,8 +176,13 @@ class OfferDesk:
                 del waiting[instance.id]
                 count += 1
                 self._launch(use, instance, app, found, secrets, now)
+            if waiting is not None and not waiting:
+                satisfied.append(app_id)
             if count >= limit:
                 break
+        for app_id in satisfied:
+            self._queue.nothing_waits(app_id)
+            del candidates[app_id]
         return count >= limit
 
     def _try(

@@ -36,6 +36,6 @@ def _enforced(books: Books, top: str, groups: Mapping[str, Group | None]) -> boo
     group = groups.get(path, books.groups.get(path))
     if group is not None:
         return group.enforce_role
-    if any(one.startswith(f"{path}/") for one in books.specs):
+    if books.within[path] > 0:
         return False  # it is there already, without a word of its own
     return books.settings.new_group_enforce_role == "top"

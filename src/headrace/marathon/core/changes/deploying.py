@@ -170,7 +170,7 @@ class Deployer:
         low, high = self._books.settings.local_port_min, self._books.settings.local_port_max
         given: set[int] = set()
         out: Targets = {}
-        first = low
+        first = self._books.first_port()
 
         def taken(port: int) -> bool:
             return port in given or self._books.port_taken(port)
