@@ -194,6 +194,8 @@ def test_s2_17_kill_9_of_all_and_nobody_comes(session: Session, tmp_path: Path) 
         "env.java.opts.all": "-XX:TieredStopAtLevel=1",
         "headrace.sql.warm-up": "false",
         "taskmanager.registration.timeout": "2 s",
+        "heartbeat.interval": "500 ms",  # by which a TaskManager notices that nobody is there
+        "heartbeat.timeout": "2 s",
         "mesos.failover-timeout": 16,
     }
     it = AppMaster(tmp_path / "box", session.house.url("master"), **options)
