@@ -219,10 +219,10 @@ def three(site: Site, label: str) -> Any:
 
 
 @pytest.mark.parametrize("label", FLINKS)
-def test_s2_10_three_task_managers_of_1_cpu_and_1024_mb(
+def test_s2_6_and_s2_10_three_task_managers_of_1_cpu_and_1024_mb(
     site: Site, app: Daemon, flinks: dict[str, Any], label: str
 ) -> None:
-    """web.port=-1 hides the dashboard."""
+    """The JSON was submitted by curl; web.port=-1 hides the dashboard."""
     assert {(task["resources"]["cpus"], task["resources"]["mem"]) for task in flinks[label]} == {(1, 1024)}
     assert not site.clusters(label)[0]["webui_url"]
     its = get(f"{app.url}/v2/apps/{label}")["app"]
