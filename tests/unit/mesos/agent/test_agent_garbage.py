@@ -17,6 +17,7 @@ from headrace.mesos.agent.core.events import DiskUsage, RemoveSandbox
 from headrace.mesos.agent.core.garbage import TIMER, Garbage, Old, allowed_age
 from headrace.mesos.agent.sandbox.disk_usage import DiskUsageWatch, remove_leftovers, share_in_use
 from headrace.mesos.agent.sandbox.layout import Layout
+from tests.cluster.harness import wait_for
 from tests.unit.mesos.agent.agent_world import World, task
 
 WEEK = 7 * 86400.0
@@ -138,8 +139,8 @@ def test_what_runs_is_no_leftover(tmp_path: Path) -> None:
     finally:
         process.signal_group(run_dir, 9)
         os.waitpid(pid, 0)
-    while process.find(run_dir) is process.Found.RUNNING:
-        pass  # the supervisor is gone; the kernel takes its child, which has the lock too, an instant later
+    # the supervisor is gone; the kernel takes its child, which has the lock too, an instant later
+    wait_for(lambda: process.find(run_dir) is not process.Found.RUNNING, "nobody has the lock", 5)
     assert remove_leftovers(layout, (), 1e12) == 1
     assert list(layout.places()) == []
 
