@@ -143,7 +143,7 @@ class StubCluster:
 
 def task_managers(below: Path) -> Mapping[str, list[int]]:
     """Process ids of TaskManagers by worker id, of those whose sandbox is below a directory."""
-    found: dict[str, list[int]] = {}
+    parents: dict[tuple[str, int], int] = {}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             words = (path / "cmdline").read_bytes().split(b"\0")
@@ -151,5 +151,10 @@ def task_managers(below: Path) -> Mapping[str, list[int]]:
                 continue  # the task's supervisor has the words, too
             ids = [word.partition(b"=")[2].decode() for word in words if word.startswith(b"taskmanager.resource-id=")]
             if ids and Path(os.readlink(path / "cwd")).is_relative_to(below):
-                found.setdefault(ids[-1], []).append(int(path.name))
+                parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+                parents[ids[-1], int(path.name)] = int(parent)
+    found: dict[str, list[int]] = {}
+    for (name, pid), parent in parents.items():
+        if (name, parent) not in parents:  # one that it forked has its words until it is something else
+            found.setdefault(name, []).append(pid)
     return found

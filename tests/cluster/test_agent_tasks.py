@@ -65,9 +65,12 @@ async def test_s2_14_task_ids_are_unique_in_their_framework_only(master: StubMas
         updates = [call for call in master.calls if isinstance(call, StatusUpdate)]
         return {update.framework_id.value for update in updates if update.status.state == state}
 
+    def sandboxes() -> set[Path]:
+        files = agent.data.glob("slaves/agent-S0/frameworks/*/executors/taskmanager-00001/runs/latest/file")
+        return {path.resolve() for path in files}
+
     await master.until(lambda: told("TASK_RUNNING") == {"fw-1", "fw-2"})
-    sandboxes = agent.data.glob("slaves/agent-S0/frameworks/*/executors/taskmanager-00001/runs/latest/file")
-    assert len({path.resolve() for path in sandboxes}) == 2
+    await asyncio.to_thread(wait_for, lambda: len(sandboxes()) == 2, "each has a sandbox and runs there")
     master.kill("taskmanager-00001")
     await master.until(lambda: bool(told("TASK_KILLED")))
     assert told("TASK_KILLED") == {"fw-1"}
