@@ -14,6 +14,7 @@ import msgspec
 from headrace.mesos.messages.common import (
     AgentID,
     AgentInfo,
+    DurationInfo,
     ExecutorID,
     ExecutorInfo,
     FrameworkID,
@@ -202,6 +203,16 @@ class KillTask(Message, frozen=True, tag="KILL_TASK"):
     kill_policy: KillPolicy | None = None
 
 
+class DrainAgent(Message, frozen=True, tag="DRAIN_AGENT"):
+    """An operator wants this agent empty: kill all tasks, and let none take longer than ``max_grace_period`` to end.
+
+    Until they have ended they are told of with REASON_AGENT_DRAINING and, if ``mark_gone``, as TASK_GONE_BY_OPERATOR.
+    """
+
+    max_grace_period: DurationInfo | None = None
+    mark_gone: bool = False
+
+
 class AcknowledgeUpdate(Message, frozen=True, tag="ACKNOWLEDGE"):
     """The framework has the update with this uuid."""
 
@@ -226,6 +237,7 @@ AgentEvent = (
     | RunTasks
     | RunGroup
     | KillTask
+    | DrainAgent
     | AcknowledgeUpdate
     | ToExecutor
     | ShutdownExecutor

@@ -6,6 +6,9 @@ Source: Apache Mesos 1.11, include/mesos/v1/executor/executor.proto.
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
+from headrace.kernel.protobuf import Base64, Enum
 from headrace.mesos.messages.common import (
     AgentInfo,
     ContainerID,
@@ -21,74 +24,97 @@ from headrace.mesos.messages.common import (
     TaskStatus,
 )
 
+CallType: TypeAlias = Annotated[str, Enum(UNKNOWN=0, SUBSCRIBE=1, UPDATE=2, MESSAGE=3, HEARTBEAT=4)]
+EventType: TypeAlias = Annotated[
+    str,
+    Enum(
+        UNKNOWN=0,
+        SUBSCRIBED=1,
+        LAUNCH=2,
+        LAUNCH_GROUP=8,
+        KILL=3,
+        ACKNOWLEDGED=4,
+        MESSAGE=5,
+        ERROR=6,
+        SHUTDOWN=7,
+        HEARTBEAT=9,
+    ),
+]
+
 
 class Update(Message, frozen=True):
     """A status of one of the executor's tasks; its uuid is the executor's own."""
 
-    status: TaskStatus
+    status: Annotated[TaskStatus, 1]
 
 
 class Subscribe(Message, frozen=True):
     """What an executor that comes back has not seen acknowledged."""
 
-    unacknowledged_tasks: list[TaskInfo] | None = None
-    unacknowledged_updates: list[Update] | None = None
+    unacknowledged_tasks: Annotated[list[TaskInfo] | None, 1] = None
+    unacknowledged_updates: Annotated[list[Update] | None, 2] = None
 
 
-class Data(Message, frozen=True):
-    """Base64."""
+class ToFramework(Message, frozen=True):
+    """Bytes for the framework."""
 
-    data: str
+    data: Annotated[Base64, 2]
 
 
 class Call(Message, frozen=True):
     """What an executor says; ``type`` says which body counts."""
 
-    type: str | None = None
-    executor_id: ExecutorID | None = None
-    framework_id: FrameworkID | None = None
-    subscribe: Subscribe | None = None
-    update: Update | None = None
-    message: Data | None = None
+    type: Annotated[CallType | None, 3] = None
+    executor_id: Annotated[ExecutorID | None, 1] = None
+    framework_id: Annotated[FrameworkID | None, 2] = None
+    subscribe: Annotated[Subscribe | None, 4] = None
+    update: Annotated[Update | None, 5] = None
+    message: Annotated[ToFramework | None, 6] = None
 
 
 class Subscribed(Message, frozen=True):
-    executor_info: ExecutorInfo
-    framework_info: FrameworkInfo
-    agent_info: AgentInfo
-    container_id: ContainerID | None = None
+    executor_info: Annotated[ExecutorInfo, 1]
+    framework_info: Annotated[FrameworkInfo, 2]
+    agent_info: Annotated[AgentInfo, 3]
+    container_id: Annotated[ContainerID | None, 4] = None
 
 
 class Launch(Message, frozen=True):
-    task: TaskInfo
+    task: Annotated[TaskInfo, 1]
 
 
 class LaunchGroup(Message, frozen=True):
-    task_group: TaskGroupInfo
+    task_group: Annotated[TaskGroupInfo, 1]
 
 
 class Kill(Message, frozen=True):
-    task_id: TaskID
-    kill_policy: KillPolicy | None = None
+    task_id: Annotated[TaskID, 1]
+    kill_policy: Annotated[KillPolicy | None, 2] = None
 
 
 class Acknowledged(Message, frozen=True):
-    task_id: TaskID
-    uuid: str
+    task_id: Annotated[TaskID, 1]
+    uuid: Annotated[Base64, 2]
+
+
+class Data(Message, frozen=True):
+    """Bytes from the framework."""
+
+    data: Annotated[Base64, 1]
 
 
 class Error(Message, frozen=True):
-    message: str
+    message: Annotated[str, 1]
 
 
 class Event(Message, frozen=True):
     """What the agent says; ``type`` says which body counts."""
 
-    type: str
-    subscribed: Subscribed | None = None
-    launch: Launch | None = None
-    launch_group: LaunchGroup | None = None
-    kill: Kill | None = None
-    acknowledged: Acknowledged | None = None
-    message: Data | None = None
-    error: Error | None = None
+    type: Annotated[EventType, 1]
+    subscribed: Annotated[Subscribed | None, 2] = None
+    launch: Annotated[Launch | None, 4] = None
+    launch_group: Annotated[LaunchGroup | None, 8] = None
+    kill: Annotated[Kill | None, 5] = None
+    acknowledged: Annotated[Acknowledged | None, 3] = None
+    message: Annotated[Data | None, 6] = None
+    error: Annotated[Error | None, 7] = None
