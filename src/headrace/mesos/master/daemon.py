@@ -12,18 +12,20 @@ from headrace.kernel.daemon import UserError, announce
 from headrace.kernel.http.messages import Request, Response
 from headrace.kernel.http.server import HttpServer
 from headrace.kernel.ids import random_ids
-from headrace.kernel.log import StoryLog
+from headrace.kernel.log import StoryLog, Verbosity, log_file
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import open_store
 from headrace.mesos import MESOS_VERSION
-from headrace.mesos.master.api.operator_api import OperatorApi
+from headrace.mesos.logging_toggle import LoggingToggle
+from headrace.mesos.master.api.operator_reads import Reads
 from headrace.mesos.master.api.routes import MasterApi
 from headrace.mesos.master.api.streams import Streams
 from headrace.mesos.master.api.views import Views
 from headrace.mesos.master.core.events import MasterEvent, Started
 from headrace.mesos.master.core.master import MasterCore
-from headrace.mesos.master.flags import Flags
-from headrace.mesos.messages.common import Address, Capability, MasterInfo
+from headrace.mesos.master.flags import Flags, duration
+from headrace.mesos.messages.common import Address, MasterCapability, MasterInfo
+from headrace.mesos.own_log import OwnLog
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +48,22 @@ async def serve(flags: Flags, stop: asyncio.Event) -> None:
             shell: Shell[MasterEvent] = Shell(core, store, streams.perform, clock)
             shell.post(Started(store.load()))
             views = Views(core.books, flags.given, flags.cluster, clock)
-            operators = OperatorApi(shell.ask, core.maintenance, core.quotas, core.weights)
+            reads = Reads(
+                core.books,
+                core.maintenance,
+                core.quotas,
+                core.weights,
+                flags.given,
+                clock,
+                OwnLog("/master/log", log_file()),
+                LoggingToggle(Verbosity(), duration),
+            )
             server.handler = MasterApi(
                 shell,
                 streams,
                 random_ids,
                 views.paths(),
-                operators,
+                reads,
                 domain_required=flags.settings.require_agent_domain,
             )
             announce("master", f"http://{_url_host(flags.host)}:{server.port}")
@@ -96,7 +107,7 @@ def _master_info(flags: Flags, port: int) -> MasterInfo:
         MESOS_VERSION,
         Address(hostname, ip, port),
         # the last is QUOTA_V2, which Mesos's v1 API has no name for and shows like this
-        [Capability("AGENT_UPDATE"), Capability()],
+        [MasterCapability("AGENT_UPDATE"), MasterCapability("AGENT_DRAINING"), MasterCapability()],
         flags.domain,
     )
 

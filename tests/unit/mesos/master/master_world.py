@@ -20,6 +20,7 @@ from headrace.mesos.master.core.effects import (
     OffersEvent,
     SendToAgent,
     SendToFramework,
+    SendToOperators,
     Warn,
 )
 from headrace.mesos.master.core.events import (
@@ -31,10 +32,11 @@ from headrace.mesos.master.core.events import (
     FrameworkSubscribes,
     MasterEvent,
     OperatorCalled,
+    OperatorSubscribes,
     Started,
 )
 from headrace.mesos.master.core.master import MasterCore
-from headrace.mesos.messages import operator
+from headrace.mesos.messages import operator, operator_answers
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,
     AgentEvent,
@@ -63,8 +65,10 @@ from headrace.mesos.messages.common import (
     FrameworkID,
     FrameworkInfo,
     InverseOffer,
+    MasterCapability,
     MasterInfo,
     Offer,
+    OfferConstraints,
     OperationStatus,
     OperationUuid,
     TaskID,
@@ -98,7 +102,7 @@ def framework_info(
 
 def master_info(name: str) -> MasterInfo:
     address = Address("127.0.0.1", "127.0.0.1", 5050)
-    capabilities = [Capability("AGENT_UPDATE")]
+    capabilities = [MasterCapability("AGENT_UPDATE")]
     return MasterInfo(name, 16777343, 5050, "master@127.0.0.1:5050", "127.0.0.1", "1.11.0", address, capabilities)
 
 
@@ -239,7 +243,7 @@ class FakeFramework:
         self.offers: dict[str, Offer] = {}
         self.inverse_offers: dict[str, InverseOffer] = {}
 
-    def subscribe(self, suppressed: Iterable[str] = (), constraints: dict[str, Any] | None = None) -> None:
+    def subscribe(self, suppressed: Iterable[str] = (), constraints: OfferConstraints | None = None) -> None:
         self.stream = self.world.new_stream()
         self.world.frameworks[self.stream] = self
         info = msgspec.structs.replace(self.info, id=FrameworkID(self.id)) if self.id else self.info
@@ -378,6 +382,63 @@ class FakeFramework:
         return events
 
 
+class FakeOperator:
+    """Who watches: what it knows after each event must be what the books hold."""
+
+    def __init__(self, world: World) -> None:
+        self.events: list[operator_answers.Event] = []
+        self.agents: set[str] = set()
+        self.frameworks: set[str] = set()
+        self.tasks: dict[tuple[str, str], str] = {}
+        self.stream = world.new_stream()
+        world.operators[self.stream] = self
+        world.feed(OperatorSubscribes(self.stream))
+
+    def hear(self, event: operator_answers.Event) -> None:
+        self.events.append(event)
+        if event.subscribed is not None:
+            self._begin(event.subscribed.get_state)
+        if event.agent_added is not None:
+            self.agents.add(_id(event.agent_added.agent.agent_info).value)
+        if event.agent_removed is not None:
+            self.agents.remove(event.agent_removed.agent_id.value)
+        if event.framework_added is not None:
+            added = _id(event.framework_added.framework.framework_info).value
+            assert added not in self.frameworks
+            self.frameworks.add(added)
+        if event.framework_updated is not None:
+            assert _id(event.framework_updated.framework.framework_info).value in self.frameworks
+        if event.framework_removed is not None:
+            self.frameworks.remove(_id(event.framework_removed.framework_info).value)
+        if event.task_added is not None:
+            task = event.task_added.task
+            self.tasks[task.framework_id.value, task.task_id.value] = task.state
+        if event.task_updated is not None:
+            updated = event.task_updated
+            self.tasks[updated.framework_id.value, updated.status.task_id.value] = updated.state
+
+    def _begin(self, state: operator_answers.State) -> None:
+        agents = (*(agent.agent_info for agent in state.get_agents.agents), *state.get_agents.recovered_agents)
+        self.agents = {_id(info).value for info in agents}
+        self.frameworks = {_id(one.framework_info).value for one in state.get_frameworks.frameworks}
+        tasks = (*state.get_tasks.tasks, *state.get_tasks.unreachable_tasks)
+        self.tasks = {(task.framework_id.value, task.task_id.value): task.state for task in tasks}
+
+    def validate(self, core: MasterCore) -> None:
+        books = core.books
+        assert self.agents == {*books.agents, *books.awaited}
+        assert self.frameworks == set(books.frameworks)
+        for framework in books.frameworks.values():
+            for task in (*framework.tasks.values(), *framework.unreachable.values()):
+                assert self.tasks[task.key] == task.state
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was heard since the last time."""
+        events, self.events = self.events, []
+        return [event.type for event in events]
+
+
 class World:
     """One master, its store and its clock. Every event is followed by a check of the invariants."""
 
@@ -389,6 +450,7 @@ class World:
         self.store: dict[str, bytes] = dict(content or {})
         self.frameworks: dict[str, FakeFramework] = {}
         self.agents: dict[str, FakeAgent] = {}
+        self.operators: dict[str, FakeOperator] = {}
         self.timers: dict[str, float] = {}
         self.answers: dict[int, Answer] = {}
         self.closed: list[str] = []
@@ -412,6 +474,7 @@ class World:
             framework.offers.clear()
         self.frameworks.clear()
         self.agents.clear()
+        self.operators.clear()
         self.timers.clear()
         self._start(name)
 
@@ -445,6 +508,8 @@ class World:
         for effect in effects:
             self._perform(effect)
         validate(self.core)
+        for watcher in self.operators.values():
+            watcher.validate(self.core)
         later, self.later = self.later, []
         for answer in later:
             self.feed(answer)
@@ -462,6 +527,9 @@ class World:
                 self.frameworks[stream].hear(_decoded(event))
             case SendToAgent(stream, message) if stream in self.agents:
                 self.agents[stream].hear(message)
+            case SendToOperators(streams, news):
+                for stream in streams:
+                    self.operators[stream].hear(news)
             case Warn(text):
                 self.warnings.append(text)
             case CloseFramework(stream):
@@ -495,8 +563,8 @@ class World:
         self.now = end
 
 
-def _id(framework: FrameworkInfo) -> FrameworkID:
-    return framework.id or FrameworkID("")
+def _id(info: FrameworkInfo | AgentInfo) -> FrameworkID:
+    return info.id or FrameworkID("")
 
 
 def _decoded(event: Event | OffersEvent) -> Event:
@@ -524,7 +592,10 @@ def validate(core: MasterCore) -> None:
             held = _disjoint_sum(held, offer.resources)
         for tracked in agent.operations.values():
             assert books.frameworks[tracked.framework_id].operations[tracked.id] is tracked
-        assert agent.connected or not agent.offers
+        assert agent.active or not agent.offers
+        assert agent.deactivation is books.deactivated.get(agent.id)
+        if agent.deactivation is not None and agent.deactivation.drain is not None and agent.connected:
+            assert agent.deactivation.drain.drained or agent.tasks or agent.operations, "it is drained"
         assert agent.total.contains(_each_volume_once(held)), f"{agent.id}: {held} of {agent.total}"
         owned = agent.used()
         for offer in agent.offers.values():
@@ -545,6 +616,8 @@ def validate(core: MasterCore) -> None:
         assert not framework.tasks.keys() & framework.unreachable.keys()
     assert sum(len(f.offers) for f in books.frameworks.values()) == len(books.offers)
     assert books.awaited <= books.absent.keys()
+    assert books.deactivated.keys() <= books.agents.keys() | books.absent.keys()
+    assert not books.emptied
     assert not books.agents.keys() & books.absent.keys()
     assert not books.agents.keys() & books.removed.keys()
     for address, agent in books.agent_addresses.items():

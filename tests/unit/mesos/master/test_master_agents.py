@@ -293,3 +293,11 @@ def test_a_master_without_a_store_learns_everything_from_agents(world: World) ->
     framework.subscribe()
     assert framework.events[-1].offers is not None
     assert world.books.frameworks[framework.id].tasks["t1"].state == "TASK_RUNNING"
+
+
+def test_agents_of_one_size_share_what_is_known_of_it(world: World) -> None:
+    one, other, larger = (world.agent(f"h{n}", cpus=cpus) for n, cpus in enumerate((4, 4, 8)))
+    books = [world.books.agents[agent.id or ""] for agent in (one, other, larger)]
+    assert books[0].total is books[1].total
+    assert books[0].info.resources is books[1].info.resources
+    assert (books[0].total.scalar("cpus"), books[2].total.scalar("cpus")) == (4, 8)

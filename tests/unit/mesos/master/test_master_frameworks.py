@@ -11,7 +11,7 @@ from headrace.mesos.master.api import calls
 from headrace.mesos.master.core.books import Settings
 from headrace.mesos.master.core.events import OperatorTearsDown
 from headrace.mesos.messages.agent_link import ShutdownFramework
-from headrace.mesos.messages.common import FrameworkID
+from headrace.mesos.messages.common import FrameworkID, OfferFilters
 from tests.unit.mesos.master.master_world import FakeFramework, World, framework_info
 
 
@@ -415,6 +415,11 @@ def test_weights_make_shares(world: World) -> None:
     assert [len(framework.offers) for framework in frameworks] == [6, 2]
 
 
+def least(quantities: dict[str, Any]) -> dict[str, OfferFilters]:
+    given = {"test": {"min_allocatable_resources": {"quantities": [{"quantities": quantities}]}}}
+    return msgspec.convert(given, dict[str, OfferFilters])
+
+
 @pytest.mark.parametrize(
     ("quantities", "text"),
     [
@@ -423,7 +428,7 @@ def test_weights_make_shares(world: World) -> None:
     ],
 )
 def test_bad_offer_filters_are_refused(quantities: dict[str, Any], text: str) -> None:
-    filters = {"test": {"min_allocatable_resources": {"quantities": [{"quantities": quantities}]}}}
+    filters = least(quantities)
     framework = World().framework(offer_filters=filters)
     assert framework.stream is None
     error = framework.events[-1].error
@@ -433,7 +438,7 @@ def test_bad_offer_filters_are_refused(quantities: dict[str, Any], text: str) ->
 
 def test_a_framework_says_how_small_an_offer_may_be() -> None:
     world = World()
-    filters = {"test": {"min_allocatable_resources": {"quantities": [{"quantities": {"cpus": {"value": 9}}}]}}}
+    filters = least({"cpus": {"value": 9}})
     framework = world.framework(offer_filters=filters)
     world.agent(cpus=8, mem=1024)
     assert not framework.offers

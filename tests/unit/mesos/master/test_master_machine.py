@@ -15,6 +15,7 @@ from headrace.mesos.master.core.books import Settings
 from headrace.mesos.master.core.events import OperatorCalled
 from headrace.mesos.messages import operator
 from headrace.mesos.messages.agent_link import (
+    DrainAgent,
     ExecutorExited,
     KillTask,
     OperationUpdate,
@@ -26,7 +27,14 @@ from headrace.mesos.messages.agent_link import (
 )
 from headrace.mesos.messages.common import ExecutorID, FrameworkID, Resource, Scalar, is_terminal
 from headrace.mesos.resources import Resources
-from tests.unit.mesos.master.master_world import FakeAgent, FakeFramework, World, agent_info, framework_info
+from tests.unit.mesos.master.master_world import (
+    FakeAgent,
+    FakeFramework,
+    FakeOperator,
+    World,
+    agent_info,
+    framework_info,
+)
 from tests.unit.mesos.walks import Walker, walk
 
 STEPS_AT_A_TIME = 50
@@ -53,6 +61,7 @@ class MasterMachine(Walker):
 
     @initialize()
     def begin(self) -> None:
+        FakeOperator(self.world)
         self.agent_comes(6)
         self.framework_comes("a", 20.0, True, True)
 
@@ -306,6 +315,9 @@ class MasterMachine(Walker):
                 agent.forget_everything()
             elif isinstance(event, ShutdownFramework):
                 agent.forget_framework(event.framework_id.value)
+            elif isinstance(event, DrainAgent):
+                for task_id in [t for t, task in agent.tasks.items() if not is_terminal(task[2].state)]:
+                    agent.update(task_id, "TASK_KILLED")
             elif isinstance(event, KillTask) and event.task_id.value in agent.tasks:
                 agent.update(event.task_id.value, "TASK_KILLED")
             elif isinstance(event, ShutdownExecutor):
@@ -338,6 +350,21 @@ class MasterMachine(Walker):
         update = operator.UpdateQuota(force=True, quota_configs=[config])
         self.world.feed(OperatorCalled(0, operator.Call("UPDATE_QUOTA", update_quota=update)))
 
+    @precondition(lambda self: any(a.id for a in self.agents))
+    @rule(
+        n=pick,
+        kind=st.sampled_from(["DEACTIVATE_AGENT", "REACTIVATE_AGENT", "REACTIVATE_AGENT", "DRAIN_AGENT"]),
+        gone=st.booleans(),
+    )
+    def agent_is_drained_or_deactivated(self, n: int, kind: str, gone: bool) -> None:
+        agents = [agent for agent in self.agents if agent.id]
+        agent = agents[n % len(agents)]
+        body: dict[str, Any] = {"agent_id": {"value": agent.id}}
+        if kind == "DRAIN_AGENT":
+            body |= {"mark_gone": gone, "max_grace_period": {"seconds": n}}
+        self.world.order(kind, **{kind.lower(): body})
+        self.obey(agent)
+
     @rule(seconds=st.sampled_from([0.6, 0.6, 6.0, 25.0, 80.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.advance(seconds)
@@ -348,11 +375,12 @@ class MasterMachine(Walker):
     def master_restarts(self) -> None:
         self.restarts += 1
         self.world.restart(f"m{self.restarts}")
+        FakeOperator(self.world)
 
     def teardown(self) -> None:
         """When everybody is back, everything that was to be said has been; when all has ended, everything is free."""
         for agent in self.agents:
-            for _ in range(2):
+            for _ in range(3):
                 if agent.stream is None:
                     self.register(agent)
                 self.obey(agent)

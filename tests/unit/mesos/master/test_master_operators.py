@@ -132,3 +132,13 @@ def test_a_framework_can_be_torn_down(world: World, agent: FakeAgent) -> None:
     framework = world.framework()
     assert world.order("TEARDOWN", teardown={"framework_id": {"value": framework.id}}).status == 200
     assert framework.id not in world.books.frameworks
+
+
+@pytest.mark.parametrize("value", [1e15, 1e308], ids=["large", "larger"])
+def test_amounts_without_bounds_are_refused(world: World, agent: FakeAgent, value: float) -> None:
+    total = world.books.agents[agent.id].total
+    assert give(world, "RESERVE_RESOURCES", agent.id, reserved("cpus", value))[0] == 400
+    assert give(world, "UNRESERVE_RESOURCES", agent.id, {**reserved("disk", value), "reservations": []})[0] == 400
+    config = {"role": "r", "limits": {"cpus": {"value": value}}, "guarantees": {"cpus": {"value": value}}}
+    assert world.order("UPDATE_QUOTA", update_quota={"quota_configs": [config], "force": True}).status == 400
+    assert world.books.agents[agent.id].total == total

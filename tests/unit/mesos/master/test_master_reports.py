@@ -13,6 +13,7 @@ from headrace.mesos.messages.common import (
     AllocationInfo,
     DiskInfo,
     DomainInfo,
+    Empty,
     ExecutorID,
     ExecutorInfo,
     FaultDomain,
@@ -52,7 +53,9 @@ def reserved(role: str, kind: str = "STATIC") -> Resource:
 def volume(name: str, *, shared: bool = False) -> Resource:
     disk = DiskInfo(Persistence(name), Volume("path", "RW"))
     reservations = [ReservationInfo("DYNAMIC", "a")]
-    return Resource(*("disk", "SCALAR", Scalar(8)), reservations=reservations, disk=disk, shared={} if shared else None)
+    return Resource(
+        *("disk", "SCALAR", Scalar(8)), reservations=reservations, disk=disk, shared=Empty() if shared else None
+    )
 
 
 def executor(name: str, *resources: Resource) -> KnownExecutor:

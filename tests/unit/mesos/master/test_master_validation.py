@@ -86,6 +86,17 @@ MULTI = [Capability("MULTI_ROLE")]
             "Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'data': Invalid length",
         ),
         (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"LAUNCH","launch":'
+            b'{"task_infos":[{"name":"t","task_id":{"value":"t"},"agent_id":{"value":"S"},"data":"hush!"}]}}]}}',
+            "Failed to convert JSON into Call protobuf: "
+            "Failed to base64 decode bytes field 'data': Invalid character '!'",
+        ),
+        (
+            b'{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[{"type":"LAUNCH_GROUP",'
+            b'"launch_group":{"executor":{"executor_id":{"value":"e"},"data":"a"},"task_group":{}}}]}}',
+            "Failed to convert JSON into Call protobuf: Failed to base64 decode bytes field 'data': Invalid length",
+        ),
+        (
             b'{"type":"KILL","framework_id":{"value":"f"},"kill":{"task_id":{"value":7}}}',
             "Failed to convert JSON into Call protobuf: Expected `str`, got `int` - at `$.kill.task_id.value`",
         ),

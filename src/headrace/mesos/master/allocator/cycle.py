@@ -25,6 +25,7 @@ MANY = 32
 """For so many who are capable of an agent it pays to sort them, rather than to walk past all who are not."""
 AT_ONCE = 64
 """So many agents of which something was held back are looked at, before it is asked whether there is more to give."""
+_VERDICTS = 1024
 
 Allowed = dict[object, tuple[Resources, bool]]
 """By kind of client: what it may have of an agent, and whether that is worth an offer to most."""
@@ -44,6 +45,7 @@ class Cycle:
         self.lax: set[Client] = set()
         self.wakes = Wakes(self.offerable)
         self._order: list[Client] = []
+        self._verdicts: dict[Resources, bool] = {}
         self._capable: dict[frozenset[str], list[Client]] = {}
         self._room: list[float] | None = None
 
@@ -60,9 +62,20 @@ class Cycle:
     def worth(self, agent: Agent) -> bool:
         """Whether what is free on ``agent`` could be an offer to somebody; notes whether to anybody."""
         free = agent.free
-        worth = allocatable(free, self.least)
+        worth = self._is_worth(free)
         agent.plain = worth and not free.parts and not agent.needs
         return worth or (bool(self.lax) and allocatable(free, ()))
+
+    def _is_worth(self, free: Resources) -> bool:
+        """Many agents have the same free, so a verdict is kept for a while."""
+        if free.parts:
+            return allocatable(free, self.least)
+        verdict = self._verdicts.get(free)
+        if verdict is None:
+            if len(self._verdicts) >= _VERDICTS:
+                self._verdicts.clear()
+            verdict = self._verdicts[free] = allocatable(free, self.least)
+        return verdict
 
     def withdraw(self, agent: Agent) -> None:
         """``agent`` has nothing to offer."""

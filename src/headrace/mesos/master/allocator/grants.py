@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from headrace.mesos.messages.common import DiskSource
 from headrace.mesos.resources import EMPTY, Resources, Tag
 
 GPUS, REGIONS = "GPU_RESOURCES", "REGION_AWARE"
@@ -141,4 +142,4 @@ def _counts(tag: Tag) -> bool:
 
 
 def _divisible(tag: Tag) -> bool:
-    return not tag.whole and (not tag.source or msgspec.json.decode(tag.source).get("type") == "PATH")
+    return not tag.whole and (not tag.source or msgspec.json.decode(tag.source, type=DiskSource).type == "PATH")

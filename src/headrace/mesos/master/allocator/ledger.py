@@ -190,6 +190,9 @@ class Ledger:
     def give_back(self, agent: Agent, client: Client, resources: Resources) -> None:
         """``client`` holds less of ``agent``; it must hold that much."""
         held = agent.held[client]
+        if resources is held and not agent.free and not held.parts and not self.quotas.roles:
+            self._give_all_back(agent, client)
+            return
         self._set_held(agent, client, EMPTY if resources is held else held - resources)
         if agent.overcommitted:
             agent.recount()
@@ -198,6 +201,15 @@ class Ledger:
             agent.set_free(agent.free + resources if agent.free else resources)
         if self.quotas.roles:
             self.count_free(agent)
+
+    def _give_all_back(self, agent: Agent, client: Client) -> None:
+        """The way back of ``grant_all``, for the many offers that are declined as they were."""
+        agent.free = agent.held.pop(client)
+        agent.amounts = cpus, mem, disk, gpus = amounts(agent.free)
+        client.holdings -= 1
+        self.tree.charge(client, (-cpus, -mem, -disk, -gpus))
+        if agent.overcommitted:
+            agent.recount()
 
     def hold(self, agent: Agent, client: Client, resources: Resources) -> None:
         """``client`` holds exactly this of ``agent``."""

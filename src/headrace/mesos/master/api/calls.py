@@ -5,11 +5,10 @@ What needs the master's books (does the framework exist, are the offers valid) i
 
 from __future__ import annotations
 
-import msgspec
-
-from headrace.mesos.door import CallError, decode, from_base64
+from headrace.mesos.content import JSON, Format
+from headrace.mesos.door import CallError, from_base64
 from headrace.mesos.messages.common import FrameworkID
-from headrace.mesos.messages.scheduler import Accept, Call
+from headrace.mesos.messages.scheduler import Accept, Call, Operation
 
 BODIES = {
     "SUBSCRIBE": "subscribe",
@@ -31,6 +30,9 @@ BODIES = {
 
 BODILESS = frozenset({"TEARDOWN", "REVIVE", "SUPPRESS"})
 
+KINDS = (*BODIES, *sorted(BODILESS))
+"""All calls."""
+
 OPERATIONS = {
     "LAUNCH": "launch",
     "LAUNCH_GROUP": "launch_group",
@@ -45,12 +47,10 @@ OPERATIONS = {
 }
 """Operation types, and the field of the body."""
 
-_CALL = msgspec.json.Decoder(Call)
 
-
-def read(body: bytes) -> Call:
+def read(body: bytes, form: Format = JSON) -> Call:
     """Decode and check one call. Raises CallError."""
-    call = decode(body, _CALL)
+    call = form.read(body, Call)
     check(call)
     return call
 
@@ -108,3 +108,15 @@ def _check_operations(accept: Accept) -> None:
             raise _invalid(f"Expecting '{where}.type' to be present")
         if getattr(operation, field) is None:
             raise _invalid(f"Expecting '{where}.{field}' to be present")
+        _check_data(operation)
+
+
+def _check_data(operation: Operation) -> None:
+    """What tasks and executors are handed must be base64: an executor may want it as bytes."""
+    group, launch = operation.launch_group, operation.launch
+    tasks = [*((launch.task_infos if launch is not None else None) or ())]
+    tasks += (group.task_group.tasks if group is not None else None) or ()
+    executors = [task.executor for task in tasks] + ([group.executor] if group is not None else [])
+    for info in (*tasks, *executors):
+        if info is not None and info.data is not None:
+            from_base64("data", info.data)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from headrace.mesos.master.api import calls
 from headrace.mesos.master.core.books import Books
+from headrace.mesos.master.core.model import Framework
 from headrace.mesos.master.core.tasks import COUNTED
 from headrace.mesos.resources import MILLI, Resources
 
@@ -13,6 +16,10 @@ _KINDS = ("cpus", "mem", "disk", "gpus")
 _AGENT_COUNTERS = (
     *("slave_registrations", "slave_reregistrations", "slave_removals", "recovery_slave_removals"),
     *("slave_unreachable_scheduled", "slave_unreachable_canceled", "slave_unreachable_completed"),
+)
+_EVENTS = (
+    *("SUBSCRIBED", "OFFERS", "RESCIND", "UPDATE", "MESSAGE", "FAILURE", "ERROR", "HEARTBEAT"),
+    *("INVERSE_OFFERS", "RESCIND_INVERSE_OFFER", "UPDATE_OPERATION_STATUS"),
 )
 _CALLS = {
     "ACCEPT": "messages_launch_tasks",
@@ -32,6 +39,7 @@ def snapshot(books: Books, now: float) -> dict[str, float]:
         "master/elected": 1.0,
         "master/uptime_secs": now - books.started,
         "master/outstanding_offers": float(len(books.offers)),
+        "master/operator_event_stream_subscribers": float(books.watchers.count),
         **_agents(books),
         **_frameworks(books),
         **_tasks(books),
@@ -39,22 +47,38 @@ def snapshot(books: Books, now: float) -> dict[str, float]:
         **_allocator(books),
     }
     for framework in books.frameworks.values():
-        out[f"master/frameworks/{framework.info.name}/{framework.id}/subscribed"] = float(framework.connected)
-        out[f"master/frameworks/{framework.info.name}/{framework.id}/calls"] = float(framework.calls.total())
-        out[f"master/frameworks/{framework.info.name}/{framework.id}/events"] = float(framework.events.total())
-        for kind in ("sent", "accepted", "declined", "rescinded"):
-            name = f"master/frameworks/{framework.info.name}/{framework.id}/offers/{kind}"
-            out[name] = float(framework.offer_counts[kind])
+        before = f"master/frameworks/{framework.info.name}/{framework.id}/"
+        out.update((before + name, float(value)) for name, value in _framework(framework))
     return out
+
+
+def _framework(framework: Framework) -> Iterator[tuple[str, float]]:
+    """Of one framework, below its own name."""
+    yield "subscribed", framework.connected
+    yield "calls", framework.calls.total()
+    yield "events", framework.events.total()
+    for call in calls.KINDS:
+        yield f"calls/{call.lower()}", framework.calls[call]
+    for event in _EVENTS:
+        yield f"events/{event.lower()}", framework.events[event]
+    for kind in ("sent", "accepted", "declined", "rescinded"):
+        yield f"offers/{kind}", framework.offer_counts[kind]
+    for role in framework.roles:
+        yield f"roles/{role}/suppressed", role in framework.suppressed
+    states = Counter(task.state for task in framework.tasks.values())
+    for state in _LIVE:
+        yield f"tasks/active/task_{state}", states[f"TASK_{state.upper()}"]
+    yield "tasks/active/task_unreachable", len(framework.unreachable)
 
 
 def _agents(books: Books) -> dict[str, float]:
     connected = sum(agent.connected for agent in books.agents.values())
+    active = sum(agent.active for agent in books.agents.values())
     return {
-        "master/slaves_active": float(connected),
+        "master/slaves_active": float(active),
         "master/slaves_connected": float(connected),
         "master/slaves_disconnected": float(len(books.agents) - connected),
-        "master/slaves_inactive": float(len(books.agents) - connected),
+        "master/slaves_inactive": float(len(books.agents) - active),
         "master/slaves_unreachable": float(len(books.absent) - len(books.awaited)),
         **{f"master/{name}": float(books.counters[name]) for name in _AGENT_COUNTERS},
     }
@@ -62,15 +86,15 @@ def _agents(books: Books) -> dict[str, float]:
 
 def _frameworks(books: Books) -> dict[str, float]:
     connected = sum(framework.connected for framework in books.frameworks.values())
-    calls: Counter[str] = Counter()
+    called: Counter[str] = Counter()
     for framework in (*books.frameworks.values(), *books.completed):
-        calls.update(framework.calls)
+        called.update(framework.calls)
     return {
         "master/frameworks_active": float(connected),
         "master/frameworks_connected": float(connected),
         "master/frameworks_disconnected": float(len(books.frameworks) - connected),
         "master/frameworks_inactive": float(len(books.frameworks) - connected),
-        **{f"master/{name}": float(calls[call]) for call, name in _CALLS.items()},
+        **{f"master/{name}": float(called[call]) for call, name in _CALLS.items()},
     }
 
 
@@ -89,19 +113,43 @@ def _tasks(books: Books) -> dict[str, float]:
 
 
 def _resources(books: Books) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    used: Counter[str] = Counter()
-    for agent in books.agents.values():
-        _count(total, agent.total)
-        if agent.tasks or agent.executors:
-            for held in agent.used().values():
-                _count(used, held)
+    total, used = _total(books), _used(books)
     out: dict[str, float] = {}
     for kind in (*_KINDS, *(f"{kind}_revocable" for kind in _KINDS)):
         out[f"master/{kind}_total"] = total[kind] / MILLI
         out[f"master/{kind}_used"] = used[kind] / MILLI
         out[f"master/{kind}_percent"] = used[kind] / total[kind] if total[kind] else 0.0
     return out
+
+
+def _total(books: Books) -> Counter[str]:
+    """Agents of one size share what they have, so it is counted once for all of them."""
+    total: Counter[str] = Counter()
+    many = Counter(id(agent.total) for agent in books.agents.values())
+    sizes = {id(agent.total): agent.total for agent in books.agents.values()}
+    for key, size in sizes.items():
+        of_one: Counter[str] = Counter()
+        _count(of_one, size)
+        for kind, amount in of_one.items():
+            total[kind] += amount * many[key]
+    return total
+
+
+def _used(books: Books) -> Counter[str]:
+    used: Counter[str] = Counter()
+    for agent in books.agents.values():
+        holders = [task.resources for task in agent.tasks.values() if task.holds] if agent.tasks else []
+        if agent.executors:
+            holders += [executor.resources for executor in agent.executors.values()]
+        if any(held.parts for held in holders):
+            holders = list(agent.used().values())  # where what is shared counts once
+        for held in holders:
+            if held.parts:
+                _count(used, held)
+            else:
+                for kind, amount in held.scalars.items():
+                    used[kind] += amount
+    return used
 
 
 def _count(counter: Counter[str], resources: Resources) -> None:

@@ -5,19 +5,20 @@ All of them become orders (``messages.operator.Call``) that the core obeys. Text
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 
-from headrace.kernel.http.messages import JSON, Request, Response
-from headrace.mesos.door import CallError, decode, text
+from headrace.kernel.http.messages import JSON, EventStream, Request, Response
+from headrace.mesos.content import PROTOBUF, Format, Spoken, negotiate
+from headrace.mesos.door import TEXT, CallError, decode, text
+from headrace.mesos.master.api import operator_reads
+from headrace.mesos.master.api.operator_reads import Reads
 from headrace.mesos.master.core.effects import Answer
 from headrace.mesos.master.core.events import MasterEvent, OperatorCalled, OperatorRemovesQuota, OperatorTearsDown
-from headrace.mesos.master.core.maintenance import Maintenance
-from headrace.mesos.master.core.quota import Quotas
-from headrace.mesos.master.core.weights import Weights
 from headrace.mesos.messages.common import Identifier, Resource
 from headrace.mesos.messages.operator import (
     AgentResources,
@@ -41,24 +42,15 @@ Ask = Callable[[Callable[[int], MasterEvent]], Awaitable[Any]]
 ORDERS = (
     *("UPDATE_WEIGHTS", "UPDATE_QUOTA", "SET_QUOTA", "REMOVE_QUOTA"),
     *("UPDATE_MAINTENANCE_SCHEDULE", "START_MAINTENANCE", "STOP_MAINTENANCE"),
-    *("MARK_AGENT_GONE", "TEARDOWN"),
+    *("MARK_AGENT_GONE", "DRAIN_AGENT", "DEACTIVATE_AGENT", "REACTIVATE_AGENT", "TEARDOWN"),
     *("RESERVE_RESOURCES", "UNRESERVE_RESOURCES", "CREATE_VOLUMES", "DESTROY_VOLUMES"),
     *("GROW_VOLUME", "SHRINK_VOLUME"),
 )
 """Calls that change something; the body of each is the field of its name in lower case."""
 
-NOT_YET = frozenset(
-    {
-        *("GET_HEALTH", "GET_FLAGS", "GET_VERSION", "GET_METRICS", "GET_LOGGING_LEVEL", "SET_LOGGING_LEVEL"),
-        *("LIST_FILES", "READ_FILE", "GET_STATE", "GET_AGENTS", "GET_FRAMEWORKS", "GET_EXECUTORS"),
-        *("GET_OPERATIONS", "GET_TASKS", "GET_ROLES", "GET_MASTER", "SUBSCRIBE"),
-        *("DRAIN_AGENT", "DEACTIVATE_AGENT", "REACTIVATE_AGENT"),
-    }
-)
-"""Calls of Mesos's operator API that this master does not obey yet."""
+NEED_A_BODY = frozenset((*ORDERS, *operator_reads.NEED_A_BODY))
 
 _encode = msgspec.json.Encoder().encode
-_CALL = msgspec.json.Decoder(Call)
 _QUOTA = msgspec.json.Decoder(QuotaRequest)
 _WEIGHTS = msgspec.json.Decoder(list[WeightInfo])
 _SCHEDULE = msgspec.json.Decoder(Schedule)
@@ -69,24 +61,27 @@ _RESOURCES = msgspec.json.Decoder(list[Resource])
 class OperatorApi:
     """Turns requests into orders. ``ask`` posts an event to the core and waits for its Answer."""
 
-    def __init__(self, ask: Ask, maintenance: Maintenance, quotas: Quotas, weights: Weights) -> None:
+    def __init__(self, ask: Ask, reads: Reads, watch: Callable[[Format], EventStream]) -> None:
+        """``watch`` opens a stream of events in a form and tells the core that somebody watches."""
         self._ask = ask
-        self._maintenance = maintenance
-        self._quotas = quotas
-        self._weights = weights
+        self._reads = reads
+        self._watch = watch
 
     def paths(self) -> dict[str, dict[str, Handler]]:
         """Handlers by path and method."""
+        reads = self._reads
         return {
             "/api/v1": {"POST": self._v1},
             "/teardown": {"POST": self._teardown},
-            "/weights": {"GET": lambda _: _json(self._weights.infos()), "PUT": self._put_weights},
-            "/quota": {"GET": lambda _: _json(self._quotas.status()), "POST": self._set_quota, "DELETE": self._no_role},
+            "/weights": {"GET": lambda _: _json(reads.weights.infos()), "PUT": self._put_weights},
+            "/quota": {"GET": lambda _: _json(reads.quotas.status()), "POST": self._set_quota, "DELETE": self._no_role},
             "/maintenance/schedule": {
-                "GET": lambda _: _json(self._maintenance.schedule()),
+                "GET": lambda _: _json(reads.maintenance.schedule()),
                 "POST": self._update_schedule,
             },
-            "/maintenance/status": {"GET": lambda _: _json(self._maintenance.status())},
+            "/maintenance/status": {"GET": lambda _: _json(reads.maintenance.status())},
+            "/logging/toggle": {"GET": reads.logging, "POST": reads.logging},
+            **{path: {"GET": handler} for path, handler in reads.log.paths().items()},
             "/machine/down": {"POST": self._machines("START_MAINTENANCE")},
             "/machine/up": {"POST": self._machines("STOP_MAINTENANCE")},
             "/reserve": {"POST": self._convert("RESERVE_RESOURCES", "resources")},
@@ -98,33 +93,35 @@ class OperatorApi:
     # v1
 
     def _v1(self, request: Request) -> Answered:
+        spoken = negotiate(request)
+        if isinstance(spoken, Response):
+            return spoken
         try:
-            call = decode(request.body, _CALL)
+            call = spoken.read(Call)
         except CallError as error:
             return text(400, str(error))
         kind = call.type or ""
+        if kind in NEED_A_BODY and getattr(call, kind.lower()) is None:
+            return _invalid(f"Expecting '{kind.lower()}' to be present")
         if kind in ORDERS:
-            if getattr(call, kind.lower()) is None:
-                return _invalid(f"Expecting '{kind.lower()}' to be present")
             return self._order(call)
         if kind == "UNKNOWN":
             return text(501, "501 Not Implemented.")
-        if kind in NOT_YET:
-            return text(501, f"{kind} of the v1 operator API is not implemented by this master; see /master/state")
-        return self._read(kind)
+        if kind == "SUBSCRIBE":
+            return Response(200, self._watch(spoken.writes), spoken.writes.content_type)
+        return self._read(call, spoken)
 
-    def _read(self, kind: str) -> Response:
-        match kind:
-            case "GET_WEIGHTS":
-                infos = self._weights.infos()
-                return _json({"type": kind, **({"get_weights": UpdateWeights(infos)} if infos else {})})
-            case "GET_QUOTA":
-                return _json({"type": kind, "get_quota": {"status": self._quotas.status()}})
-            case "GET_MAINTENANCE_STATUS":
-                return _json({"type": kind, "get_maintenance_status": {"status": self._maintenance.status()}})
-            case "GET_MAINTENANCE_SCHEDULE":
-                return _json({"type": kind, "get_maintenance_schedule": {"schedule": self._maintenance.schedule()}})
-        return _invalid("Expecting 'type' to be present")
+    def _read(self, call: Call, spoken: Spoken) -> Answered:
+        answer = self._reads.answer(call)
+        if answer is None:
+            return _invalid("Expecting 'type' to be present")
+        if not isinstance(answer, Answer):
+            if spoken.writes is PROTOBUF:  # half a second of 10,000 agents, in which nobody else shall wait
+                return asyncio.to_thread(spoken.answer, answer)
+            return spoken.answer(answer)
+        if answer.status == 404:
+            return Response(404, b"", TEXT)
+        return text(answer.status, answer.text)
 
     async def _obeyed(self, make: Callable[[int], MasterEvent]) -> Response:
         answer: Answer = await self._ask(make)

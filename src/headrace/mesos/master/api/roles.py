@@ -11,12 +11,13 @@ from typing import Any
 from headrace.mesos.master.api.shapes import reservations
 from headrace.mesos.master.core.books import Books
 from headrace.mesos.master.core.model import Quota
+from headrace.mesos.messages.common import FrameworkID
 from headrace.mesos.resources import MILLI, Resources
 
 _NO_QUOTA = Quota()
 
 
-class _Role:
+class Counted:
     """What is counted of a role; amounts in thousandths by resource name."""
 
     __slots__ = ("allocated", "consumed", "frameworks", "offered", "reserved")
@@ -28,18 +29,33 @@ class _Role:
         self.reserved: dict[str, int] = {}
         self.consumed: dict[str, int] = {}
 
+    def held(self) -> dict[str, int]:
+        """What its frameworks hold or are offered."""
+        both = dict(self.allocated)
+        _add(both, self.offered)
+        return both
+
+    def framework_ids(self) -> list[FrameworkID]:
+        """Those that are subscribed to it."""
+        return [FrameworkID(framework_id) for framework_id in self.frameworks]
+
 
 def roles(books: Books) -> list[dict[str, Any]]:
+    """All roles as ``/roles`` has them."""
+    return [_shown(books, name, role) for name, role in counted(books)]
+
+
+def counted(books: Books) -> list[tuple[str, Counted]]:
     """All roles, by name."""
-    found: dict[str, _Role] = {role: _Role() for role in (*books.weights, *books.quotas)}
+    found: dict[str, Counted] = {role: Counted() for role in (*books.weights, *books.quotas)}
     for framework in books.frameworks.values():
         for role in framework.roles:
             _of(found, role)[0].frameworks.append(framework.id)
     _count_agents(books, found)
-    return [_shown(books, name, role) for name, role in sorted(found.items())]
+    return sorted(found.items())
 
 
-def _count_agents(books: Books, found: dict[str, _Role]) -> None:
+def _count_agents(books: Books, found: dict[str, Counted]) -> None:
     for agent in books.agents.values():
         used = agent.used() if agent.tasks or agent.executors else {}
         for (_, owner), held in used.items():
@@ -57,7 +73,7 @@ def _count_agents(books: Books, found: dict[str, _Role]) -> None:
             _count_reserved(agent.total, found)
 
 
-def _count_reserved(total: Resources, found: dict[str, _Role]) -> None:
+def _count_reserved(total: Resources, found: dict[str, Counted]) -> None:
     for owner, reserved in reservations(total).items():
         amounts = reserved.without_tags().scalars
         for role in _of(found, owner):
@@ -65,9 +81,9 @@ def _count_reserved(total: Resources, found: dict[str, _Role]) -> None:
             _add(role.consumed, amounts)
 
 
-def _of(found: dict[str, _Role], name: str) -> list[_Role]:
+def _of(found: dict[str, Counted], name: str) -> list[Counted]:
     """A role and those above it, itself first."""
-    return [found.setdefault(each, _Role()) for each in _upwards(name)]
+    return [found.setdefault(each, Counted()) for each in _upwards(name)]
 
 
 def _upwards(name: str) -> Iterator[str]:
@@ -81,10 +97,8 @@ def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
         total[name] = total.get(name, 0) + amount
 
 
-def _shown(books: Books, name: str, role: _Role) -> dict[str, Any]:
+def _shown(books: Books, name: str, role: Counted) -> dict[str, Any]:
     quota = books.quotas.get(name, _NO_QUOTA)
-    both = dict(role.allocated)
-    _add(both, role.offered)
     return {
         "name": name,
         "weight": books.weights.get(name, 1.0),
@@ -94,7 +108,7 @@ def _shown(books: Books, name: str, role: _Role) -> dict[str, Any]:
             "limit": _amounts(quota.limits),
             "consumed": _amounts(role.consumed),
         },
-        "resources": _amounts(both),
+        "resources": _amounts(role.held()),
         "allocated": _amounts(role.allocated),
         "offered": _amounts(role.offered),
         "reserved": _amounts(role.reserved),

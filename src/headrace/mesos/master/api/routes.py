@@ -5,16 +5,20 @@ Answers and texts are Mesos's. Everything but calls is answered from the books a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from headrace.kernel.http.messages import JSON, Request, Response
+from headrace.kernel.http.messages import JSON, EventStream, Request, Response
 from headrace.kernel.ids import IdSource
 from headrace.kernel.shell import Shell
-from headrace.mesos.door import STREAM_ID, CallError, accepts_json, content_type_refused, not_allowed, text
+from headrace.mesos.content import JSON as AS_JSON
+from headrace.mesos.content import Format, not_acceptable, sent, wanted
+from headrace.mesos.door import STREAM_ID, CallError, not_allowed, text
 from headrace.mesos.master.api import calls
+from headrace.mesos.master.api.jsonp import padded
 from headrace.mesos.master.api.operator_api import Handler, OperatorApi
+from headrace.mesos.master.api.operator_reads import Reads
 from headrace.mesos.master.api.streams import Streams
 from headrace.mesos.master.core import reports
 from headrace.mesos.master.core.effects import Answer
@@ -26,17 +30,12 @@ from headrace.mesos.master.core.events import (
     FrameworkStreamClosed,
     FrameworkSubscribes,
     MasterEvent,
+    OperatorStreamClosed,
+    OperatorSubscribes,
 )
 from headrace.mesos.messages.agent_link import AgentCall, Register
 
-_JSON_CALLS = frozenset(
-    {f"{before}/api/v1{what}" for before in ("", "/master") for what in ("", "/scheduler", "/agent")}
-)
-
 _decode_agent_calls = msgspec.json.Decoder(list[AgentCall] | AgentCall).decode
-
-
-NO_PROTOBUF = "Protocol buffers are not supported by this master"
 
 
 class MasterApi:
@@ -47,26 +46,33 @@ class MasterApi:
         shell: Shell[MasterEvent],
         streams: Streams,
         ids: IdSource,
-        views: dict[str, Callable[[Request], Response]],
-        operators: OperatorApi,
+        views: Mapping[str, Handler],
+        reads: Reads,
         *,
         domain_required: bool = False,
     ) -> None:
         self._shell = shell
         self._streams = streams
         self._ids = ids
-        self._operators = operators
+        self._operators = OperatorApi(shell.ask, reads, self._watch)
         self._domain_required = domain_required
         self._handlers: dict[str, dict[str, Handler]] = {}
         self._add("/api/v1/scheduler", {"POST": self._scheduler})
         self._add("/api/v1/agent", {"POST": self._agent})
         for path, view in views.items():
             self._add(path, {"GET": view})
-        for path, handlers in operators.paths().items():
+        for path, handlers in self._operators.paths().items():
             self._add(path, handlers)
 
     def _add(self, path: str, handlers: dict[str, Handler]) -> None:
-        self._handlers[path] = self._handlers["/master" + path] = handlers
+        """With and without the prefix; the v0 endpoints also with the ending of old times, and with ``jsonp``."""
+        v0 = not path.startswith("/api/")
+        if v0 and "GET" in handlers:
+            handlers = {**handlers, "GET": padded(handlers["GET"])}
+        for name in (path, "/master" + path):
+            self._handlers[name] = handlers
+            if v0:
+                self._handlers[name + ".json"] = handlers
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request."""
@@ -77,8 +83,6 @@ class MasterApi:
         handler = handlers.get(method)
         if handler is None:
             return not_allowed(request.method, tuple(handlers))
-        if request.path in _JSON_CALLS and (wrong := content_type_refused(request, NO_PROTOBUF)):
-            return wrong
         return handler(request)
 
     def _elsewhere(self, request: Request) -> Response | Awaitable[Response]:
@@ -93,29 +97,44 @@ class MasterApi:
     # Frameworks
 
     def _scheduler(self, request: Request) -> Response | Awaitable[Response]:
+        form = sent(request.headers.get("content-type"))
+        if isinstance(form, Response):
+            return form
         try:
-            call = calls.read(request.body)
+            call = calls.read(request.body, form)
         except CallError as error:
             return text(400, str(error))
         stream = request.headers.get("mesos-stream-id", "")
         if call.subscribe is None or call.type != "SUBSCRIBE":
             return self._ask(lambda number: FrameworkCalled(number, stream, call))
-        if not accepts_json(request.headers.get("accept")):
-            return text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        events = wanted(request.headers.get("accept"))
+        if events is None:
+            return not_acceptable()
         if stream:
             return text(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
         stream_id = self._ids()
-        body = self._streams.open(stream_id, lambda: self._shell.post(FrameworkStreamClosed(stream_id)))
+        body = self._streams.open(stream_id, lambda: self._shell.post(FrameworkStreamClosed(stream_id)), events)
         self._shell.post(FrameworkSubscribes(stream_id, call.subscribe))
-        return Response(200, body, JSON, {STREAM_ID: stream_id})
+        return Response(200, body, events.content_type, {STREAM_ID: stream_id})
 
     async def _ask(self, make: Callable[[int], MasterEvent]) -> Response:
         answer: Answer = await self._shell.ask(make)
         return text(answer.status, answer.text)
 
+    # Operators
+
+    def _watch(self, form: Format) -> EventStream:
+        stream_id = self._ids()
+        stream = self._streams.open(stream_id, lambda: self._shell.post(OperatorStreamClosed(stream_id)), form)
+        self._shell.post(OperatorSubscribes(stream_id))
+        return stream
+
     # Agents
 
     def _agent(self, request: Request) -> Response:
+        form = sent(request.headers.get("content-type"))
+        if form is not AS_JSON:
+            return form if isinstance(form, Response) else text(415, f"Agents speak {JSON}")
         try:
             decoded = _decode_agent_calls(request.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -7,28 +7,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from headrace.mesos.master.core.model import Absent, Agent, Executor, Framework, Offer, Task
-from headrace.mesos.messages.common import AgentInfo, Attribute, CommandInfo, Resource, TaskStatus
+from headrace.mesos.master.core.described import AGENT_CAPABILITIES, both_forms, drain_info, scalars_of
+from headrace.mesos.master.core.model import Absent, Agent, Drain, Executor, Framework, Offer, Task
+from headrace.mesos.messages.common import AgentInfo, Attribute, CommandInfo, TaskStatus
 from headrace.mesos.public import public_form
-from headrace.mesos.resources import EMPTY, MILLI, Resources, Tag, old_form
-
-CAPABILITIES = (
-    *("MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "RESIZE_VOLUME"),
-    *("AGENT_OPERATION_FEEDBACK", "TASK_RESOURCE_LIMITS"),
-)
-"""What agents are capable of, in Mesos's words."""
+from headrace.mesos.resources import EMPTY, MILLI, Resources, Tag
 
 STATES = (
     *("TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_FINISHED"),
     *("TASK_KILLED", "TASK_FAILED", "TASK_LOST", "TASK_ERROR", "TASK_UNREACHABLE"),
 )
+_KEPT = 4096
+"""Encoded forms that are kept, by what they are of."""
 _USUAL = ("disk", "mem", "gpus", "cpus")
 
 _encode = msgspec.json.Encoder().encode
+
+_FEW = 16
 
 
 # Agents
@@ -44,9 +44,9 @@ def agent(one: Agent) -> bytes:
     return b'%b,%b"used_resources":%b,"offered_resources":%b,"active":%b' % (
         view[1],
         b'"reregistered_time":%b,' % _encode(one.reregistered) if one.reregistered is not None else b"",
-        _encode(amounts(used)) if used else _NOTHING,
-        _encode(amounts(offered)) if offered else _NOTHING,
-        b"true" if one.connected else b"false",
+        encoded_amounts(used) if used else _NOTHING,
+        encoded_amounts(offered) if offered else _NOTHING,
+        b"true" if one.active else b"false",
     )
 
 
@@ -55,11 +55,18 @@ def _agent_head(one: Agent) -> dict[str, Any]:
     return {
         **_known_of(one.id, one.info, one.ip, one.registered, one.total),
         "reserved_resources": reserved,
-        "unreserved_resources": amounts(unreserved(one.total)),
-        "deactivated": False,
+        "unreserved_resources": msgspec.Raw(encoded_amounts(unreserved(one.total))),
+        "deactivated": one.deactivation is not None,
         "version": one.version,
-        "capabilities": CAPABILITIES,
+        "capabilities": AGENT_CAPABILITIES,
+        **(_draining(one.deactivation.drain) if one.deactivation is not None else {}),
     }
+
+
+def _draining(drain: Drain | None) -> dict[str, Any]:
+    if drain is None:
+        return {}
+    return {"drain_info": drain_info(drain), "estimated_drain_start_time_seconds": drain.started}
 
 
 def _known_of(agent_id: str, info: AgentInfo, ip: str, registered: float, total: Resources) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def _known_of(agent_id: str, info: AgentInfo, ip: str, registered: float, total:
         "attributes": {attribute.name: _attribute(attribute) for attribute in info.attributes or ()},
         "pid": f"slave(1)@{ip}:{info.port or 0}",
         "registered_time": registered,
-        "resources": amounts(total),
+        "resources": msgspec.Raw(encoded_amounts(total)),
         **({"domain": info.domain} if info.domain is not None else {}),
     }
 
@@ -98,23 +105,23 @@ def joined(open_object: bytes, more: Mapping[str, Any]) -> msgspec.Raw:
 
 def full_resources(one: Agent) -> dict[str, Any]:
     """An agent's resources one by one, as ``/slaves`` has them."""
-    used = [m for (_, role), held in one.used().items() for m in held.messages(role)]
-    offered = [m for offer in one.offers.values() for m in offer.resources.messages(offer.role)]
+    used = one.used().items() if one.tasks or one.executors else ()
     return {
-        "reserved_resources_full": {
-            role: [_both_forms(m) for m in part.messages()] for role, part in reservations(one.total).items()
-        },
-        "unreserved_resources_full": [_both_forms(m) for m in unreserved(one.total).messages()],
-        "used_resources_full": [_both_forms(m) for m in used],
-        "offered_resources_full": [_both_forms(m) for m in offered],
+        "reserved_resources_full": {role: _list(_full(part, None)) for role, part in reservations(one.total).items()},
+        "unreserved_resources_full": _list(_full(unreserved(one.total), None)),
+        "used_resources_full": _list(*(_full(held, role) for (_, role), held in used)),
+        "offered_resources_full": _list(*(_full(offer.resources, offer.role) for offer in one.offers.values())),
     }
 
 
-def _both_forms(message: Resource) -> Resource:
-    """With ``role`` and ``reservation``, as before reservations could be refined, beside ``reservations``."""
-    if len(message.reservations or ()) > 1:
-        return message
-    return msgspec.structs.replace(old_form(message), reservations=message.reservations)
+@lru_cache(_KEPT)
+def _full(resources: Resources, role: str | None) -> bytes:
+    """Messages, encoded, without the brackets around them."""
+    return _encode([both_forms(message) for message in resources.messages(role)])[1:-1]
+
+
+def _list(*parts: bytes) -> msgspec.Raw:
+    return msgspec.Raw(b"[%b]" % b",".join(part for part in parts if part))
 
 
 # Frameworks
@@ -124,7 +131,7 @@ def framework(one: Framework) -> dict[str, Any]:
     """A framework with all that it has."""
     info = one.info
     used = _used(one)
-    offered = total_of(offer.resources for offer in one.offers.values())
+    offered = scalars_of(offer.resources for offer in one.offers.values())
     return {
         **_framework_head(one, used, offered),
         "user": info.user,
@@ -147,8 +154,8 @@ def framework(one: Framework) -> dict[str, Any]:
 
 
 def _used(one: Framework) -> Resources:
-    used = total_of(each.resources for each in one.tasks.values() if each.holds)
-    return used + total_of(executor.resources for executor in one.executors.values())
+    used = scalars_of(each.resources for each in one.tasks.values() if each.holds)
+    return used + scalars_of(executor.resources for executor in one.executors.values())
 
 
 def _framework_head(one: Framework, used: Resources, offered: Resources) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def _framework_head(one: Framework, used: Resources, offered: Resources) -> dict
 
 def framework_summary(one: Framework) -> dict[str, Any]:
     """A framework with the number of its tasks in each state."""
-    offered = total_of(offer.resources for offer in one.offers.values())
+    offered = scalars_of(offer.resources for offer in one.offers.values())
     tasks = list(all_tasks(one))
     return {
         **_framework_head(one, _used(one), offered),
@@ -184,7 +191,7 @@ def _offer(offer: Offer) -> dict[str, Any]:
         "framework_id": offer.framework_id,
         "allocation_info": {"role": offer.role},
         "slave_id": offer.agent_id,
-        "resources": amounts(offer.resources),
+        "resources": msgspec.Raw(encoded_amounts(offer.resources)),
     }
 
 
@@ -195,7 +202,7 @@ def _executor(executor: Executor) -> dict[str, Any]:
         "name": info.name or "",
         "framework_id": executor.framework_id,
         "command": _command(info.command),
-        "resources": amounts(executor.resources),
+        "resources": msgspec.Raw(encoded_amounts(executor.resources)),
         **({"role": executor.role} if executor.resources else {}),
         **({"source": info.source} if info.source else {}),
         **({"labels": info.labels.labels or []} if info.labels is not None else {}),
@@ -237,7 +244,7 @@ def task(one: Task) -> dict[str, Any]:
         "executor_id": one.executor_id,
         "slave_id": one.agent_id,
         "state": one.state,
-        "resources": amounts(one.resources),
+        "resources": msgspec.Raw(encoded_amounts(one.resources)),
         "role": one.role,
         "statuses": [_status(status) for status in one.statuses],
     }
@@ -274,11 +281,23 @@ def counts(tasks: Iterable[Task]) -> dict[str, int]:
 
 
 def total_of(many: Iterable[Resources]) -> Resources:
-    """The sum."""
+    """The sum. Of many, most are alike: such as are one object are multiplied, not added up."""
+    few = list(many)
+    if len(few) > _FEW:
+        times = Counter(map(id, few))
+        few = [_multiplied(one, times[id(one)]) for one in {id(one): one for one in few}.values()]
     total = EMPTY
-    for one in many:
+    for one in few:
         total = total + one if total else one
     return total
+
+
+def _multiplied(one: Resources, times: int) -> Resources:
+    """So many of the same; what is a range or a set stays as it is."""
+    if times == 1:
+        return one
+    parts = {tag: _multiplied(part, times) for tag, part in one.parts.items()}
+    return Resources({name: amount * times for name, amount in one.scalars.items()}, one.ranges, one.sets, parts)
 
 
 def reservations(total: Resources) -> dict[str, Resources]:
@@ -293,6 +312,12 @@ def reservations(total: Resources) -> dict[str, Resources]:
 def unreserved(total: Resources) -> Resources:
     """What is anybody's."""
     return total.where(lambda tag: not tag.reservations) if total.parts else total
+
+
+@lru_cache(_KEPT)
+def encoded_amounts(resources: Resources) -> bytes:
+    """``amounts`` as JSON; many agents and offers have the same."""
+    return _encode(amounts(resources))
 
 
 def amounts(resources: Resources) -> dict[str, Any]:

@@ -8,16 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from headrace.kernel import recordio
 from headrace.kernel.core import Effect
 from headrace.kernel.http.messages import EventStream
-from headrace.mesos.master.core.effects import CloseAgent, CloseFramework, SendToAgent, SendToFramework, Warn
+from headrace.mesos.content import JSON, Format
+from headrace.mesos.master.core.effects import (
+    CloseAgent,
+    CloseFramework,
+    CloseOperator,
+    OffersEvent,
+    SendToAgent,
+    SendToFramework,
+    SendToOperators,
+    Warn,
+)
+from headrace.mesos.messages import scheduler
+from headrace.mesos.messages.common import Message
+from headrace.mesos.messages.operator_answers import Event
 
 _encode = msgspec.json.Encoder().encode
+
+BEHIND = 16 * 1024 * 1024
+"""Bytes that an operator may leave unread beside the state that its stream began with."""
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +44,21 @@ class Streams:
     def __init__(self) -> None:
         self._streams: dict[str, EventStream] = {}
         self._waiting: dict[str, list[bytes]] = {}
+        self._forms: dict[str, Format] = {}  # of those that are not in JSON
 
     def __contains__(self, stream_id: str) -> bool:
         return stream_id in self._streams
 
-    def open(self, stream_id: str, closed: Callable[[], None]) -> EventStream:
-        """A new stream; ``closed`` is called once when it has ended."""
-        stream = self._streams[stream_id] = EventStream()
+    def open(self, stream_id: str, closed: Callable[[], None], form: Format = JSON) -> EventStream:
+        """A new stream of events in a form; ``closed`` is called once when it has ended."""
+        stream = self._streams[stream_id] = EventStream(head_waits=True)
+        if form is not JSON:
+            self._forms[stream_id] = form
 
         def forget() -> None:
             del self._streams[stream_id]
             self._waiting.pop(stream_id, None)
+            self._forms.pop(stream_id, None)
             closed()
 
         stream.on_close(forget)
@@ -48,10 +68,12 @@ class Streams:
         """Carry out an effect of the master's core."""
         match effect:
             case SendToFramework(stream_id, event):
-                self._send(stream_id, _encode(event))
+                self._tell((stream_id,), event, scheduler.Event)
             case SendToAgent(stream_id, message):
                 self._send(stream_id, _encode(message))
-            case CloseFramework(stream_id) | CloseAgent(stream_id):
+            case SendToOperators(stream_ids, news):
+                self._tell(stream_ids, news, Event)
+            case CloseFramework(stream_id) | CloseAgent(stream_id) | CloseOperator(stream_id):
                 self._close(stream_id)
             case Warn(text):
                 log.warning("%s", text)
@@ -65,6 +87,32 @@ class Streams:
             asyncio.get_running_loop().call_soon(self._flush)
         self._waiting.setdefault(stream_id, []).append(recordio.encode(record))
 
+    def _tell(
+        self, stream_ids: Sequence[str], event: scheduler.Event | OffersEvent | Event, kind: type[Message]
+    ) -> None:
+        """Send an event, which is written once for each form."""
+        records: dict[Format, bytes] = {}
+        for stream_id in stream_ids:
+            stream = self._streams.get(stream_id)
+            if stream is None:
+                continue
+            form = self._forms.get(stream_id, JSON)
+            record = records.get(form)
+            if record is None:
+                try:
+                    record = records[form] = form.write(event, kind)
+                except ValueError as error:
+                    log.warning(
+                        "stream %s was cut: %s can't be written as %s: %s",
+                        *(stream_id, event.type),
+                        *(form.content_type, error),
+                    )
+                    stream.cut()
+                    continue
+            if isinstance(event, Event) and event.subscribed is not None:
+                stream.limit = BEHIND + len(record)  # what it has asked for is not held against it
+            self._send(stream_id, record)
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for stream_id, records in waiting.items():
@@ -72,8 +120,11 @@ class Streams:
 
     def _write(self, stream_id: str, records: list[bytes]) -> None:
         stream = self._streams.get(stream_id)
-        if stream is not None:
-            stream.send_all(records)
+        if stream is None:
+            return
+        stream.send_all(records)
+        if stream.closed:
+            log.warning("stream %s was cut: its client left more than %d bytes unread", stream_id, stream.limit)
 
     def _close(self, stream_id: str) -> None:
         stream = self._streams.get(stream_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -15,14 +14,14 @@ from headrace.mesos import MESOS_VERSION
 from headrace.mesos.master.api import metrics, roles, shapes
 from headrace.mesos.master.core.books import Books
 from headrace.mesos.master.core.model import Framework, Task
+from headrace.mesos.master.flags import duration
 
-CAPABILITIES = ("AGENT_UPDATE", "QUOTA_V2")
+CAPABILITIES = ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")
 
 _EXPLAINED_AGENTS = 100
 
 _encode = msgspec.json.Encoder().encode
-_NO_TASKS = dict.fromkeys(shapes.STATES, 0)
-_CALLBACK = re.compile(r"[A-Za-z_$][\w$]*(\.[A-Za-z_$][\w$]*)*", re.ASCII)
+_WITHOUT_TASKS = b"," + msgspec.json.encode({**dict.fromkeys(shapes.STATES, 0), "framework_ids": []})[1:]
 
 
 class Views:
@@ -37,33 +36,29 @@ class Views:
     def paths(self) -> dict[str, Callable[[Request], Response]]:
         """Handlers by path."""
         return {
-            "/state": self._jsonp(self._state),
-            "/state.json": self._jsonp(self._state),
-            "/state-summary": self._jsonp(self._summary),
-            "/slaves": self._jsonp(self._slaves),
-            "/frameworks": self._jsonp(self._frameworks),
-            "/tasks": self._jsonp(self._tasks),
-            "/tasks.json": self._jsonp(self._tasks),
-            "/roles": self._jsonp(lambda _: {"roles": roles.roles(self._books)}),
-            "/flags": self._jsonp(lambda _: {"flags": self._flags}),
-            "/version": self._jsonp(lambda _: {"version": MESOS_VERSION}),
-            "/story": self._jsonp(self._story),
-            "/metrics/snapshot": self._jsonp(lambda _: metrics.snapshot(self._books, self._clock.now())),
+            "/state": _json(self._state),
+            "/state-summary": _json(self._summary),
+            "/slaves": _json(self._slaves),
+            "/frameworks": _json(self._frameworks),
+            "/tasks": _json(self._tasks),
+            "/roles": _json(lambda _: {"roles": roles.roles(self._books)}),
+            "/flags": _json(lambda _: {"flags": self._flags}),
+            "/version": _json(lambda _: {"version": MESOS_VERSION}),
+            "/story": _json(self._story),
+            "/metrics/snapshot": self._metrics,
             "/health": lambda _: Response(200),
             "/redirect": self._redirect,
         }
 
-    def _jsonp(self, view: Callable[[Request], Any]) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            body = _encode(view(request))
-            callback = request.parameter("jsonp")
-            if callback and not _CALLBACK.fullmatch(callback):
-                return Response.text("Expecting 'jsonp' to be the name of a function", 400)
-            if callback:
-                return Response(200, b"%b(%b);" % (callback.encode(), body), "text/javascript")
-            return Response(200, body, JSON)
-
-        return answer
+    def _metrics(self, request: Request) -> Response:
+        """All metrics; ``timeout`` is heeded in that it is never reached."""
+        timeout = request.parameter("timeout")
+        try:
+            if timeout:
+                duration(timeout)
+        except ValueError as error:
+            return Response.text(f"Invalid timeout '{timeout[:40]}': give {error}.\n", 400)
+        return Response(200, _encode(metrics.snapshot(self._books, self._clock.now())), JSON)
 
     def _redirect(self, _: Request) -> Response:
         master = self._books.master
@@ -73,7 +68,7 @@ class Views:
 
     def _state(self, _: Request) -> dict[str, Any]:
         books, master = self._books, self._books.master
-        connected = sum(agent.connected for agent in books.agents.values())
+        active = sum(agent.active for agent in books.agents.values())
         return {
             "version": MESOS_VERSION,
             "start_time": books.started,
@@ -83,8 +78,8 @@ class Views:
             "hostname": master.hostname,
             "capabilities": CAPABILITIES,
             **({"domain": master.domain} if master.domain is not None else {}),
-            "activated_slaves": float(connected),
-            "deactivated_slaves": float(len(books.agents) - connected),
+            "activated_slaves": float(active),
+            "deactivated_slaves": float(len(books.agents) - active),
             "unreachable_slaves": float(sum(absent.since is not None for absent in books.absent.values())),
             "leader": master.pid,
             "leader_info": {"id": master.id, "pid": master.pid, "port": master.port, "hostname": master.hostname},
@@ -175,6 +170,10 @@ class Views:
         ]
 
 
+def _json(view: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    return lambda request: Response(200, _encode(view(request)), JSON)
+
+
 def _number(request: Request, name: str, default: int) -> int:
     text = request.parameter(name)
     return int(text) if text.isascii() and text.isdigit() else default
@@ -185,5 +184,7 @@ def _first_time(task: Task) -> float:
 
 
 def _summed(one: bytes, tasks: list[Task]) -> msgspec.Raw:
+    if not tasks:
+        return msgspec.Raw(one + _WITHOUT_TASKS)
     owners = dict.fromkeys(task.framework_id for task in tasks)
-    return shapes.joined(one, {**(shapes.counts(tasks) if tasks else _NO_TASKS), "framework_ids": list(owners)})
+    return shapes.joined(one, {**shapes.counts(tasks), "framework_ids": list(owners)})

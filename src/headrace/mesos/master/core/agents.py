@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from headrace.kernel.core import CancelTimer, SetTimer
 from headrace.mesos.master.core import registry
 from headrace.mesos.master.core.books import Books
+from headrace.mesos.master.core.draining import Draining
 from headrace.mesos.master.core.effects import CloseAgent, SendToAgent
 from headrace.mesos.master.core.executors import Executors
 from headrace.mesos.master.core.frameworks import Frameworks
@@ -20,6 +23,7 @@ from headrace.mesos.master.core.maintenance import Maintenance, machine_of
 from headrace.mesos.master.core.model import Agent, Executor, Framework, Removal, Task
 from headrace.mesos.master.core.operations import Operations
 from headrace.mesos.master.core.reconciliation import latest
+from headrace.mesos.master.core.sizes import Sizes
 from headrace.mesos.master.core.tasks import Tasks
 from headrace.mesos.messages.agent_link import (
     AgentCall,
@@ -58,6 +62,7 @@ class Agents:
         operations: Operations,
         losses: Losses,
         maintenance: Maintenance,
+        draining: Draining,
     ) -> None:
         self._books = books
         self._frameworks = frameworks
@@ -66,8 +71,10 @@ class Agents:
         self._operations = operations
         self._losses = losses
         self._maintenance = maintenance
+        self._draining = draining
         self._slots = min(15, max(1, int(books.settings.agent_ping_timeout)))
         self._slot = 0
+        self._sizes = Sizes()
 
     # Registration
 
@@ -77,7 +84,9 @@ class Agents:
         if refused := self._refused(call, ip, now):
             books.emit(SendToAgent(stream, refused), CloseAgent(stream))
             return
-        total = Resources.parse(call.agent_info.resources if call.total is None else call.total)
+        size = self._sizes.of(call.agent_info.resources)
+        call = msgspec.structs.replace(call, agent_info=msgspec.structs.replace(call.agent_info, resources=size.said))
+        total = size.total if call.total is None else self._sizes.of(call.total).total
         agent = books.agents.get(call.agent_id.value) if call.agent_id is not None else None
         known = agent is not None
         if agent is not None:
@@ -88,6 +97,9 @@ class Agents:
         self._connect(agent, stream, now)
         self._maintenance.greet(agent, now)
         self._take_report(agent, call, known, now)
+        if not known:
+            books.watchers.agent_added(agent)
+        self._draining.greet(agent)
         self._send_orders(agent)
 
     def _refused(self, call: Register, ip: str, now: float) -> Refused | None:
@@ -103,8 +115,11 @@ class Agents:
             return None
         if agent_id:
             books.absent.pop(agent_id, None)
-            books.awaited.discard(agent_id)
+            if agent_id in books.awaited:
+                books.awaited.discard(agent_id)
+                books.watchers.agent_removed(agent_id)
             removal = books.removed[agent_id] = Removal(now, DOWN)
+            books.forget_deactivation(agent_id)
             books.emit(*registry.remove_agent(agent_id, removal))
         return Refused(DOWN)
 
@@ -192,6 +207,7 @@ class Agents:
             return
         framework = self._frameworks.recover(info, now)
         books.emit(registry.keep_framework(framework))
+        books.watchers.framework_added(framework)
         self._frameworks.await_return(framework, now)
         books.story(f"framework/{framework.id}", now, "recovered", "from an agent's report")
 
@@ -244,8 +260,9 @@ class Agents:
                 task.executor_id = known.executor_id.value
             if lost is not None:
                 task.statuses = lost.statuses
-            self._tasks.add(framework, agent, task)
-        self._tasks.report(task, known.status, now)
+            self._tasks.meet(framework, agent, task, known.status, now)
+        else:
+            self._tasks.report(task, known.status, now)
         task.holds = not task.ended
         return task
 

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from headrace.kernel.core import Effect, Stories
+from headrace.kernel.core import Delete, Effect, Stories
 from headrace.mesos.master.allocator import Allocator
 from headrace.mesos.master.allocator.allocator import MIN_ALLOCATABLE
+from headrace.mesos.master.core import registry
+from headrace.mesos.master.core.described import Described
 from headrace.mesos.master.core.effects import OffersEvent, SendToAgent, SendToFramework
 from headrace.mesos.master.core.model import (
     MAX_COMPLETED_TASKS,
     Absent,
     Agent,
+    Deactivation,
     Framework,
     Machine,
     MachineKey,
@@ -26,6 +29,7 @@ from headrace.mesos.master.core.model import (
     Quota,
     Removal,
 )
+from headrace.mesos.master.core.watchers import Watchers
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.agent_link import AgentEvent
 from headrace.mesos.messages.common import MasterInfo
@@ -73,7 +77,8 @@ class Books:
 
     ``removed`` are agents that may not come back under their id. ``absent`` are those that may:
     unreachable ones and, after a restart of the master, the ``awaited``, which have not registered again yet.
-    ``machines`` are those in the maintenance ``schedule``.
+    ``machines`` are those in the maintenance ``schedule``. ``deactivated``: by agent id, whether it is here or not.
+    ``emptied``: agents that are being drained and of which something has ended in this step.
     """
 
     def __init__(
@@ -92,6 +97,8 @@ class Books:
         self.absent: dict[str, Absent] = {}
         self.awaited: set[str] = set()
         self.removed: dict[str, Removal] = {}
+        self.deactivated: dict[str, Deactivation] = {}
+        self.emptied: dict[str, None] = {}
         self.offers: dict[str, Offer] = {}
         self.quotas: dict[str, Quota] = {}
         self.weights: dict[str, float] = {}
@@ -110,6 +117,8 @@ class Books:
         self.next_agent = 0
         self.next_offer = 0
         self._outbox: list[Effect] = []
+        self.described = Described(self)
+        self.watchers = Watchers(self.described, self.emit, settings.heartbeat_interval)
 
     def emit(self, *effects: Effect) -> None:
         """To be done, in this order."""
@@ -135,6 +144,11 @@ class Books:
         """Send an event to several frameworks."""
         for framework in frameworks:
             self.send(framework, event)
+
+    def forget_deactivation(self, agent_id: str) -> None:
+        """The agent is reactivated, or it is no more."""
+        if self.deactivated.pop(agent_id, None) is not None:
+            self.emit(Delete(registry.DEACTIVATED + agent_id))
 
     def story(self, subject: str, now: float, what: str, why: str = "") -> None:
         """Note a decision; subjects are ``framework/<id>``, ``agent/<id>``, ``role/<name>``, ``machine/<name>``,

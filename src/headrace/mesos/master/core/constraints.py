@@ -8,15 +8,22 @@ constraints, one group of which an agent's attributes must meet in full. ``minim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-import msgspec
 
 from headrace.mesos.master.core.regex import Regex, RegexError
-from headrace.mesos.messages.common import AgentInfo, FrameworkInfo, Message
-from headrace.mesos.resources import MILLI, Resources
+from headrace.mesos.messages.common import (
+    AgentInfo,
+    AttributeConstraint,
+    ConstraintGroup,
+    FrameworkInfo,
+    OfferConstraints,
+    Predicate,
+    ResourceQuantities,
+    RoleConstraints,
+    Selector,
+)
+from headrace.mesos.resources import Resources, thousandths
 
-Predicate = Callable[[str | None, bool], bool]
+Meets = Callable[[str | None, bool], bool]
 """Of an attribute's text (None if there is no such attribute), and whether the attribute is a text at all."""
 Test = Callable[[AgentInfo], bool]
 
@@ -29,49 +36,10 @@ class ConstraintError(ValueError):
     """Offer constraints or filters that make no sense; the message is Mesos's."""
 
 
-class _Value(Message, frozen=True):
-    value: str | None = None
-
-
-class _Pattern(Message, frozen=True):
-    regex: str | None = None
-
-
-class _Predicate(Message, frozen=True):
-    exists: dict[str, Any] | None = None
-    not_exists: dict[str, Any] | None = None
-    text_equals: _Value | None = None
-    text_not_equals: _Value | None = None
-    text_matches: _Pattern | None = None
-    text_not_matches: _Pattern | None = None
-
-
-class _Selector(Message, frozen=True):
-    attribute_name: str | None = None
-    pseudoattribute_type: str | None = None
-
-
-class _Constraint(Message, frozen=True):
-    selector: _Selector | None = None
-    predicate: _Predicate | None = None
-
-
-class _Group(Message, frozen=True):
-    attribute_constraints: list[_Constraint] | None = None
-
-
-class _Role(Message, frozen=True):
-    groups: list[_Group] | None = None
-
-
-class _Given(Message, frozen=True):
-    role_constraints: dict[str, _Role] | None = None
-
-
 class Constraints:
     """What a framework wants of agents, by role; ``given`` is how it said so."""
 
-    def __init__(self, given: dict[str, Any], tests: Mapping[str, Test]) -> None:
+    def __init__(self, given: OfferConstraints, tests: Mapping[str, Test]) -> None:
         self.given = given
         self._tests = tests
 
@@ -86,18 +54,14 @@ class Constraints:
         return test is None or test(agent)
 
 
-NONE = Constraints({}, {})
+NONE = Constraints(OfferConstraints(), {})
 
 
-def read(given: dict[str, Any] | None, roles: Iterable[str]) -> Constraints:
+def read(given: OfferConstraints | None, roles: Iterable[str]) -> Constraints:
     """Constraints of a framework that has these roles. Raises ConstraintError."""
-    if not given:
+    if given is None:
         return NONE
-    try:
-        decoded = msgspec.convert(given, _Given)
-    except msgspec.ValidationError as error:
-        raise ConstraintError(f"'offer_constraints' can't be read: {error}") from None
-    by_role = decoded.role_constraints or {}
+    by_role = given.role_constraints or {}
     known = set(roles)
     for role in by_role:
         if role not in known:
@@ -109,7 +73,7 @@ def read(given: dict[str, Any] | None, roles: Iterable[str]) -> Constraints:
     return Constraints(given, {role: _test(role, one, patterns) for role, one in by_role.items()})
 
 
-def _test(role: str, given: _Role, patterns: _Patterns) -> Test:
+def _test(role: str, given: RoleConstraints, patterns: _Patterns) -> Test:
     if not given.groups:
         raise ConstraintError(
             f"'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role {role}"
@@ -118,7 +82,7 @@ def _test(role: str, given: _Role, patterns: _Patterns) -> Test:
     return lambda agent: any(all(test(agent) for test in group) for group in groups)
 
 
-def _group(role: str, given: _Group, patterns: _Patterns) -> list[Test]:
+def _group(role: str, given: ConstraintGroup, patterns: _Patterns) -> list[Test]:
     if not given.attribute_constraints:
         # the missing space is Mesos's
         raise ConstraintError(
@@ -130,13 +94,13 @@ def _group(role: str, given: _Group, patterns: _Patterns) -> list[Test]:
         raise ConstraintError(f"A role {role} has an invalid 'AttributeConstraint': {error}") from None
 
 
-def _constraint(given: _Constraint, patterns: _Patterns) -> Test:
-    select = _select(given.selector or _Selector())
-    predicate = _predicate(given.predicate or _Predicate(), patterns)
+def _constraint(given: AttributeConstraint, patterns: _Patterns) -> Test:
+    select = _select(given.selector)
+    predicate = _predicate(given.predicate, patterns)
     return lambda agent: predicate(*select(agent))
 
 
-def _select(given: _Selector) -> Callable[[AgentInfo], tuple[str | None, bool]]:
+def _select(given: Selector) -> Callable[[AgentInfo], tuple[str | None, bool]]:
     name = given.attribute_name
     if name is not None:
         return lambda agent: _attribute(agent, name)
@@ -167,17 +131,17 @@ def _domain(agent: AgentInfo, field: str) -> str | None:
     return str(getattr(fault, field).name) if fault is not None else None
 
 
-def _predicate(given: _Predicate, patterns: _Patterns) -> Predicate:
+def _predicate(given: Predicate, patterns: _Patterns) -> Meets:
     """Attributes that are no texts meet everything but ``not_exists``."""
     if given.exists is not None:
         return lambda text, _: text is not None
     if given.not_exists is not None:
         return lambda text, _: text is None
     if given.text_equals is not None:
-        wanted = given.text_equals.value or ""
+        wanted = given.text_equals.value
         return lambda text, is_text: text is not None and (not is_text or text == wanted)
     if given.text_not_equals is not None:
-        unwanted = given.text_not_equals.value or ""
+        unwanted = given.text_not_equals.value
         return lambda text, is_text: not is_text or text != unwanted
     if given.text_matches is not None:
         good = patterns.get(given.text_matches.regex)
@@ -195,9 +159,8 @@ class _Patterns:
         self._made: dict[str, Regex] = {}
         self._states = 0
 
-    def get(self, pattern: str | None) -> Regex:
+    def get(self, text: str) -> Regex:
         """Raises ConstraintError."""
-        text = pattern or ""
         made = self._made.get(text)
         if made is None:
             try:
@@ -213,40 +176,24 @@ class _Patterns:
         return made
 
 
-class _Quantities(Message, frozen=True):
-    quantities: dict[str, dict[str, float]] | None = None
-
-
-class _Minimum(Message, frozen=True):
-    quantities: list[_Quantities] | None = None
-
-
-class _Filter(Message, frozen=True):
-    min_allocatable_resources: _Minimum | None = None
-
-
 def minimums_of(info: FrameworkInfo) -> dict[str, tuple[Resources, ...]]:
     """By role: amounts, one of which an offer must contain; none at all: anything will do. Raises ConstraintError."""
-    try:
-        given = msgspec.convert(info.offer_filters or {}, dict[str, _Filter])
-    except msgspec.ValidationError as error:
-        raise ConstraintError(f"'FrameworkInfo.offer_filters' can't be read: {error}") from None
     out: dict[str, tuple[Resources, ...]] = {}
-    for role, one in given.items():
+    for role, one in (info.offer_filters or {}).items():
         if one.min_allocatable_resources is not None:
             out[role] = tuple(_quantities(q) for q in one.min_allocatable_resources.quantities or ())
     return out
 
 
-def _quantities(given: _Quantities) -> Resources:
+def _quantities(given: ResourceQuantities) -> Resources:
     if not given.quantities:
         raise ConstraintError("Resource quantities must contain at least one quantity")
     amounts: dict[str, int] = {}
     for name, scalar in given.quantities.items():
-        value = scalar.get("value", 0.0)
-        if value < 0:
+        value = scalar.value
+        if not value >= 0:
             raise ConstraintError(f"Invalid resource quantity for '{name}': Negative values not supported")
         if value >= 1e15:
             raise ConstraintError(f"Invalid resource quantity for '{name}': Infinite values not supported")
-        amounts[name] = round(value * MILLI)
+        amounts[name] = thousandths(value)
     return Resources(amounts)

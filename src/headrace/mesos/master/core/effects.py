@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from headrace.kernel.core import Effect
-from headrace.mesos.messages import scheduler
+from headrace.mesos.messages import operator_answers, scheduler
 from headrace.mesos.messages.agent_link import AgentEvent
 
 
@@ -44,6 +44,19 @@ class SendToAgent(Effect, frozen=True):
 
 class CloseAgent(Effect, frozen=True):
     """End an agent's stream after what was sent before."""
+
+    stream: str
+
+
+class SendToOperators(Effect, frozen=True):
+    """Send an event to operators that watch; streams that have ended are left out."""
+
+    streams: tuple[str, ...]
+    event: operator_answers.Event
+
+
+class CloseOperator(Effect, frozen=True):
+    """End an operator's stream after what was sent before."""
 
     stream: str
 

@@ -23,6 +23,8 @@ class OfferEncoder:
     def __init__(self) -> None:
         self._resources: dict[tuple[Resources, str | None, bool], bytes] = {}
         self._endings: dict[str | None, bytes] = {}
+        self._last: tuple[Resources | None, tuple[str | None, bool, str] | None] = (None, None)
+        self._owner = self._what = self._end = b""  # of the last: the next is often like it
 
     def encode(self, offer: Offer, framework: Framework, agent: Agent) -> msgspec.Raw:
         """The offer as the framework is to read it."""
@@ -33,17 +35,13 @@ class OfferEncoder:
             tail += _executors(agent, framework)
         if agent.unavailability is not None:
             tail += b',"unavailability":' + _encode(agent.unavailability)
-        return msgspec.Raw(
-            b'{"id":{"value":"%b"},"framework_id":{"value":%b},%b"resources":%b%b%b}'
-            % (
-                offer.id.encode(),
-                _encode(offer.framework_id),
-                middle,
-                self._encoded_resources(offer.resources, role, refined),
-                tail,
-                self._ending(role),
-            )
-        )
+        if offer.resources is not self._last[0] or (role, refined, framework.id) != self._last[1]:
+            self._last = (offer.resources, (role, refined, framework.id))
+            self._owner = b'"},"framework_id":{"value":%b},' % _encode(offer.framework_id)
+            self._what = b'"resources":' + self._encoded_resources(offer.resources, role, refined)
+            self._end = self._ending(role) + b"}"
+        parts = (b'{"id":{"value":"', offer.id.encode(), self._owner, middle, self._what, tail, self._end)
+        return msgspec.Raw(b"".join(parts))
 
     def _encoded_resources(self, resources: Resources, role: str | None, refined: bool) -> bytes:
         key = (resources, role, refined)

@@ -77,6 +77,18 @@ class OperatorCalled(Event, frozen=True):
     call: operator.Call
 
 
+class OperatorSubscribes(Event, frozen=True):
+    """SUBSCRIBE of an operator on a new stream, which is open already."""
+
+    stream: str
+
+
+class OperatorStreamClosed(Event, frozen=True):
+    """The stream of an operator that watched has ended, whoever ended it."""
+
+    stream: str
+
+
 class OperatorRemovesQuota(Event, frozen=True):
     """The older way: DELETE of ``/quota/<role>``. Answered by a Reply with an Answer."""
 
@@ -96,5 +108,7 @@ MasterEvent = (
     | OperatorTearsDown
     | OperatorCalled
     | OperatorRemovesQuota
+    | OperatorSubscribes
+    | OperatorStreamClosed
     | TimerFired
 )

@@ -69,6 +69,10 @@ class Frameworks:
             self._come_back(framework, info, suppressed, wanted, now)
         framework.calls["SUBSCRIBE"] += 1
         self._connect(framework, stream, now)
+        if known is None:
+            self._books.watchers.framework_added(framework)
+        else:
+            self._books.watchers.framework_updated(framework)
 
     def _refuse(self, stream: str, why: str) -> None:
         error = Event("ERROR", error=scheduler.Error(why))
@@ -169,6 +173,7 @@ class Frameworks:
         except constraints.ConstraintError as error:
             return Answer(400, f"'UpdateFramework.offer_constraints' are not valid: {error}")
         self._describe(framework, info, frozenset(suppressed), wanted, now)
+        self._books.watchers.framework_updated(framework)
         return OK
 
     def _describe(
@@ -273,6 +278,7 @@ class Frameworks:
         books.completed.append(framework)
         self._remember(framework)
         books.story(f"framework/{framework.id}", now, "removed", why)
+        books.watchers.framework_removed(framework)
 
     def _agents_of(self, framework: Framework) -> list[Agent]:
         ids = dict.fromkeys(task.agent_id for task in framework.tasks.values())

@@ -103,14 +103,16 @@ class InverseOffersOut:
         new = wishes[framework.id] = Wish(offer_id, framework.stream or "")
         if wish is not None:
             new.status, new.timestamp = wish.status, wish.timestamp
-        assert agent.unavailability is not None  # noqa: S101
-        return InverseOffer(
-            OfferID(offer_id),
-            FrameworkID(framework.id),
-            agent.unavailability,
-            url(agent.info, agent.ip),
-            AgentID(agent.id),
-        )
+        return _inverse_offer(offer_id, framework, agent)
+
+    def outstanding(self, framework: Framework) -> list[InverseOffer]:
+        """What a framework has been asked and has not answered."""
+        asked = ((self._agents.get(i), wishes.get(framework.id)) for i, wishes in self._wishes.items())
+        return [
+            _inverse_offer(wish.offer_id, framework, agent)
+            for agent, wish in asked
+            if agent is not None and wish is not None and wish.offer_id and wish.stream == framework.stream
+        ]
 
     def answer(self, framework: Framework, call: InverseAnswer, status: str, now: float) -> None:
         """A framework accepts or declines; unknown inverse offers are no error."""
@@ -133,3 +135,14 @@ class InverseOffersOut:
             for framework_id, wish in self._wishes.get(agent.id, {}).items()
             if wish.status != "UNKNOWN" and framework_id in self._books.frameworks
         ]
+
+
+def _inverse_offer(offer_id: str, framework: Framework, agent: Agent) -> InverseOffer:
+    assert agent.unavailability is not None  # noqa: S101
+    return InverseOffer(
+        OfferID(offer_id),
+        FrameworkID(framework.id),
+        agent.unavailability,
+        url(agent.info, agent.ip),
+        AgentID(agent.id),
+    )

@@ -125,9 +125,7 @@ class Launcher:
         started = []
         for info in given:
             info = msgspec.structs.replace(_completed(info, hand.framework), executor=None)
-            task = self._enter(hand, info, now)
-            task.executor_id = executor.executor_id.value
-            started.append(task.info)
+            started.append(self._enter(hand, info, now, executor.executor_id.value).info)
         running = executor.executor_id.value in hand.running
         hand.running = {}
         self._books.tell(hand.agent, RunGroup(hand.framework.info, entered, started, running))
@@ -158,11 +156,12 @@ class Launcher:
         hand.take(resources)
         return info
 
-    def _enter(self, hand: Hand, info: TaskInfo, now: float) -> Task:
+    def _enter(self, hand: Hand, info: TaskInfo, now: float, executor_id: str = "") -> Task:
         resources = Resources.parse(info.resources)
         # with its role in it, the agent's report is enough for a master without memory
         info = msgspec.structs.replace(info, resources=resources.messages(hand.role))
         task = Task(hand.framework.id, hand.role, info, resources)
+        task.executor_id = task.executor_id or executor_id
         self._tasks.add(hand.framework, hand.agent, task)
         extra = hand.take(resources)
         if extra:

@@ -162,6 +162,7 @@ class Losses:
     def _forget_absent(self, agent_id: str) -> None:
         del self._books.absent[agent_id]
         self._books.awaited.discard(agent_id)
+        self._books.forget_deactivation(agent_id)
         self._books.emit(Delete(registry.AGENTS + agent_id))
 
     # Removed, gone
@@ -186,6 +187,8 @@ class Losses:
     def _absent_gone(self, agent_id: str, now: float) -> None:
         books = self._books
         self._waiting.pop(agent_id, None)
+        if agent_id in books.awaited:  # else those who watch know
+            books.watchers.agent_removed(agent_id)
         self._forget_absent(agent_id)
         self._refuse_from_now_on(agent_id, Removal(now, GONE, gone=True))
         for framework in books.frameworks.values():
@@ -217,6 +220,7 @@ class Losses:
     def _refuse_from_now_on(self, agent_id: str, removal: Removal) -> None:
         books = self._books
         books.removed[agent_id] = removal
+        books.forget_deactivation(agent_id)
         books.emit(*registry.remove_agent(agent_id, removal))
         self._collect_later(removal.at)
         if len(books.removed) > books.settings.registry_max_agent_count:
@@ -245,6 +249,7 @@ class Losses:
             del self._books.agent_addresses[address]
 
     def _tell(self, agent_id: str) -> None:
+        self._books.watchers.agent_removed(agent_id)
         self._books.tell_all(self._books.frameworks.values(), Event("FAILURE", failure=Failure(AgentID(agent_id))))
 
     # Restart of the master

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from headrace.kernel.core import CancelTimer, Effect, Reply, SetTimer, TimerFired
-from headrace.mesos.master.core import agents, frameworks, inverse_offers, losses, offers, registry
+from headrace.mesos.master.core import agents, frameworks, inverse_offers, losses, offers, registry, watchers
 from headrace.mesos.master.core.accept import Acceptance
 from headrace.mesos.master.core.agents import Agents
 from headrace.mesos.master.core.books import Books, Settings
+from headrace.mesos.master.core.draining import Draining
 from headrace.mesos.master.core.effects import ACCEPTED, Answer
 from headrace.mesos.master.core.events import (
     AgentCalled,
@@ -24,6 +25,8 @@ from headrace.mesos.master.core.events import (
     MasterEvent,
     OperatorCalled,
     OperatorRemovesQuota,
+    OperatorStreamClosed,
+    OperatorSubscribes,
     OperatorTearsDown,
     Started,
 )
@@ -64,8 +67,10 @@ class MasterCore:
         self._acceptance = Acceptance(self.books, self._offers, launcher, self._operations)
         self._frameworks = Frameworks(self.books, self._offers, self._tasks, self._executors, self._operations)
         self._inverse = InverseOffersOut(self.books)
+        self.books.described.asked = self._inverse.outstanding
         self._losses = Losses(self.books, self._offers, self._tasks, self._executors, self._operations, self._inverse)
         self.maintenance = Maintenance(self.books, self._offers, self._inverse, self._losses)
+        self._draining = Draining(self.books, self._offers, self._losses)
         self._agents = Agents(
             self.books,
             self._frameworks,
@@ -74,6 +79,7 @@ class MasterCore:
             self._operations,
             self._losses,
             self.maintenance,
+            self._draining,
         )
         self.quotas = Quotas(self.books, self._offers)
         self.weights = Weights(self.books, self._offers)
@@ -84,6 +90,7 @@ class MasterCore:
             self._operations,
             self._losses,
             self.maintenance,
+            self._draining,
             self.quotas,
             self.weights,
         )
@@ -92,6 +99,7 @@ class MasterCore:
     def handle(self, event: MasterEvent, now: float) -> list[Effect]:
         """Take one event; return what to do. Resources that it freed are offered at once."""
         self._dispatch(event, now)
+        self._draining.settle(now)
         self._offers.allocate(now)
         self._inverse.settle(now)
         self._set_allocation_timer()
@@ -119,6 +127,10 @@ class MasterCore:
                 self.books.emit(Reply(request, self._operators.tear_down(framework_id, now)))
             case OperatorRemovesQuota(request, role, path):
                 self.books.emit(Reply(request, self.quotas.remove(role, now, path)))
+            case OperatorSubscribes(stream):
+                self.books.watchers.subscribe(stream, now)
+            case OperatorStreamClosed(stream):
+                self.books.watchers.closed(stream)
             case Started(content):
                 self._start(content, now)
 
@@ -205,6 +217,8 @@ class MasterCore:
                 self._inverse.look()
             case offers.OFFER_TIMER:
                 self._offers.expire(name, now)
+            case watchers.HEARTBEAT_TIMER:
+                self.books.watchers.heartbeat(name, now)
             case _:
                 self._allocate_at = None  # handle looks for what can be offered now
 
@@ -218,6 +232,7 @@ class MasterCore:
         self.quotas.restore()
         books.schedule, books.machines = stored.schedule, stored.machines
         books.removed = stored.removed
+        books.deactivated = stored.deactivated
         books.absent = stored.agents
         books.awaited = {agent_id for agent_id, absent in stored.agents.items() if absent.since is None}
         for framework_id, ended in stored.completed.items():
@@ -247,6 +262,4 @@ def _stranger(framework: Framework, stream: str) -> Answer | None:
 
 
 def _roles(body: Roles | None) -> list[str]:
-    if body is None:
-        return []
-    return [*(body.roles or ()), *([body.role] if body.role else [])]
+    return list(body.roles or ()) if body is not None else []

@@ -10,6 +10,7 @@ from headrace.mesos.master.core import constraints
 from headrace.mesos.messages.common import (
     AgentInfo,
     ContainerStatus,
+    DurationInfo,
     ExecutorID,
     ExecutorInfo,
     FrameworkInfo,
@@ -73,11 +74,13 @@ class Task:
         """Where it runs, as far as it was ever said."""
         return next((s.container_status for s in reversed(self.statuses) if s.container_status is not None), None)
 
-    def note(self, status: TaskStatus) -> None:
-        """Keep a status; a newer one of the same state takes the place of the one before it."""
-        if self.statuses and self.statuses[-1].state == status.state:
+    def note(self, status: TaskStatus) -> bool:
+        """Keep a status; a newer one of the same state takes the place of the one before it. False if it does."""
+        known = bool(self.statuses) and self.statuses[-1].state == status.state
+        if known:
             self.statuses.pop()
         self.statuses.append(status)
+        return not known
 
     def slim(self) -> None:
         """Drop what nobody asks about a task that has ended."""
@@ -130,17 +133,14 @@ class TrackedOperation:
         return self.framework_id, self.id
 
 
-class Offer:
+class Offer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Resources that a framework may use until it answers or they are rescinded."""
 
-    __slots__ = ("agent_id", "framework_id", "id", "resources", "role")
-
-    def __init__(self, offer_id: str, framework_id: str, role: str, agent_id: str, resources: Resources) -> None:
-        self.id = offer_id
-        self.framework_id = framework_id
-        self.role = role
-        self.agent_id = agent_id
-        self.resources = resources
+    id: str
+    framework_id: str
+    role: str
+    agent_id: str
+    resources: Resources
 
 
 class Framework:
@@ -202,15 +202,38 @@ class Framework:
         return "PARTITION_AWARE" in self.capabilities
 
 
+class Drain(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an agent is emptied: since ``started``, and whether that is done (``drained``).
+
+    ``max_grace_period``: no task may take longer to end. ``mark_gone``: when it is empty, the agent is gone.
+    """
+
+    started: float
+    max_grace_period: DurationInfo | None = None
+    mark_gone: bool = False
+    drained: bool = False
+
+    @property
+    def state(self) -> str:
+        """In Mesos's words."""
+        return "DRAINED" if self.drained else "DRAINING"
+
+
+class Deactivation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An operator's word that nothing of an agent is to be offered; with ``drain`` it is emptied, too."""
+
+    drain: Drain | None = None
+
+
 class Agent:
     """An agent that is registered, or was until its stream ended (``stream`` is None then).
 
-    ``unavailability``: when its machine is to be serviced. ``view``: what the views have encoded of it, while it has
-    that ``total``.
+    ``unavailability``: when its machine is to be serviced. ``deactivation``: an operator's. ``view``: what the views
+    have encoded of it, while it has that ``total``.
     """
 
     __slots__ = (
-        *("encoded", "executors", "id", "info", "ip", "kills", "number", "offers", "operations"),
+        *("deactivation", "encoded", "executors", "id", "info", "ip", "kills", "number", "offers", "operations"),
         *("registered", "reregistered", "stream", "tasks", "total", "unanswered", "unavailability", "version", "view"),
     )
 
@@ -224,6 +247,7 @@ class Agent:
         self.reregistered: float | None = None
         self.unanswered = 0
         self.unavailability: Unavailability | None = None
+        self.deactivation: Deactivation | None = None
         self.tasks: dict[TaskKey, Task] = {}
         self.executors: dict[ExecutorKey, Executor] = {}
         self.operations: dict[OperationKey, TrackedOperation] = {}
@@ -241,6 +265,11 @@ class Agent:
     @property
     def connected(self) -> bool:
         return self.stream is not None
+
+    @property
+    def active(self) -> bool:
+        """Whether anything of it may be offered."""
+        return self.stream is not None and self.deactivation is None
 
     def used(self) -> dict[tuple[str, str], Resources]:
         """What tasks and executors hold, by framework and role."""

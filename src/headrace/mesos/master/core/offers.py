@@ -5,7 +5,7 @@ What is declined returns to the allocator with the framework's filter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -41,20 +41,25 @@ class Offers:
             by_framework.setdefault(allocation.framework_id, []).append(allocation)
         for framework_id, allocations in by_framework.items():
             framework = self._books.frameworks[framework_id]
-            encoded = [self._offer(framework, allocation, now) for allocation in allocations]
+            encoded = self._make(framework, allocations, now)
             framework.offer_counts["sent"] += len(encoded)
             self._books.send(framework, OffersEvent(offers=OfferList(encoded)))
 
-    def _offer(self, framework: Framework, allocation: Allocation, now: float) -> msgspec.Raw:
-        books = self._books
-        agent = books.agents[allocation.agent_id]
-        offer_id = f"{books.master.id}-O{books.next_offer}"
-        books.next_offer += 1
-        offer = Offer(offer_id, framework.id, allocation.role, agent.id, allocation.resources)
-        books.offers[offer_id] = framework.offers[offer_id] = agent.offers[offer_id] = offer
-        if books.settings.offer_timeout is not None:
-            books.emit(SetTimer(OFFER_TIMER + offer_id, now + books.settings.offer_timeout))
-        return self._encoder.encode(offer, framework, agent)
+    def _make(self, framework: Framework, allocations: Sequence[Allocation], now: float) -> list[msgspec.Raw]:
+        books, encode = self._books, self._encoder.encode
+        agents, offers, mine, timeout = books.agents, books.offers, framework.offers, books.settings.offer_timeout
+        prefix, number, encoded = f"{books.master.id}-O", books.next_offer, []
+        for one in allocations:
+            agent = agents[one.agent_id]
+            offer_id = f"{prefix}{number}"
+            number += 1
+            offer = Offer(offer_id, framework.id, one.role, agent.id, one.resources)
+            offers[offer_id] = mine[offer_id] = agent.offers[offer_id] = offer
+            if timeout is not None:
+                books.emit(SetTimer(OFFER_TIMER + offer_id, now + timeout))
+            encoded.append(encode(offer, framework, agent))
+        books.next_offer = number
+        return encoded
 
     def withdraw(self, offers: Iterable[Offer]) -> None:
         """Take offers back from a framework that is gone; nobody is told."""

@@ -199,6 +199,8 @@ class Operations:
         agent = self._books.agents.get(tracked.agent_id)
         if agent is not None:
             agent.operations.pop(tracked.key, None)
+            if agent.deactivation is not None:
+                self._books.emptied[agent.id] = None
         framework = self._books.frameworks.get(tracked.framework_id)
         if framework is not None:
             framework.operations.pop(tracked.id, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from headrace.mesos import operations
 from headrace.mesos.master.core import validation
 from headrace.mesos.master.core.books import Books
+from headrace.mesos.master.core.draining import Draining
 from headrace.mesos.master.core.effects import ACCEPTED, OK, Answer
 from headrace.mesos.master.core.frameworks import Frameworks
 from headrace.mesos.master.core.losses import Losses
@@ -35,6 +36,7 @@ class Operators:
         operations: Operations,
         losses: Losses,
         maintenance: Maintenance,
+        draining: Draining,
         quotas: Quotas,
         weights: Weights,
     ) -> None:
@@ -44,6 +46,7 @@ class Operators:
         self._operations = operations
         self._losses = losses
         self._maintenance = maintenance
+        self._draining = draining
         self._quotas = quotas
         self._weights = weights
 
@@ -68,6 +71,17 @@ class Operators:
                 return self._losses.mark_gone(body.agent_id.value, now)
             case Call(type="TEARDOWN", teardown=body) if body is not None:
                 return self.tear_down(body.framework_id.value, now)
+        return self._empty(call, now)
+
+    def _empty(self, call: Call, now: float) -> Answer:
+        """Orders that keep an agent out of the offers."""
+        match call:
+            case Call(type="DRAIN_AGENT", drain_agent=body) if body is not None:
+                return self._draining.drain(body, now)
+            case Call(type="DEACTIVATE_AGENT", deactivate_agent=body) if body is not None:
+                return self._draining.deactivate(body.agent_id.value, now)
+            case Call(type="REACTIVATE_AGENT", reactivate_agent=body) if body is not None:
+                return self._draining.reactivate(body.agent_id.value, now)
         return self._operate(call, now)
 
     def tear_down(self, framework_id: str, now: float) -> Answer:

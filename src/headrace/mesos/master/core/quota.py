@@ -23,7 +23,7 @@ from headrace.mesos.messages.operator import (
     QuotaStatus,
     UpdateQuota,
 )
-from headrace.mesos.resources import MILLI, InvalidResourceError, Resources
+from headrace.mesos.resources import MILLI, InvalidResourceError, Resources, thousandths
 
 EXABYTE_IN_MIB = 1024**4
 TRILLION = 10**12
@@ -189,7 +189,7 @@ def _quota(config: QuotaConfig) -> Quota:
 
 
 def _amounts(scalars: Mapping[str, Scalar] | None) -> dict[str, int]:
-    return {name: round(scalar.value * MILLI) for name, scalar in (scalars or {}).items()}
+    return {name: thousandths(scalar.value) for name, scalar in (scalars or {}).items()}
 
 
 def _scalars(amounts: Mapping[str, int]) -> dict[str, Scalar]:

@@ -4,6 +4,7 @@
     completed/<id>    one that has: its id is refused
     agents/<id>       an agent that may come back under its id
     removed/<id>      one that may not
+    deactivated/<id>  one of which nothing is offered, by an operator's word, and how far its draining is
     quotas/<role>, weights/<role>
     maintenance/schedule   planned maintenance, and which machines are down for it
 
@@ -17,11 +18,12 @@ from collections.abc import Mapping
 import msgspec
 
 from headrace.kernel.core import Delete, Put
-from headrace.mesos.master.core.model import Absent, Agent, Framework, Machine, MachineKey, Quota, Removal
+from headrace.mesos.master.core.model import Absent, Agent, Deactivation, Framework, Machine, MachineKey, Quota, Removal
 from headrace.mesos.messages.common import FrameworkInfo
 from headrace.mesos.messages.operator import MachineID, Window
 
 FRAMEWORKS, COMPLETED, AGENTS, REMOVED = "frameworks/", "completed/", "agents/", "removed/"
+DEACTIVATED = "deactivated/"
 QUOTAS, WEIGHTS, MAINTENANCE = "quotas/", "weights/", "maintenance/schedule"
 MAX_REMEMBERED = 1000
 """Ids of completed frameworks that are kept."""
@@ -51,6 +53,7 @@ class Content(msgspec.Struct):
     completed: dict[str, StoredFramework] = {}
     agents: dict[str, Absent] = {}
     removed: dict[str, Removal] = {}
+    deactivated: dict[str, Deactivation] = {}
     quotas: dict[str, Quota] = {}
     weights: dict[str, float] = {}
     schedule: tuple[Window, ...] = ()
@@ -59,7 +62,7 @@ class Content(msgspec.Struct):
 
 def read(content: Mapping[str, bytes]) -> Content:
     """Decode the store's content; oldest completed frameworks and removed agents first."""
-    out = Content({}, {}, {}, {}, {}, {}, (), {})
+    out = Content({}, {}, {}, {}, {}, {}, {}, (), {})
     for key, value in content.items():
         kind, _, name = key.partition("/")
         if kind == "frameworks":
@@ -70,6 +73,8 @@ def read(content: Mapping[str, bytes]) -> Content:
             out.agents[name] = msgspec.json.decode(value, type=Absent)
         elif kind == "removed":
             out.removed[name] = msgspec.json.decode(value, type=Removal)
+        elif kind == "deactivated":
+            out.deactivated[name] = msgspec.json.decode(value, type=Deactivation)
         elif kind == "quotas":
             out.quotas[name] = msgspec.json.decode(value, type=Quota)
         elif kind == "weights":
@@ -107,6 +112,11 @@ def keep_absent(agent_id: str, absent: Absent) -> Put:
 def remove_agent(agent_id: str, removal: Removal) -> tuple[Delete, Put]:
     """Store that an agent may not come back."""
     return Delete(AGENTS + agent_id), Put(REMOVED + agent_id, _encode(removal))
+
+
+def keep_deactivation(agent_id: str, deactivation: Deactivation) -> Put:
+    """Store that nothing of an agent is to be offered."""
+    return Put(DEACTIVATED + agent_id, _encode(deactivation))
 
 
 def keep_quota(role: str, quota: Quota) -> Put:

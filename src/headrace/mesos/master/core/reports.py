@@ -8,11 +8,20 @@ for an agent that was removed; it ends its tasks.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import msgspec
 
 from headrace.mesos.master.core import validation
 from headrace.mesos.messages.agent_link import Register
 from headrace.mesos.messages.common import Resource, is_terminal
 from headrace.mesos.resources import EMPTY, PLAIN, InvalidResourceError, Resources, Tag
+
+_SIZES = 256
+"""Many agents have the same resources, and a cluster starts all at once: so many verdicts are kept."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Resource]).decode
 
 
 def problem_of(report: Register, *, domain_required: bool = False) -> str | None:
@@ -33,6 +42,12 @@ def problem_of(report: Register, *, domain_required: bool = False) -> str | None
 
 def _problem_of_total(where: str, given: Sequence[Resource], *, dynamic: bool) -> str | None:
     """Whether an agent can have these resources; ``dynamic``: with what operations have made of them."""
+    return _problem_of_size(where, _encode(given), dynamic)
+
+
+@lru_cache(maxsize=_SIZES)
+def _problem_of_size(where: str, encoded: bytes, dynamic: bool) -> str | None:
+    given = _decode(encoded)
     volumes: set[tuple[str, str]] = set()
     for resource in given:
         if resource.allocation_info is not None:

@@ -25,6 +25,9 @@ COUNTED = {
 }
 """Terminal states and the metrics that count them."""
 
+_CHECKED = ("REASON_TASK_CHECK_STATUS_UPDATED", "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED")
+"""Reasons of updates that operators are told of even if the state is the same."""
+
 
 class Tasks:
     """The rules of tasks, over the books."""
@@ -39,6 +42,15 @@ class Tasks:
         """Enter a task; its resources have been taken from the agent already."""
         framework.tasks[task.id] = task
         agent.tasks[task.key] = task
+        self._books.watchers.task_added(task)
+
+    def meet(self, framework: Framework, agent: Agent, task: Task, status: TaskStatus, now: float) -> None:
+        """Enter a task that an agent reports and nobody here knew, in the state that it has reached."""
+        framework.tasks[task.id] = task
+        agent.tasks[task.key] = task
+        task.note(status)
+        self._advance(task, status.state, status, now)
+        self._books.watchers.task_added(task)
 
     def free(self, task: Task) -> None:
         """Give back what a task holds; does nothing the second time."""
@@ -54,6 +66,8 @@ class Tasks:
         if agent is not None:
             agent.tasks.pop(task.key, None)
             agent.kills.pop(task.key, None)
+            if agent.deactivation is not None:
+                self._books.emptied[agent.id] = None
         task.unacknowledged = None
         task.slim()
         framework.completed.append(task)
@@ -109,18 +123,23 @@ class Tasks:
             self.remove(framework, task)  # nobody acknowledges an update without a uuid
 
     def report(self, task: Task, status: TaskStatus, now: float) -> None:
-        """An agent that registers says in which state a task is."""
-        task.note(status)
-        self._advance(task, status.state, status, now)
+        """An agent that registers says in which state a known task is."""
+        self._note(task, status, status.state, now)
 
     def _follow(self, task: Task, status: TaskStatus, latest_state: str, now: float) -> None:
         if status.uuid is not None:
             task.unacknowledged = status
-        task.note(status)
-        if not task.ended:
-            self._advance(task, latest_state, status, now)
-            if is_terminal(latest_state):
-                self.free(task)
+        # one that has ended stays so, whatever is still said of it
+        self._note(task, status, task.state if task.ended else latest_state, now)
+        if task.ended:
+            self.free(task)
+
+    def _note(self, task: Task, status: TaskStatus, state: str, now: float) -> None:
+        """Keep a status and the newest state; operators are told if the status says anything new."""
+        new = task.note(status) or status.reason in _CHECKED
+        self._advance(task, state, status, now)
+        if new:
+            self._books.watchers.task_updated(task, status)
 
     def _advance(self, task: Task, state: str, status: TaskStatus, now: float) -> None:
         if state == task.state:
@@ -131,8 +150,7 @@ class Tasks:
             self._books.counters[COUNTED[state]] += 1
 
     def _say(self, framework: Framework, task: Task, status: TaskStatus, now: float) -> None:
-        task.note(status)
-        self._advance(task, status.state, status, now)
+        self._note(task, status, status.state, now)
         self._books.send(framework, Event("UPDATE", update=Update(status)))
 
     # From the framework

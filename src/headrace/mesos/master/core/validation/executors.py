@@ -8,7 +8,7 @@ from headrace.mesos.master.core.model import Agent, Framework
 from headrace.mesos.master.core.validation import commands, resources
 from headrace.mesos.master.core.validation.names import identifier, size
 from headrace.mesos.messages.common import ContainerInfo, ExecutorInfo, Resource, TaskInfo
-from headrace.mesos.resources import MILLI, Resources, describe
+from headrace.mesos.resources import MILLI, Resources, describe, thousandths
 
 MIN_CPUS = 0.01
 MIN_MEM = 32
@@ -164,7 +164,7 @@ def _minimum(info: ExecutorInfo) -> str | None:
 
 
 def _number(value: float | None) -> str:
-    return "None" if value is None else f"{round(value * MILLI) / MILLI:.15g}"
+    return "None" if value is None else f"{thousandths(value) / MILLI:.15g}"
 
 
 def _together(info: ExecutorInfo, tasks: Sequence[TaskInfo], role: str) -> str | None:

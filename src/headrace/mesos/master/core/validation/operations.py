@@ -13,7 +13,7 @@ from headrace.mesos.master.core.model import Agent, Framework
 from headrace.mesos.master.core.validation import resources
 from headrace.mesos.messages.common import Resource
 from headrace.mesos.messages.scheduler import GrowVolume, Operation, ShrinkVolume
-from headrace.mesos.resources import MILLI, Resources, describe, tag_of
+from headrace.mesos.resources import Resources, describe, tag_of, thousandths
 
 BODIES = {
     "RESERVE": "reserve",
@@ -221,7 +221,7 @@ def _destroy(given: Sequence[Resource], agent: Agent) -> str | None:
 
 
 def _grow(body: GrowVolume, role: str | None) -> str | None:
-    if body.addition.scalar is None or round(body.addition.scalar.value * MILLI) <= 0:
+    if body.addition.scalar is None or thousandths(body.addition.scalar.value) <= 0:
         return "The size of 'GrowVolume.addition' field must be greater than zero"
     if body.volume.provider_id is not None:
         return "Growing a volume from a resource provider is not supported"
@@ -236,14 +236,15 @@ def _grow(body: GrowVolume, role: str | None) -> str | None:
 
 
 def _shrink(body: ShrinkVolume, role: str | None) -> str | None:
-    less = round(body.subtract.value * MILLI)
+    less = thousandths(body.subtract.value)
     if less <= 0:
         return "Value of 'ShrinkVolume.subtract' must be greater than zero"
-    if body.volume.scalar is None or round(body.volume.scalar.value * MILLI) <= less:
+    if body.volume.scalar is None or thousandths(body.volume.scalar.value) <= less:
         return "Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'"
     if body.volume.provider_id is not None:
         return "Shrinking a volume from a resource provider is not supported"
-    if body.volume.disk is not None and (body.volume.disk.source or {}).get("type") == "MOUNT":
+    disk = body.volume.disk.source if body.volume.disk is not None else None
+    if disk is not None and disk.type == "MOUNT":
         return "Shrinking a volume on a MOUNT disk is not supported"
     if wrong := _persistent([body.volume], role):
         return f"Invalid persistent volume in the 'ShrinkVolume.volume' field: {wrong}"

@@ -156,7 +156,7 @@ def _disk(resource: Resource, disk: DiskInfo) -> str | None:
     if disk.persistence is None:
         if disk.volume is not None:
             return "Non-persistent volume not supported"
-        return None if disk.source else "DiskInfo is set but empty"
+        return None if disk.source is not None else "DiskInfo is set but empty"
     if resource.revocable is not None:
         return "Persistent volumes cannot be created from revocable resources"
     if reserved_role(resource) == "*":
