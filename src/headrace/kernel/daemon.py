@@ -12,7 +12,6 @@ with files and sockets after it was up: that is not the user's mistake, start it
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -20,7 +19,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from headrace.kernel import log
+from headrace.kernel import collector, log
 from headrace.kernel.store import StoreError
 
 READY = "headrace-ready "
@@ -84,8 +83,7 @@ async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]], 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gc.collect()
-    gc.freeze()  # what is imported by now stays for good; the collector need not look at it again
+    collector.settle()
     try:
         await main(stop)
     except Exception as error:

@@ -41,6 +41,7 @@ class Shell(Generic[EventT]):
         self._timers: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
 
@@ -117,14 +118,21 @@ class Shell(Generic[EventT]):
                     self._perform(effect)
 
     def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         if len(self._heap) > 2 * len(self._timers) + _SLACK:  # of timers that are renewed all the time
             self._heap = [(at, key) for key, at in self._timers.items()]
             heapq.heapify(self._heap)
         while self._heap and self._timers.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
-        if self._heap:
-            delay = max(0.0, self._heap[0][0] - self._clock.now())
-            self._alarm = asyncio.get_running_loop().call_later(delay, self._wakeup.set)
+        at = self._heap[0][0] if self._heap else None
+        if at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = at
+        if at is not None:
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, at - self._clock.now()), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = self._alarm_at = None
+        self._wakeup.set()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -321,3 +321,36 @@ def test_router_finds_handlers_by_method_and_pattern() -> None:
     with pytest.raises(HttpError, match="use GET") as wrong:
         ask("PUT", "/apps")
     assert wrong.value.status == 405
+
+
+class Written:
+    """A transport that keeps what is written, write by write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_head_that_waits_goes_out_with_the_first_chunk() -> None:
+    transport, stream = Written(), EventStream(head_waits=True)
+    stream.attach(cast("asyncio.WriteTransport", transport), b"HEAD")
+    assert transport.writes == []
+    stream.send(b"ab")
+    stream.send(b"c")
+    assert transport.writes == [b"HEAD2\r\nab\r\n", b"1\r\nc\r\n"]
+
+
+def test_a_head_that_waits_goes_out_with_the_end_if_nothing_else_comes() -> None:
+    transport, stream = Written(), EventStream(head_waits=True)
+    stream.attach(cast("asyncio.WriteTransport", transport), b"HEAD")
+    stream.close()
+    assert (transport.writes, transport.closed) == ([b"HEAD0\r\n\r\n"], True)

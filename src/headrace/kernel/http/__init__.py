@@ -5,15 +5,20 @@ memory to each daemon and cost two to three times the CPU per call. What is left
 parser is small: connections, keep-alive, streams, limits.
 """
 
-from headrace.kernel.http.client import ClientResponse, ClientStream, HttpClient, HttpClientError
+from headrace.kernel.http.client import ClientResponse, ClientStream, HttpClient
 from headrace.kernel.http.connection import Handler
 from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response, decode_json
+from headrace.kernel.http.request_stream import BrokenOffError, RequestStream
 from headrace.kernel.http.router import Router
 from headrace.kernel.http.server import HttpServer
+from headrace.kernel.http.target import HttpClientError
+from headrace.kernel.http.upload import ClientUpload
 
 __all__ = [
+    "BrokenOffError",
     "ClientResponse",
     "ClientStream",
+    "ClientUpload",
     "EventStream",
     "FileBody",
     "Handler",
@@ -22,6 +27,7 @@ __all__ = [
     "HttpError",
     "HttpServer",
     "Request",
+    "RequestStream",
     "Response",
     "Router",
     "decode_json",

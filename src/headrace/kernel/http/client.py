@@ -12,10 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlsplit
 
 import httptools
 import msgspec
+
+from headrace.kernel.http.target import HttpClientError, request_head, split_url
+from headrace.kernel.http.upload import ClientUpload
 
 if TYPE_CHECKING:
     import ssl  # 4 MB that a daemon without TLS can do without
@@ -26,13 +28,8 @@ MAX_IDLE_TIME = 30.0
 MAX_IDLE = 64
 """Unused connections that are kept in all."""
 _REPEATABLE = frozenset(("GET", "HEAD"))
-_PATH_SAFE = "/%:@!$&'()*+,;=~?-._[]"
 _MAX_BUFFERED = 1024 * 1024
 """Bytes of an answer that may wait for their reader before the server is made to wait."""
-
-
-class HttpClientError(Exception):
-    """No answer: the server can't be reached, broke off, or took too long. Names the URL."""
 
 
 class ClientResponse(msgspec.Struct, frozen=True):
@@ -144,6 +141,14 @@ class HttpClient:
         except TimeoutError:
             raise HttpClientError(f"{method} {url}: no answer within {timeout:g} s") from None
 
+    async def upload(self, method: str, url: str, *, headers: Mapping[str, str] | None = None) -> ClientUpload:
+        """A request whose body goes on, on a connection of its own. Raises HttpClientError."""
+        origin, target, host = split_url(url)
+        head = request_head(method, target, host, headers or {}, None)
+        connection = await self._connect(origin, url)
+        connection.begin(head, method, url)
+        return ClientUpload(connection)
+
     def close(self) -> None:
         """Drop all idle connections."""
         for connections in self._idle.values():
@@ -153,8 +158,8 @@ class HttpClient:
         self._kept = 0
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Connection:
-        origin, target, host = _split(url)
-        head = _head(method, target, host, headers, body)
+        origin, target, host = split_url(url)
+        head = request_head(method, target, host, headers, body)
         now = asyncio.get_running_loop().time()
         while idle := self._idle.get(origin):
             connection = self._take(origin, idle.pop)
@@ -193,7 +198,7 @@ class HttpClient:
         return connection
 
     def _give_back(self, url: str, connection: _Connection) -> None:
-        origin = _split(url)[0]
+        origin = split_url(url)[0]
         idle = self._idle.get(origin) or deque()
         now = asyncio.get_running_loop().time()
         if connection.usable and len(idle) < self._max_idle:
@@ -246,6 +251,12 @@ class _Connection(asyncio.Protocol):
         self._awaited: asyncio.Event = asyncio.Event()
         self._until_close = False
         self._head_request = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    @property
+    def takes_more(self) -> bool:
+        return self._head is not None and not self._head.done() and not self._transport.is_closing()
 
     @property
     def usable(self) -> bool:
@@ -253,6 +264,22 @@ class _Connection(asyncio.Protocol):
         return not self._closed and not self._transport.is_closing() and not self._busy and self._keep_alive
 
     async def send(self, data: bytes, method: str, url: str) -> None:
+        self.begin(data, method, url)
+        assert self._head is not None  # noqa: S101 - made by begin
+        try:
+            await self._head
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    async def head(self) -> None:
+        assert self._head is not None  # noqa: S101 - made by begin
+        try:
+            await asyncio.shield(self._head)
+        except _StaleConnection:
+            raise HttpClientError(f"{self._what}: {_NO_ANSWER}") from None
+
+    def begin(self, data: bytes, method: str, url: str) -> None:
         self._what = f"{method} {url}"
         self._busy, self._done, self._until_close = True, False, False
         self._head_request = method == "HEAD"
@@ -261,11 +288,12 @@ class _Connection(asyncio.Protocol):
         self._buffered = 0
         self._head = asyncio.get_running_loop().create_future()
         self._transport.write(data)
-        try:
-            await self._head
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        await self._flowing.wait()
 
     async def next_chunk(self) -> bytes | None:
         while not self._chunks:
@@ -288,6 +316,12 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def drop(self) -> None:
+        """Abort, and wait for no answer any more."""
+        if self._head is not None and not self._head.done():
+            self._head.cancel()
+        self.abort()
+
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -304,8 +338,15 @@ class _Connection(asyncio.Protocol):
             self._finish()
         return False
 
+    def pause_writing(self) -> None:
+        self._flowing.clear()
+
+    def resume_writing(self) -> None:
+        self._flowing.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        self._flowing.set()
         if self._head is not None and not self._head.done():
             self._head.set_exception(_StaleConnection())
         self._awaited.set()
@@ -326,6 +367,7 @@ class _Connection(asyncio.Protocol):
         self._until_close = "content-length" not in self.headers and "transfer-encoding" not in self.headers
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
+            self._flowing.set()  # nobody takes what may still wait
         if self._head_request:
             # the parser would wait for the body that a HEAD answer only announces
             self._keep_alive = False
@@ -346,35 +388,3 @@ class _Connection(asyncio.Protocol):
         self._done = True
         self._busy = False
         self._awaited.set()
-
-
-def _split(url: str) -> tuple[tuple[str, str, int], str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise HttpClientError(f"{url!r} is not a URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise HttpClientError(f"{url!r} is not an http:// or https:// URL")
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port is None:
-        port = 443 if parts.scheme == "https" else 80
-    if port == 0:
-        raise HttpClientError(f"{url!r} has no valid port (1 to 65535)")
-    target = quote(parts.path or "/", safe=_PATH_SAFE)
-    if parts.query:
-        target += "?" + quote(parts.query, safe=_PATH_SAFE)
-    return (parts.scheme, parts.hostname, port), target, parts.netloc.rpartition("@")[2]
-
-
-def _head(method: str, target: str, host: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise HttpClientError(f"{method} {target!r}: a header or the URL holds a line break")
-    try:
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    except UnicodeEncodeError:
-        raise HttpClientError(f"{method} {target!r}: a header or the host's name is not Latin-1") from None

@@ -9,29 +9,30 @@ import asyncio
 import contextlib
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import unquote
 
 import httptools
 
+from headrace.kernel.http.head import head_of
 from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response
+from headrace.kernel.http.request_stream import RequestStream
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
+Streams = Callable[[Request], bool]
+"""Whether a request, of which only the head is there, is to be handed over with its body as a stream."""
 
 _MAX_HEAD = 64 * 1024
 _PART = 16 * 1024
 """Bytes parsed at a time: bounds how many requests can come to wait at once."""
 _SLICE = 4 * 1024 * 1024
 """Bytes of a file that a reader must take within the idle time."""
-_NO_SNIFFING = "X-Content-Type-Options: nosniff"
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_LINGER = 2.0
+"""Seconds that a client has to read the answer to a body that it is still sending."""
 
 
 class Limits(NamedTuple):
@@ -45,8 +46,11 @@ class Limits(NamedTuple):
 class Connection(asyncio.Protocol):
     """The server's side of one connection; it is in ``connections`` for as long as it is open."""
 
-    def __init__(self, answer: Handler, limits: Limits, connections: set[Connection]) -> None:
+    def __init__(
+        self, answer: Handler, limits: Limits, connections: set[Connection], streams: Streams | None = None
+    ) -> None:
         self._answer = answer
+        self._streams = streams
         self._limits = limits
         self._connections = connections
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -80,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         if self._stream is not None:
             self._stream.gone()
+        self._break_off("the connection is gone")
         if self._task is not None:
             self._task.cancel()
         if self._timer is not None:
@@ -95,9 +100,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        if self._stream is not None:
+            self._stream.pace(False)
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        if self._stream is not None:
+            self._stream.pace(True)
         self._go_on()
 
     def close(self) -> None:
@@ -113,17 +122,23 @@ class Connection(asyncio.Protocol):
     # reading, as long as nothing waits
 
     def _read(self) -> None:
-        while self._unread and not self._waiting and self._stream is None and not self._transport.is_closing():
+        while self._unread and not self._must_wait() and self._stream is None and not self._transport.is_closing():
             part, self._unread = self._unread[:_PART], self._unread[_PART:]
             self._parse(part)
         # a stream's connection is always read: that is how its end is noticed
-        pause = bool(self._waiting) and self._stream is None
+        pause = self._must_wait() and self._stream is None
         if pause != self._paused:
             self._paused = pause
             if pause:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def _must_wait(self) -> bool:
+        """Whether a request, or a part of one that is being answered, has to be taken first."""
+        if self._incoming is not None:
+            return self._incoming.full
+        return bool(self._waiting)
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -197,6 +212,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_size = 0
         self._timed = False
+        self._incoming: RequestStream | None = None
 
     def on_message_begin(self) -> None:
         self._reset()
@@ -216,8 +232,18 @@ class Connection(asyncio.Protocol):
         free = self._task is None and not self._waiting
         if free and self._headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._streams is not None and self._stream is None and not self._ended:
+            request = self._request(b"", RequestStream(self._read))
+            if self._streams(request):
+                self._incoming = request.stream
+                self._take(request)
 
     def on_body(self, body: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.feed(body)
+            return
+        if self._ended:
+            return
         self._body_size += len(body)
         if self._body_size > self._limits.max_body:
             raise HttpError(413, f"The request body is above the limit of {self._limits.max_body} bytes")
@@ -225,20 +251,28 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._receiving = False
-        if self._stream is not None:
-            return
+        if self._incoming is not None:
+            self._incoming.finish()
+            self._incoming = None
+        elif self._stream is None and not self._ended:
+            self._take(self._request(b"".join(self._body)))
+
+    def _request(self, body: bytes, stream: RequestStream | None = None) -> Request:
         try:
             url = httptools.parse_url(self._url)
         except httptools.HttpParserInvalidURLError:
             raise HttpError(400, "The request's URL can't be read") from None
-        request = Request(
+        return Request(
             self._parser.get_method().decode("ascii"),
             unquote((url.path or b"/").decode("latin-1")),
             (url.query or b"").decode("latin-1"),
             self._headers,
-            b"".join(self._body),
+            body,
             self._peer,
+            stream,
         )
+
+    def _take(self, request: Request) -> None:
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._waiting.append((request, keep_alive))
         self._next()
@@ -247,6 +281,11 @@ class Connection(asyncio.Protocol):
         self._head_size += size
         if self._head_size > _MAX_HEAD:
             raise HttpError(431, f"The request's head is above the limit of {_MAX_HEAD} bytes")
+
+    def _break_off(self, why: str) -> None:
+        if self._incoming is not None:
+            self._incoming.fail(why)
+            self._incoming = None
 
     # answering
 
@@ -263,7 +302,7 @@ class Connection(asyncio.Protocol):
                 self._task = asyncio.get_running_loop().create_task(self._finish(request, answer, keep_alive))
         if self._refusal is not None and not self._waiting and self._is_free():
             assert isinstance(self._refusal.body, bytes)  # noqa: S101 - made by _refuse
-            self._transport.write(_head(self._refusal, len(self._refusal.body), False) + self._refusal.body)
+            self._transport.write(head_of(self._refusal, len(self._refusal.body), False) + self._refusal.body)
             self._transport.close()
 
     def _is_free(self) -> bool:
@@ -292,14 +331,25 @@ class Connection(asyncio.Protocol):
             self._stream = body
             self._waiting.clear()  # a stream ends with its connection
             self._unread = b""
-            self._transport.write(_head(response, None, keep_alive))
-            body.attach(self._transport)
+            body.attach(self._transport, head_of(response, None, False))
             return
         assert isinstance(body, bytes)  # noqa: S101 - files are sent by _send_file
-        head = _head(response, len(body), keep_alive)
+        unfinished = request.stream is not None and not request.stream.complete
+        keep_alive = keep_alive and not unfinished
+        head = head_of(response, len(body), keep_alive)
         self._transport.write(head if request.method == "HEAD" else head + body)
-        if not keep_alive:
+        if unfinished:
+            self._linger()
+        elif not keep_alive:
             self._transport.close()
+
+    def _linger(self) -> None:
+        """Close for a client that still sends: at once, the system would drop the answer with what it has sent."""
+        self._ended, self._receiving, self._unread, self._incoming = True, False, b"", None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._read()
+        asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     async def _send_file(self, request: Request, response: Response, body: FileBody, keep_alive: bool) -> None:
         try:
@@ -308,7 +358,7 @@ class Connection(asyncio.Protocol):
             self._write(request, _failed(request, error), keep_alive)
             return
         with file:
-            self._transport.write(_head(response, body.length, keep_alive))
+            self._transport.write(head_of(response, body.length, keep_alive))
             if request.method != "HEAD" and body.length:
                 with contextlib.suppress(ConnectionError):
                     if await self._send_slices(file, body) < body.length:
@@ -333,6 +383,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Take no more requests; say why when those before it are answered."""
+        self._break_off(message)
         self._ended, self._unread = True, b""
         self._refusal = Response.json({"message": message}, status)
         self._next()
@@ -343,30 +394,3 @@ def _failed(request: Request, error: Exception) -> Response:
         return Response.json({"message": error.message}, error.status)
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return Response.json({"message": "Internal error; the log of this process has the details"}, 500)
-
-
-def _head(response: Response, length: int | None, keep_alive: bool) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Unknown')}", f"Date: {_date()}", _NO_SNIFFING]
-    if response.content_type:
-        lines.append(f"Content-Type: {response.content_type}")
-    lines.append("Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}")
-    for name, value in response.headers.items():
-        lines.append(f"{name}: {_one_line(value)}")
-    if not keep_alive:
-        lines.append("Connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
-
-def _one_line(value: str) -> str:
-    return value.replace("\r", " ").replace("\n", " ")
-
-
-_last_date: tuple[int, str] = (0, "")
-
-
-def _date() -> str:
-    global _last_date
-    second = int(time.time())
-    if _last_date[0] != second:
-        _last_date = (second, formatdate(second, usegmt=True))
-    return _last_date[1]

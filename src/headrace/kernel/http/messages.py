@@ -10,6 +10,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from headrace.kernel.http.request_stream import RequestStream
+
 JSON = "application/json"
 
 
@@ -37,7 +39,10 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request with its whole body. Header names are lower case; the path is percent-decoded."""
+    """One request with its whole body. Header names are lower case; the path is percent-decoded.
+
+    ``stream`` is its body instead if the server hands such requests over before it is there (``streams``).
+    """
 
     method: str
     path: str
@@ -45,6 +50,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: bytes
     peer: str = ""
+    stream: RequestStream | None = None
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -82,13 +88,17 @@ class EventStream:
 
     Nothing here blocks: what a slow client does not read is buffered up to ``limit`` bytes; a
     client that falls further behind is cut off, and nobody else is delayed by it.
+    ``head_waits``: there will be a first chunk at once, and the head goes out with it, in one write.
     """
 
-    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = 64 * 1024 * 1024, *, head_waits: bool = False) -> None:
+        self.limit = limit
+        self._head_waits = head_waits
+        self._head = b""
         self._transport: asyncio.WriteTransport | None = None
         self._early: list[bytes] = []
         self._watchers: list[Callable[[], None]] = []
+        self._on_pace: Callable[[bool], None] | None = None
         self.closed = False
 
     def send(self, chunk: bytes) -> None:
@@ -102,8 +112,9 @@ class EventStream:
         if self._transport is None:
             self._early.extend(chunk for chunk in chunks if chunk)
             return
-        self._transport.write(b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]))
-        if self._transport.get_write_buffer_size() > self._limit:
+        if data := self._take_head() + _chunked(chunks):
+            self._transport.write(data)
+        if self._transport.get_write_buffer_size() > self.limit:
             self.cut()
 
     @property
@@ -124,7 +135,7 @@ class EventStream:
         if self.closed:
             return
         if self._transport is not None:
-            self._transport.write(b"0\r\n\r\n")
+            self._transport.write(self._take_head() + _END)
             self._transport.close()
         self.gone()
 
@@ -135,16 +146,31 @@ class EventStream:
         else:
             self._watchers.append(watcher)
 
-    def attach(self, transport: asyncio.WriteTransport) -> None:
-        """The server's side: the head is written, chunks may follow."""
+    def on_pace(self, watcher: Callable[[bool], None]) -> None:
+        """Call ``watcher`` with False when the client does not keep up any more, with True when it does again."""
+        self._on_pace = watcher
+
+    def pace(self, keeps_up: bool) -> None:
+        """The server's side: see ``on_pace``."""
+        if self._on_pace is not None and not self.closed:
+            self._on_pace(keeps_up)
+
+    def attach(self, transport: asyncio.WriteTransport, head: bytes = b"") -> None:
+        """The server's side: the head is written, or will be with the first chunk; chunks may follow."""
         self._transport = transport
+        early, self._early = self._early, []
         if self.closed:
-            transport.write(b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in self._early) + b"0\r\n\r\n")
+            transport.write(head + _chunked(early) + _END)
             transport.close()
-            return
-        for chunk in self._early:
-            self.send(chunk)
-        self._early.clear()
+        elif early or not self._head_waits:
+            self._head = head
+            self.send_all(early)
+        else:
+            self._head = head
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
 
     def gone(self) -> None:
         """The server's side: the connection is no more."""
@@ -154,6 +180,14 @@ class EventStream:
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             watcher()
+
+
+_END = b"0\r\n\r\n"
+
+
+def _chunked(chunks: Sequence[bytes]) -> bytes:
+    """In chunked encoding, to which an empty chunk would be the end."""
+    return b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk])
 
 
 class Response(msgspec.Struct, frozen=True):

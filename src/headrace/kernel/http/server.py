@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING
 
 from headrace.kernel.http import origin
-from headrace.kernel.http.connection import Connection, Handler, Limits
+from headrace.kernel.http.connection import Connection, Handler, Limits, Streams
 from headrace.kernel.http.messages import HttpError, Request, Response
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class HttpServer:
     which ``port`` tells after ``start``. ``request_timeout`` (seconds from its first byte) bounds a
     request's arrival, ``idle_timeout`` the rest between two requests; answers and streams may take
     any time. ``allowed_hosts``, and those in HEADRACE_ALLOWED_HOSTS, are names that ``Host`` may
-    have besides localhost, IP addresses, ``host`` and the machine's own names.
+    have besides localhost, IP addresses, ``host`` and the machine's own names. ``streams`` says of a request's head
+    whether the handler takes its body as it comes in, however long and for however long: ``Request.stream``.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class HttpServer:
         idle_timeout: float = IDLE_TIMEOUT,
         allowed_hosts: Collection[str] = (),
         tls: ssl.SSLContext | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.handler = handler
+        self._streams = streams
         self._limits = Limits(max_body, request_timeout, idle_timeout)
         more = os.environ.get(ALLOWED_HOSTS, "").split(",")
         names = ("localhost", host, socket.gethostname(), *allowed_hosts, *more)
@@ -73,7 +76,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Connection(self.answer, self._limits, self._connections),
+                lambda: Connection(self.answer, self._limits, self._connections, self._streams),
                 self.host,
                 self.port,
                 ssl=self._tls,

@@ -28,11 +28,15 @@ from headrace.kernel.ids import random_ids
 from headrace.kernel.shell import Shell
 from headrace.kernel.store import Durability, Store, open_store
 from headrace.mesos import MESOS_VERSION
+from headrace.mesos.agent.api.container_calls import ContainerCalls
 from headrace.mesos.agent.api.executor_api import ExecutorApi
 from headrace.mesos.agent.api.routes import AgentApi
+from headrace.mesos.agent.api.speaking import streamed
 from headrace.mesos.agent.check_runner import CheckRunner, ProcessChecks
+from headrace.mesos.agent.containers.session import Sessions
+from headrace.mesos.agent.containers.sessions import SessionRunner
 from headrace.mesos.agent.core.agent import AgentConfig, AgentCore
-from headrace.mesos.agent.core.containers import DOCKER, POSIX, Containerizer
+from headrace.mesos.agent.core.containers import DOCKER, EXEC, POSIX, SESSION, Containerizer
 from headrace.mesos.agent.core.events import (
     AgentInput,
     Begin,
@@ -45,6 +49,7 @@ from headrace.mesos.agent.core.events import (
     ProbeCheck,
     ProbeHealth,
     Reconnect,
+    RemoveRun,
     RemoveSandbox,
     RemoveVolume,
     Send,
@@ -97,6 +102,8 @@ class AgentDaemon:
         self._files = ThreadPoolExecutor(1, thread_name_prefix="gc")
         self._volumes = Volumes(self._layout, self._files.submit, random_ids)
         self._executors = ExecutorApi()
+        self._sessions = Sessions()
+        self._calls = ContainerCalls(self._sessions)
         cache = FetcherCache(flags.fetcher_cache_dir, flags.sandboxes.fetcher_cache_size)
         sandboxes = flags.sandboxes
         self._fetcher = Fetcher(
@@ -110,8 +117,8 @@ class AgentDaemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set or nothing is left to do. Raises UserError, OSError."""
-        api = AgentApi(self._flags, self._layout, self._clock.now(), self._executors)
-        server = HttpServer(api, host=self._flags.host, port=self._flags.port)
+        api = AgentApi(self._flags, self._layout, self._clock.now(), self._executors, self._calls)
+        server = HttpServer(api, host=self._flags.host, port=self._flags.port, streams=streamed)
         await server.start()
         self._address = own_address(self._flags.host, self._flags.master)
         self._hostname = self._flags.hostname or self._address
@@ -122,14 +129,17 @@ class AgentDaemon:
         self._shell: Shell[AgentInput] = Shell(core, self._store, self._perform, self._clock)
         environment = base_environment(self._flags.executor_environment_variables)
         self._launcher = Launcher(self._layout, environment, endpoint, self._post, self._isolation)
-        self._containerizers: dict[str, Containerizer] = {POSIX: self._launcher}
+        sessions = SessionRunner(self._layout, environment, endpoint, self._post, self._isolation, self._sessions)
+        self._containerizers: dict[str, Containerizer] = {POSIX: self._launcher, SESSION: sessions}
         runners: dict[str, CheckRunner] = {POSIX: ProcessChecks(self._layout, environment, endpoint, self._isolation)}
         if self._flags.docker.enabled:
             self._containerizers[DOCKER] = runners[DOCKER] = await self._docker(endpoint)
+            self._containerizers[EXEC] = self._docker_sessions()
         self._prober = Prober(runners, self._http, self._post)
         self._link = MasterLink(self._flags.master, self._http, core.registration, self._post, random.random)
         await self._recover(core)
         self._executors.attach(self._shell)
+        self._calls.attach(self._shell, core)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._post, ShutdownRequested("asked to by SIGUSR1"))
         announce("agent", f"http://{self._flags.host}:{server.port}")
@@ -178,12 +188,17 @@ class AgentDaemon:
         await containerizer.check()
         return containerizer
 
+    def _docker_sessions(self) -> Containerizer:
+        from headrace.mesos.agent.docker.exec_sessions import ExecSessions
+
+        return ExecSessions(self._flags.docker.socket, self._layout, self._post, self._sessions)
+
     async def _recover(self, core: AgentCore) -> None:
         left = core.left()
         for kind in left.keys() - self._containerizers.keys():
             raise UserError(
                 f"--containerizers: {len(left[kind])} {kind} containers of this agent may still run; "
-                f"add {kind.lower()}, or end their tasks first"
+                f"add {'docker' if kind == EXEC else kind.lower()}, or end their tasks first"
             )
         found: list[Any] = []
         for kind, containerizer in self._containerizers.items():
@@ -203,8 +218,8 @@ class AgentDaemon:
                 self._containerizers[spec.kind].update(spec)
             case StartContainer(spec):
                 self._containerizers[spec.kind].start(spec)
-            case SignalContainer(container_id, force, kind):
-                self._containerizers[kind].signal(container_id, force)
+            case SignalContainer(container_id, force, kind, number):
+                self._containerizers[kind].signal(container_id, force, number)
             case Tell(stream, event):
                 self._executors.streams.tell(stream, event)
             case Fetch():
@@ -217,6 +232,8 @@ class AgentDaemon:
                 self._fetcher.cancel(container_id)
             case RemoveSandbox(place):
                 self._files.submit(self._layout.remove, place)
+            case RemoveRun(container_id):
+                self._files.submit(self._layout.remove_run, container_id)
             case MakeVolume() | RemoveVolume() | KeepVolumes():
                 self._volumes.perform(effect)
             case CloseStream(stream):

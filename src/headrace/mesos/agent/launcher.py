@@ -29,7 +29,8 @@ from headrace.mesos.agent.core.events import (
     StartFailed,
 )
 from headrace.mesos.agent.core.secrets import variables_of
-from headrace.mesos.agent.isolation.isolation import Active, Isolation
+from headrace.mesos.agent.isolation.isolation import Active, Isolation, Start
+from headrace.mesos.agent.isolation.namespaces import joined_process
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.users import UserProblem, as_user, check_user, give_to
@@ -128,17 +129,30 @@ class Launcher:
         except (OSError, IsolationProblem) as error:
             log.error("container %s: can't be given what it holds now: %s", spec.place.container_id, error)
 
-    def signal(self, container_id: str, force: bool, tries: int = _TRIES) -> None:
-        """Signal all processes of a task."""
+    def signal(self, container_id: str, force: bool, number: int = 0, tries: int = _TRIES) -> None:
+        """Signal all processes of a task; with ``number`` its command alone."""
+        if number and number != signal.SIGKILL:
+            self._signal_command(container_id, number)
+            return
         number = signal.SIGKILL if force else signal.SIGTERM
         run_dir = self._layout.run_dir(container_id)
         pid = None if tries else self._pids.get(container_id)
         if process.signal_group(run_dir, number, patience=0, pid=pid) or process.find(run_dir) is not Found.RUNNING:
             return
         if tries:
-            asyncio.get_running_loop().call_later(_NOT_READY, self.signal, container_id, force, tries - 1)
+            asyncio.get_running_loop().call_later(_NOT_READY, self.signal, container_id, force, 0, tries - 1)
         else:
             log.error("container %s: can't be signalled, its supervisor has not told its process id", container_id)
+
+    def _signal_command(self, container_id: str, number: int, tries: int = _TRIES) -> None:
+        run_dir = self._layout.run_dir(container_id)
+        if process.read_pid(run_dir, patience=0) is None:
+            if tries and process.find(run_dir) is process.Found.RUNNING:
+                later = asyncio.get_running_loop().call_later
+                later(_NOT_READY, self._signal_command, container_id, number, tries - 1)
+            return
+        with contextlib.suppress(OSError, ValueError):  # it has just ended, or there is no such signal
+            os.kill(joined_process(process.command_pid(run_dir)), number)
 
     async def find(self, left: Sequence[Fact]) -> list[ContainerFound]:
         """What has become of these after a restart; begins to watch those that run."""
@@ -241,7 +255,11 @@ class Launcher:
         if user is not None:
             give_to(user, sandbox)
             environment |= {"USER": user.pw_name, "HOME": user.pw_dir}
-        how = self.isolation.prepare(spec, as_user(user, command_line(command)), user)
+        argv = as_user(user, command_line(command))
+        if spec.inside:
+            how = Start(*self.isolation.inside(spec.inside, argv, sandbox))
+        else:
+            how = self.isolation.prepare(spec, argv, user)
         return process.start(
             how.argv,
             run_dir=run_dir,

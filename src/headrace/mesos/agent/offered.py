@@ -125,10 +125,10 @@ def _check(resource: Resource) -> None:
         return
     if resource.disk.persistence is not None or resource.disk.volume is not None:
         raise InvalidResourceError("persistent volumes can't be given at the start")
-    source = resource.disk.source or {}
-    if resource.name != "disk" or source.get("type") not in _SOURCES:
+    source = resource.disk.source
+    if resource.name != "disk" or source is None or source.type not in _SOURCES:
         raise InvalidResourceError(f"only disk has a disk.source, with a type of {', '.join(_SOURCES)}")
-    if source["type"] == "MOUNT" and not (source.get("mount") or {}).get("root"):
+    if source.type == "MOUNT" and (source.mount is None or not source.mount.root):
         raise InvalidResourceError("disk.source.mount.root is missing")
 
 

@@ -11,7 +11,7 @@ from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTim
 from headrace.kernel.ids import numbered_ids
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.core.agent import AgentConfig, AgentCore
-from headrace.mesos.agent.core.containers import ContainerSpec
+from headrace.mesos.agent.core.containers import POSIX, ContainerSpec
 from headrace.mesos.agent.core.events import (
     AgentInput,
     Answer,
@@ -31,6 +31,7 @@ from headrace.mesos.agent.core.events import (
     ProbeCheck,
     ProbeHealth,
     Reconnect,
+    RemoveRun,
     RemoveSandbox,
     RemoveVolume,
     Send,
@@ -103,7 +104,13 @@ def delivered(task_id: str, executor_id: str = "e", **more: Any) -> TaskInfo:
 class World:
     """One agent and what it has done; ``crash`` starts its core anew from the store."""
 
-    def __init__(self, *, gc_delay: float = 1000.0, resources: list[Resource] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        gc_delay: float = 1000.0,
+        resources: list[Resource] | None = None,
+        containerizers: tuple[str, ...] = (POSIX,),
+    ) -> None:
         self.now = 100.0
         self.store: dict[str, bytes] = {}
         self.calls: list[AgentCall] = []
@@ -131,7 +138,7 @@ class World:
         self._requests = self._streams = 0
         self._told: dict[str, dict[str, str]] = {}
         info = msgspec.structs.replace(INFO, resources=resources or INFO.resources)
-        self._config = AgentConfig(info, "0", "127.0.0.1", gc_delay)
+        self._config = AgentConfig(info, "0", "127.0.0.1", gc_delay, containerizers=containerizers)
         self._ids, self._uuids = numbered_ids("c"), numbered_ids("u")
         self.core = self._new_core()
 
@@ -286,6 +293,11 @@ class World:
         used = [r for t, state in saved.tasks if state.phase != ENDED for r in t.task.resources or ()]
         used += [r for one, _ in saved.executors for r in one.executor.resources or ()]
         assert self.core.used() == Resources.parse(used)
+        assert saved.drain == self.core.drain, "the store lags behind"
+        if self.core.drain is not None:
+            told = [task for task in self.core.tasks if not task.orphaned]
+            assert told, "an agent without tasks is not drained any more"
+            assert all(task.killing is not None for task in told if task.live)
         total = saved.total if saved.total is not None else self._config.info.resources
         assert Resources.parse(total) == self.core.total, "the store lags behind"
         assert self.core.total.without_tags() == Resources.parse(self._config.info.resources)
@@ -360,6 +372,9 @@ class World:
                 self.removed.append(place.container_id)
             case UpdateContainer(spec):
                 assert spec.place.container_id in self.running
+            case RemoveRun(container_id):
+                assert container_id not in self.running
+                self.removed.append(container_id)
             case Reconnect():
                 self.reconnects += 1
             case Exit():

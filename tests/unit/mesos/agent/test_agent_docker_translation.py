@@ -11,6 +11,7 @@ from headrace.mesos.agent.docker.parameters import ParameterError, apply, settle
 from headrace.mesos.agent.docker.translation import Ground, SpecError, request
 from headrace.mesos.agent.docker.volumes import VolumeError, sandbox_directories
 from headrace.mesos.messages.common import (
+    CapabilityInfo,
     CommandInfo,
     ContainerInfo,
     DiskInfo,
@@ -22,6 +23,7 @@ from headrace.mesos.messages.common import (
     MountPropagation,
     NetworkInfo,
     Parameter,
+    Parameters,
     Persistence,
     PortMapping,
     Range,
@@ -31,6 +33,7 @@ from headrace.mesos.messages.common import (
     RLimitInfo,
     SandboxPath,
     Scalar,
+    Secret,
     Volume,
     VolumeSource,
 )
@@ -180,7 +183,7 @@ def test_privileges_and_ulimits() -> None:
                 "/c",
                 "RW",
                 source=VolumeSource(
-                    "DOCKER_VOLUME", DockerVolume("v", "d", {"parameter": [{"key": "size", "value": "1g"}]})
+                    "DOCKER_VOLUME", DockerVolume("v", "d", Parameters([Parameter("size", "1g")]))
                 ),
             ),
             {},
@@ -242,14 +245,14 @@ def test_directories_in_the_sandbox_stay_in_it() -> None:
             "'icmp' is not one of tcp, udp, sctp",
         ),
         (spec(tty_info={}), "container.tty_info"),
-        (spec(linux_info=LinuxInfo(capability_info={})), "container.linux_info.capability_info"),
+        (spec(linux_info=LinuxInfo(capability_info=CapabilityInfo())), "container.linux_info.capability_info"),
         (spec(volumes=[Volume("/c", "WO", host_path="/h")]), r"container.volumes\[0\].mode: 'WO'"),
         (spec(volumes=[Volume("", "RW", host_path="/h")]), "container_path: is empty"),
         (spec(volumes=[Volume("/c", "RW")]), "names neither host_path nor source"),
         (spec(volumes=[Volume("/c", "RW", host_path="/a:b")]), "a path with a colon"),
         (spec(volumes=[Volume("c", "RW", host_path="h")]), "of a volume are relative"),
         (spec(volumes=[Volume("/c", "RW", host_path="../h")]), "must be a path inside the sandbox"),
-        (spec(volumes=[Volume("/c", "RW", source=VolumeSource("SECRET", secret={}))]), "SECRET is not supported"),
+        (spec(volumes=[Volume("/c", "RW", source=VolumeSource("SECRET", secret=Secret()))]), "SECRET is not supported"),
         (spec(docker={"parameters": [Parameter("nope", "1")]}), r"parameters\[0\]: 'nope' is no option that this"),
     ],
 )  # fmt: skip

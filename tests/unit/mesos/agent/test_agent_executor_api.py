@@ -37,6 +37,11 @@ CASES = [
     (update(uuid=None), VALID + "Expecting 'uuid' to be present"),
     (update(uuid="YWJj"), VALID + "Not a valid UUID"),
     (update(uuid="?"), CONVERT + "Failed to base64 decode bytes field 'uuid': Invalid character '?'"),
+    (update(data="a"), CONVERT + "Failed to base64 decode bytes field 'data': Invalid length"),
+    (
+        {**IDS, "type": "MESSAGE", "message": {"data": "no!"}},
+        CONVERT + "Failed to base64 decode bytes field 'data': Invalid character '!'",
+    ),
     (
         update(source="SOURCE_AGENT"),
         VALID + "Received Call from executor e of framework fw with invalid source, expecting 'SOURCE_EXECUTOR'",

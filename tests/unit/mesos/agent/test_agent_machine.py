@@ -18,6 +18,7 @@ from headrace.mesos.messages import executor as api
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,
     ApplyOperation,
+    DrainAgent,
     ExecutorExited,
     OperationUpdate,
     Refused,
@@ -27,6 +28,7 @@ from headrace.mesos.messages.agent_link import (
 )
 from headrace.mesos.messages.common import (
     Capability,
+    DurationInfo,
     FrameworkID,
     Identifier,
     ReservationInfo,
@@ -147,6 +149,11 @@ class AgentMachine(Walker):
     @precondition(lambda self: self.world.core.connected and self.peace > 8)
     def shut_executor_down(self, executor: str) -> None:
         self.world.handle(ShutdownExecutor(FW, Identifier(executor)))
+
+    @rule(seconds=st.sampled_from([0, 1, 60]), gone=st.booleans())
+    @precondition(lambda self: self.world.core.connected and self.peace > 7)
+    def drain(self, seconds: int, gone: bool) -> None:
+        self.world.handle(DrainAgent(DurationInfo(seconds * 1_000_000_000), gone))
 
     @rule(n=ANY)
     @precondition(lambda self: self.world.core.connected and self.world.unacknowledged())
@@ -359,6 +366,7 @@ class AgentMachine(Walker):
         assert world.core.tasks == []
         assert not any(key.startswith(("tasks/", "states/", "executor")) for key in world.store)
         assert world.core.used() == Resources()
+        assert world.core.drain is None
         if not self.forgotten:
             for number in range(1, self.names + 1):
                 assert is_terminal(world.states(f"t{number}")[-1])

@@ -10,6 +10,8 @@ from headrace.mesos.agent.core.records import TOTAL
 from headrace.mesos.messages.agent_link import AcknowledgeOperation, ApplyOperation, OperationUpdate, Refused
 from headrace.mesos.messages.common import (
     DiskInfo,
+    DiskRoot,
+    DiskSource,
     FrameworkID,
     Identifier,
     Persistence,
@@ -170,7 +172,7 @@ def test_a_message_while_the_master_is_away_waits(world: World) -> None:
 
 
 def test_reservations_and_volumes_survive_a_change_of_the_flag() -> None:
-    mount = {"type": "PATH", "path": {"root": "/d"}}
+    mount = DiskSource("PATH", DiskRoot("/d"))
     static = [ReservationInfo("STATIC", "ours")]
     flag = [
         amount("cpus", 4),

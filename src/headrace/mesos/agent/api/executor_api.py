@@ -7,58 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-
-import msgspec
+import logging
 
 from headrace.kernel import recordio
 from headrace.kernel.http import EventStream, Request, Response
-from headrace.kernel.http.messages import JSON
 from headrace.kernel.shell import Shell
 from headrace.mesos.agent.core.events import AgentInput, Answer, ExecutorCalls, ExecutorStreamClosed
-from headrace.mesos.door import (
-    CallError,
-    accepts_json,
-    content_type_refused,
-    decode,
-    from_base64,
-    not_allowed,
-    text,
-    unconvertible,
-)
-from headrace.mesos.messages.common import TERMINAL_STATES
+from headrace.mesos.content import JSON, Format, not_acceptable, sent, wanted
+from headrace.mesos.door import CallError, from_base64, not_allowed, text
+from headrace.mesos.messages.common import TASK_STATES
 from headrace.mesos.messages.executor import Call, Event, Update
 
 HEARTBEAT_INTERVAL = 1800.0
 
-STATES = TERMINAL_STATES | {
-    "TASK_STAGING",
-    "TASK_STARTING",
-    "TASK_RUNNING",
-    "TASK_KILLING",
-    "TASK_UNREACHABLE",
-    "TASK_UNKNOWN",
-}
 _BODIES = {"SUBSCRIBE": "subscribe", "UPDATE": "update", "MESSAGE": "message", "HEARTBEAT": None}
 
-_CALL = msgspec.json.Decoder(Call)
-_encode = msgspec.json.Encoder().encode
-
-
-NO_PROTOBUF = "Protocol buffers are not supported by this agent"
+log = logging.getLogger(__name__)
 
 
 class ExecutorStreams:
     """Open streams to executors by number."""
 
     def __init__(self) -> None:
-        self._streams: dict[int, EventStream] = {}
+        self._streams: dict[int, tuple[EventStream, Format]] = {}
         self._numbers = itertools.count(1)
 
-    def open(self, stream: EventStream) -> int:
+    def open(self, stream: EventStream, form: Format) -> int:
         """A new stream; forgotten when it ends. A HEARTBEAT goes out every 30 minutes."""
         number = next(self._numbers)
-        self._streams[number] = stream
-        heart = asyncio.get_running_loop().create_task(self._beat(stream))
+        self._streams[number] = stream, form
+        heart = asyncio.get_running_loop().create_task(self._beat(stream, form))
 
         def ended() -> None:
             heart.cancel()
@@ -69,20 +47,27 @@ class ExecutorStreams:
 
     def tell(self, number: int, event: Event) -> None:
         """Send an event; does nothing if the stream has ended."""
-        stream = self._streams.get(number)
-        if stream is not None:
-            stream.send(recordio.encode(_encode(event)))
+        stream, form = self._streams.get(number, (None, JSON))
+        if stream is None:
+            return
+        try:
+            stream.send(recordio.encode(form.write(event)))
+        except ValueError as error:
+            log.warning(
+                "an executor's stream was cut: %s can't be written as %s: %s", *(event.type, form.content_type), error
+            )
+            stream.cut()
 
     def close(self, number: int) -> None:
         """End a stream."""
-        stream = self._streams.get(number)
+        stream, _ = self._streams.get(number, (None, JSON))
         if stream is not None:
             stream.close()
 
-    async def _beat(self, stream: EventStream) -> None:
+    async def _beat(self, stream: EventStream, form: Format) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL)
-            stream.send(recordio.encode(_encode(Event("HEARTBEAT"))))
+            stream.send(recordio.encode(form.write(Event("HEARTBEAT"))))
 
 
 class ExecutorApi:
@@ -98,13 +83,15 @@ class ExecutorApi:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
-        refusal = _refusal(request)
-        if refusal is not None:
-            return refusal
+        if request.method != "POST":
+            return not_allowed(request.method, ("POST",))
+        form = sent(request.headers.get("content-type"))
+        if isinstance(form, Response):
+            return form
         if self._shell is None:
             return text(503, "Agent has not finished recovery")
         try:
-            call = read(request.body)
+            call = read(request.body, form)
         except CallError as error:
             return text(400, str(error))
         if call.type == "SUBSCRIBE":
@@ -113,10 +100,11 @@ class ExecutorApi:
         return text(answer.status, answer.text)
 
     async def _subscribe(self, shell: Shell[AgentInput], call: Call, accept: str | None) -> Response:
-        if not accepts_json(accept):
-            return text(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
+        form = wanted(accept)
+        if form is None:
+            return not_acceptable()
         stream = EventStream()
-        number = self.streams.open(stream)
+        number = self.streams.open(stream, form)
         answer: Answer = await shell.ask(lambda request: ExecutorCalls(request, call, number))
         if answer.status != 200:
             stream.close()
@@ -124,23 +112,23 @@ class ExecutorApi:
         framework_id = call.framework_id.value if call.framework_id else ""
         executor_id = call.executor_id.value if call.executor_id else ""
         stream.on_close(lambda: shell.post(ExecutorStreamClosed(framework_id, executor_id, number)))
-        return Response(200, stream, JSON)
+        return Response(200, stream, form.content_type)
 
 
-def read(body: bytes) -> Call:
+def read(body: bytes, form: Format = JSON) -> Call:
     """Decode and check one call. Raises CallError."""
-    call = decode(body, _CALL)
-    check(call)
+    call = form.read(body, Call)
+    check(call, form)
     return call
 
 
-def check(call: Call) -> None:
+def check(call: Call, form: Format = JSON) -> None:
     """Check what needs no knowledge of the executor. Raises CallError."""
     ids = {"executor_id": call.executor_id, "framework_id": call.framework_id}
     if missing := [name for name, value in ids.items() if value is None]:
-        raise unconvertible(f"Missing required fields: {', '.join(missing)}")
-    if call.update is not None and call.update.status.state not in STATES:
-        raise unconvertible("Missing required fields: update.status.state")
+        raise form.unreadable(f"Missing required fields: {', '.join(missing)}")
+    if call.update is not None and call.update.status.state not in TASK_STATES.numbers:
+        raise form.unreadable("Missing required fields: update.status.state")
     if call.type not in _BODIES:
         raise _invalid("Expecting 'type' to be present")
     body = _BODIES[call.type]
@@ -151,6 +139,8 @@ def check(call: Call) -> None:
     elif call.type == "SUBSCRIBE" and call.subscribe is not None:
         for update in call.subscribe.unacknowledged_updates or ():
             _check_update(call, update)
+    elif call.type == "MESSAGE" and call.message is not None:
+        from_base64("data", call.message.data)
 
 
 def _check_update(call: Call, update: Update) -> None:
@@ -161,6 +151,8 @@ def _check_update(call: Call, update: Update) -> None:
         raise _invalid("Expecting 'uuid' to be present")
     if len(from_base64("uuid", status.uuid)) != 16:
         raise _invalid("Not a valid UUID")
+    if status.data is not None:
+        from_base64("data", status.data)
     if status.executor_id is not None and status.executor_id.value != executor_id:
         other = status.executor_id.value
         raise _invalid(f"ExecutorID in Call: {executor_id} does not match ExecutorID in TaskStatus: {other}")
@@ -173,10 +165,3 @@ def _check_update(call: Call, update: Update) -> None:
 
 def _invalid(why: str) -> CallError:
     return CallError(f"Failed to validate Executor::Call: {why}")
-
-
-def _refusal(request: Request) -> Response | None:
-    """What is wrong before the body is looked at."""
-    if request.method != "POST":
-        return not_allowed(request.method, ("POST",))
-    return content_type_refused(request, NO_PROTOBUF)

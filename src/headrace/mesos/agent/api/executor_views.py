@@ -152,6 +152,7 @@ def _task(info: TaskInfo, place: Place, state: str, history: list[HistoryLine], 
         "slave_id": place.agent_id,
         "state": state,
         "resources": task_amounts(info.resources),
+        "role": role_of(info.resources, None),
         "statuses": [
             {"state": line.state, "timestamp": line.timestamp, "container_status": container} for line in history
         ],
@@ -163,9 +164,9 @@ def _task(info: TaskInfo, place: Place, state: str, history: list[HistoryLine], 
     return out
 
 
-def role_of(resources: list[Resource] | None, framework: FrameworkInfo) -> str:
-    """To whom these resources are allocated."""
+def role_of(resources: list[Resource] | None, framework: FrameworkInfo | None) -> str:
+    """To whom these resources are allocated; those that do not say so, to the framework's role."""
     for resource in resources or ():
         if resource.allocation_info is not None and resource.allocation_info.role:
             return resource.allocation_info.role
-    return framework.role or "*"
+    return (framework.role if framework is not None else None) or "*"

@@ -1,22 +1,22 @@
-"""What people see of an agent: /state, /containers and the metrics, in Mesos's shape."""
+"""What people see of an agent: /state and the metrics, in Mesos's shape."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+import msgspec
+
 from headrace.mesos.agent.api.executor_views import (
     Directory,
     amounts,
-    command_executor_name,
     completed_executors_of,
     executors_of,
 )
 from headrace.mesos.agent.core.agent import AgentCore, Framework
-from headrace.mesos.agent.core.containers import Place
-from headrace.mesos.agent.core.executors import CustomExecutor
-from headrace.mesos.agent.core.tasks import Task
+from headrace.mesos.agent.core.records import DrainRecord
 from headrace.mesos.agent.sandbox.fetcher import Fetcher
+from headrace.mesos.messages.agent_link import DrainAgent
 from headrace.mesos.messages.common import Resource
 from headrace.mesos.resources import EMPTY, Resources
 
@@ -45,7 +45,7 @@ def state(
         "reserved_resources": {role: amounts(held) for role, held in _by_role(total).items()},
         "unreserved_resources": amounts(free.without_tags()),
         "reserved_resources_full": reserved,
-        "unreserved_resources_full": free.messages(),
+        "unreserved_resources_full": [msgspec.structs.replace(one, role="*") for one in free.messages()],
         "reserved_resources_allocated": {role: amounts(held) for role, held in _by_role(used).items()},
         "unreserved_resources_allocated": amounts(used.where(lambda tag: not tag.reservations).without_tags()),
         "resource_providers": [],
@@ -55,41 +55,29 @@ def state(
         "master_hostname": master if core.connected else "",
         "registered": core.connected,
         "flags": flags,
+        **_draining(core.drain),
         "frameworks": [_framework(core, f, directory) for f in live],
         "completed_frameworks": [_framework(core, f, directory) for f in past],
     }
 
 
-def containers(core: AgentCore, now: float) -> list[dict[str, Any]]:
-    """The body of /containers: those of command tasks and custom executors that run."""
-    out = []
-    for task in core.tasks:
-        if isinstance(task, Task) and task.alone and task.live and task.pid:
-            resources, name = task.info.resources, command_executor_name(task.info)
-            out.append(_container(task.record.place, name, resources, task.pid, now))
-    for framework in core.frameworks.values():
-        for executor in framework.executors.values():
-            if isinstance(executor, CustomExecutor) and executor.pid:
-                info = executor.record.executor
-                name = info.name or info.executor_id.value
-                out.append(_container(executor.record.place, name, info.resources, executor.pid, now))
-    return out
+def _draining(drain: DrainRecord | None) -> dict[str, Any]:
+    if drain is None:
+        return {}
+    config = DrainAgent(drain.max_grace_period, drain.mark_gone)
+    return {"drain_config": msgspec.to_builtins(config), "estimated_drain_start_time_seconds": drain.started}
 
 
-def _container(place: Place, name: str, resources: list[Resource] | None, pid: int, now: float) -> dict[str, Any]:
-    held = Resources.parse(resources).without_tags()
+def system() -> dict[str, float]:
+    """The body of /system/stats.json."""
+    load, pages = os.getloadavg(), os.sysconf("SC_PAGE_SIZE")
     return {
-        "container_id": place.container_id,
-        "executor_id": place.executor_id,
-        "executor_name": name,
-        "framework_id": place.framework_id,
-        "source": place.executor_id,
-        "statistics": {
-            "timestamp": now,
-            "cpus_limit": held.scalar("cpus"),
-            "mem_limit_bytes": held.scalar("mem") * 1024 * 1024,
-        },
-        "status": {"container_id": {"value": place.container_id}, "executor_pid": pid},
+        "avg_load_15min": load[2],
+        "avg_load_1min": load[0],
+        "avg_load_5min": load[1],
+        "cpus_total": os.cpu_count() or 0,
+        "mem_free_bytes": os.sysconf("SC_AVPHYS_PAGES") * pages,
+        "mem_total_bytes": os.sysconf("SC_PHYS_PAGES") * pages,
     }
 
 

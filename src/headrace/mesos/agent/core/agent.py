@@ -15,9 +15,11 @@ from headrace.mesos.agent.core.completed import CompletedTasks
 from headrace.mesos.agent.core.container_desk import ContainerDesk
 from headrace.mesos.agent.core.containers import Fact, Place
 from headrace.mesos.agent.core.delivered import DeliveredTask
+from headrace.mesos.agent.core.draining import Draining
 from headrace.mesos.agent.core.events import (
     AgentInput,
     Begin,
+    ContainerCalled,
     DiskUsage,
     ExecutorCalls,
     ExecutorStreamClosed,
@@ -30,12 +32,15 @@ from headrace.mesos.agent.core.events import (
 from headrace.mesos.agent.core.executor_desk import ExecutorDesk
 from headrace.mesos.agent.core.executors import CustomExecutor
 from headrace.mesos.agent.core.launches import Launches
+from headrace.mesos.agent.core.nested import NestedDesk
+from headrace.mesos.agent.core.nesting import place_of
 from headrace.mesos.agent.core.operations import OperationDesk
 from headrace.mesos.agent.core.records import (
     AGENT,
     CUSTOM,
     FETCHING,
     AgentRecord,
+    DrainRecord,
     FrameworkRecord,
     Saved,
     framework_key,
@@ -47,8 +52,10 @@ from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,
     AcknowledgeUpdate,
     ApplyOperation,
+    DrainAgent,
     KillTask,
     KnownExecutor,
+    KnownOperation,
     KnownTask,
     Ping,
     Pong,
@@ -86,12 +93,15 @@ class AgentCore:
     def __init__(self, config: AgentConfig, saved: Saved, *, new_id: IdSource, new_uuid: Callable[[], str]) -> None:
         self.config = config
         self.agent_id = saved.agent.agent_id if saved.agent else ""
-        self._context = Context(config.ip, new_uuid)
+        self._context = Context(config.ip, new_uuid, saved.drain)
         self._books = Books(config, saved, self._context)
         self._books.on_end = self._when_idle
         self._launches = Launches(self._books, new_id)
         self._executors = ExecutorDesk(self._books)
         self._containers = ContainerDesk(self._books)
+        self._draining = Draining(self._books, self._executors)
+        self.nested = NestedDesk(self._books, saved.nested)
+        self._books.on_gone = self.nested.gone
         total = Resources.parse(config.info.resources if saved.total is None else saved.total)
         self._operations = OperationDesk(total, saved.operations, new_uuid=new_uuid, stories=self._books.stories)
         self._refused = False
@@ -131,6 +141,11 @@ class AgentCore:
         return list(self._books.tasks)
 
     @property
+    def drain(self) -> DrainRecord | None:
+        """How this agent is being emptied, while it is."""
+        return self._draining.order
+
+    @property
     def total(self) -> Resources:
         """All resources, as reservations and volumes have left them."""
         return self._operations.total
@@ -139,17 +154,30 @@ class AgentCore:
         """What the tasks and executors that have not ended hold."""
         return self._books.used()
 
+    @property
+    def operations(self) -> list[KnownOperation]:
+        """Those whose last status has not been acknowledged."""
+        return self._operations.known
+
+    def has_container(self, path: str) -> bool:
+        """Whether a container with this path has not ended, whosever it is."""
+        held = self.nested.containers.get(path)
+        return held.live if held is not None else place_of(self._books, path) is not None
+
     def running(self) -> list[tuple[Place, list[Resource]]]:
         """Of all containers that run: where they lie, and what they hold."""
         return self._books.running()
 
     def known(self) -> set[str]:
         """All containers whose files are not to be touched."""
-        return self._books.known()
+        return self._books.known() | self.nested.known()
 
     def left(self) -> dict[str, list[Fact]]:
         """By containerizer: what may still run after a restart."""
-        return self._books.left()
+        found = self._books.left()
+        for kind, facts in self.nested.left().items():
+            found[kind] = [*found.get(kind, ()), *facts]
+        return found
 
     def registration(self) -> Register | None:
         """The first word to the master; None while the tasks of a refused or leaving agent are ending."""
@@ -173,20 +201,28 @@ class AgentCore:
 
     def handle(self, event: AgentInput, now: float) -> Sequence[Effect]:
         """Take one event."""
+        effects = self._take(event, now)
+        if self._draining.order is not None and (over := self._draining.over(now)):
+            return [*effects, *over]
+        return effects
+
+    def _take(self, event: AgentInput, now: float) -> Sequence[Effect]:
         match event:
             case Ping():
                 return [Send(Pong())]
             case AcknowledgeUpdate(framework_id, task_id, uuid):
                 task = self._books.find(framework_id.value, task_id.value)
                 return self._books.after(task, task.acknowledge(now, uuid), now) if task else []
-            case RunTasks():  # a leaving agent's master will hear of it, and tell the framework
-                return self._launches.tasks(self.agent_id, event, now) if self._shutdown is None else []
-            case RunGroup():
-                return self._launches.group(self.agent_id, event, now) if self._shutdown is None else []
+            case RunTasks() | RunGroup():
+                return self._launch(event, now)
             case KillTask(framework_id, task_id, policy):
                 return self._kill(framework_id.value, task_id.value, policy, now)
+            case DrainAgent():
+                return self._draining.begin(event, now)
             case ExecutorCalls():
                 return self._executors.call(event, now)
+            case ContainerCalled():
+                return self.nested.call(event, self.agent_id, now)
             case ExecutorStreamClosed():
                 return self._executors.stream_closed(event)
             case ToExecutor():
@@ -199,7 +235,9 @@ class AgentCore:
                 return self._operations.acknowledge(event)
             case TimerFired(key):
                 return self._timer(key, now)
-        effects = self._containers.handle(event, now)
+        effects = self.nested.handle(event, now)
+        if effects is None:
+            effects = self._containers.handle(event, now)
         return effects if effects is not None else self._membership(event, now)
 
     def _membership(self, event: AgentInput, now: float) -> Sequence[Effect]:
@@ -226,7 +264,7 @@ class AgentCore:
         raise TypeError(f"an agent knows no {type(event).__name__}")
 
     def _recover(self, now: float) -> list[Effect]:
-        effects: list[Effect] = [*self.completed.begin(now), *self._operations.begin()]
+        effects: list[Effect] = [*self.completed.begin(now), *self._operations.begin(), *self.nested.begin()]
         for task in self.tasks:
             if isinstance(task, Task) and task.phase == FETCHING:
                 effects += task.begin(now)
@@ -269,7 +307,7 @@ class AgentCore:
         if self._shutdown is not None:
             return []
         self._shutdown = why
-        effects: list[Effect] = []
+        effects = self.nested.end_all()
         longest = 0.0
         for executor in self._customs():
             longest = max(longest, executor.grace)
@@ -303,6 +341,15 @@ class AgentCore:
         return [*effects, Send(Unregister(why)), Exit()]
 
     # tasks
+
+    def _launch(self, event: RunTasks | RunGroup, now: float) -> list[Effect]:
+        """A leaving agent's master will hear of it, and tell the framework; to one that drains it gives nothing."""
+        if self._shutdown is not None:
+            return []
+        effects = self._draining.forget(now, "not drained any more") if self._draining.order is not None else []
+        if isinstance(event, RunTasks):
+            return [*effects, *self._launches.tasks(self.agent_id, event, now)]
+        return [*effects, *self._launches.group(self.agent_id, event, now)]
 
     def _kill(self, framework_id: str, task_id: str, policy: KillPolicy | None, now: float) -> list[Effect]:
         task = self._books.find(framework_id, task_id)

@@ -73,7 +73,7 @@ class Framework:
 
 
 class Books:
-    """``on_end`` is asked for more effects whenever something that ran has ended."""
+    """``on_end`` is asked for more effects whenever something that ran has ended, ``on_gone`` about its container."""
 
     def __init__(self, config: AgentConfig, saved: Saved, context: Context) -> None:
         self.config = config
@@ -88,6 +88,7 @@ class Books:
         self.stories = Stories()
         self.counters = dict.fromkeys(("finished", "failed", "killed", "lost", "error"), 0)
         self.on_end: Callable[[float], Sequence[Effect]] = lambda _: []
+        self.on_gone: Callable[[str], Sequence[Effect]] = lambda _: []
         for framework_id, framework in saved.frameworks.items():
             self.frameworks[framework_id] = Framework(framework.info, framework.ending)
         for record, executor_state in saved.executors:
@@ -207,6 +208,8 @@ class Books:
         if task.live:
             return effects
         effects = [*effects, *self._take_along(task, now)]
+        if isinstance(task, Task):
+            effects += self.on_gone(task.path)
         if task.finished:
             effects += self.complete(task, now)
         effects += self._settle(task.record.place.parent_id, now)
@@ -256,6 +259,7 @@ class Books:
             Delete(executor_state_key(framework_id, executor_id)),
             put(completed_executor_key(executor.container_id), done),
             *self.completed.add(done),
+            *self.on_gone(executor.container_id),
             *([Send(exited)] if self.context.connected else []),
         ]
 

@@ -16,13 +16,17 @@ from headrace.mesos.messages.common import CommandInfo, ContainerInfo, Limit, Re
 
 POSIX = "MESOS"
 DOCKER = "DOCKER"
+SESSION = "SESSION"
+EXEC = "EXEC"
+"""A process of this machine whose input and output the agent holds, and a command in a Docker container."""
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which run of what: enough to find its directories.
 
     ``executor_id`` is the task's id for a command task. ``parent_id`` is the container of the executor
-    to whose task group this one belongs, if it does.
+    to whose task group this one belongs, if it does. A ``container_id`` with periods is the path of a nested
+    container; one of no framework is a standalone container's, or nested in one.
     """
 
     agent_id: str
@@ -38,6 +42,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     ``command`` is None to run a Docker image as it is meant to. ``variables`` are those that Mesos sets for
     tasks and executors; the command's own win. ``resources`` are what it holds; ``limits`` (by name) what
     it may use where that is more. ``grace`` in seconds: from SIGTERM to SIGKILL.
+    ``inside``: the container whose namespaces and cgroups it shares, if it has none of its own; ``via``: who runs it if
+    it is nested and not as plain as a task's: SESSION or EXEC.
     ``task_id`` is empty for an executor. ``shared`` are the persistent volumes of the executor of its group.
     """
 
@@ -51,11 +57,13 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     grace: float = 3.0
     task_id: str = ""
     shared: list[Resource] = []
+    inside: str = ""
+    via: str = ""
 
     @property
     def kind(self) -> str:
-        """Which containerizer runs it: POSIX or DOCKER."""
-        return kind_of(self.container)
+        """Which containerizer runs it: POSIX or DOCKER, SESSION or EXEC."""
+        return self.via or kind_of(self.container)
 
 
 class Limitation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,8 +90,8 @@ class Containerizer(Protocol):
     def update(self, spec: ContainerSpec) -> None:
         """A running container holds other resources now: let it use them, and no more."""
 
-    def signal(self, container_id: str, force: bool) -> None:
-        """SIGTERM to all of its processes, or SIGKILL if ``force``."""
+    def signal(self, container_id: str, force: bool, number: int = 0) -> None:
+        """SIGTERM to all of its processes, or SIGKILL if ``force``, or ``number`` to its command."""
 
     async def find(self, left: Sequence[Fact]) -> Sequence[Event]:
         """What has become of these containers, as ContainerFound; begins to watch those that run."""

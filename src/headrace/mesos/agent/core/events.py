@@ -10,6 +10,7 @@ import msgspec
 from headrace.kernel.core import Effect, Event, TimerFired
 from headrace.kernel.process import Ended, Found
 from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Limitation, Place
+from headrace.mesos.messages import agent_operator as operator
 from headrace.mesos.messages import executor
 from headrace.mesos.messages.agent_link import AgentCall, AgentEvent
 from headrace.mesos.messages.common import CheckInfo, CheckStatusInfo, CommandUri, HealthCheck
@@ -110,6 +111,20 @@ class ExecutorStreamClosed(Event, frozen=True):
     stream: int
 
 
+class ContainerCalled(Event, frozen=True):
+    """An operator's call about a container, sound in itself; answered by Reply with a ContainerAnswer."""
+
+    to: int
+    call: operator.Call
+
+
+class ContainerGivenUp(Event, frozen=True):
+    """Somebody has gone who waited for a container's end (request ``to``), or, with 0, who held its session."""
+
+    container_id: str
+    to: int = 0
+
+
 class DiskUsage(Event, frozen=True):
     """So large a share of the disk that holds the sandboxes is in use."""
 
@@ -143,6 +158,8 @@ AgentInput = (
     | Checked
     | ExecutorCalls
     | ExecutorStreamClosed
+    | ContainerCalled
+    | ContainerGivenUp
     | DiskUsage
     | LimitExceeded
     | ShutdownRequested
@@ -177,11 +194,15 @@ class UpdateContainer(Effect, frozen=True):
 
 
 class SignalContainer(Effect, frozen=True):
-    """SIGTERM to all processes of the container, or SIGKILL if ``force``; ``kind`` says who runs it."""
+    """SIGTERM to all processes of the container, or SIGKILL if ``force``; ``kind`` says who runs it.
+
+    ``number``: if it is not 0, this signal instead, and to the command alone.
+    """
 
     container_id: str
     force: bool = False
     kind: str = POSIX
+    number: int = 0
 
 
 class ProbeHealth(Effect, frozen=True):
@@ -205,6 +226,14 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     text: str = ""
+
+
+class ContainerAnswer(msgspec.Struct, frozen=True):
+    """What an operator's call about a container is answered with; ``waited``: the end of the container."""
+
+    status: int
+    text: str = ""
+    waited: operator.Waited | None = None
 
 
 class Tell(Effect, frozen=True):
@@ -256,6 +285,12 @@ class RemoveSandbox(Effect, frozen=True):
     """Remove all files of a run."""
 
     place: Place
+
+
+class RemoveRun(Effect, frozen=True):
+    """Remove what the agent keeps about a run; its sandbox stays."""
+
+    container_id: str
 
 
 class Exit(Effect, frozen=True):

@@ -8,6 +8,8 @@
     states/<framework>/<task>        how far it got; written at each step
     completed/<container>            an ended task whose sandbox is still there
     completed-executors/<container>  an ended executor whose sandbox is still there
+    nested/<path>                    a container that an operator's call has launched
+    draining                         an operator's order that this agent be empty, until it is
     total                            all resources, as reservations and volumes have left them
     operations/<uuid>                an operation's last status, until it has been acknowledged
 
@@ -22,12 +24,21 @@ from typing import TypeVar
 import msgspec
 
 from headrace.kernel.core import Put
-from headrace.mesos.agent.core.containers import Limitation, Place
+from headrace.mesos.agent.core.containers import ContainerSpec, Limitation, Place
 from headrace.mesos.messages.agent_link import KnownOperation
-from headrace.mesos.messages.common import Attribute, ExecutorInfo, FrameworkInfo, Resource, TaskInfo, TaskStatus
+from headrace.mesos.messages.common import (
+    Attribute,
+    DurationInfo,
+    ExecutorInfo,
+    FrameworkInfo,
+    Resource,
+    TaskInfo,
+    TaskStatus,
+)
 
 AGENT = "agent"
 TOTAL = "total"
+DRAIN = "draining"
 
 QUEUED = "QUEUED"
 FETCHING = "FETCHING"
@@ -51,6 +62,14 @@ class AgentRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     agent_id: str
     resources: list[Resource] = []
     attributes: list[Attribute] = []
+
+
+class DrainRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Since when this agent is to be empty, how long its tasks may take to end, whether it is gone then."""
+
+    started: float
+    max_grace_period: DurationInfo | None = None
+    mark_gone: bool = False
 
 
 class FrameworkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -158,6 +177,21 @@ class CompletedExecutor(msgspec.Struct, frozen=True, omit_defaults=True):
     tasks: list[CompletedTask] = []
 
 
+class NestedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A nested or standalone container and how far it got.
+
+    ``session``: it lives by a connection; ``ending``: it is to be killed; ``status``: its end, as wait(2) has it.
+    """
+
+    spec: ContainerSpec
+    phase: str
+    session: bool = False
+    pid: int = 0
+    ending: bool = False
+    status: int = -1
+    limitation: Limitation | None = None
+
+
 class Saved(msgspec.Struct):
     """The store's content, read."""
 
@@ -169,6 +203,8 @@ class Saved(msgspec.Struct):
     completed_executors: list[CompletedExecutor] = []
     operations: list[KnownOperation] = []
     total: list[Resource] | None = None
+    nested: list[NestedRecord] = []
+    drain: DrainRecord | None = None
 
 
 _T = TypeVar("_T")
@@ -211,9 +247,13 @@ def operation_key(uuid: str) -> str:
     return f"operations/{uuid}"
 
 
+def nested_key(path: str) -> str:
+    return f"nested/{path}"
+
+
 def load(content: dict[str, bytes]) -> Saved:
     """Read what the store holds. Raises msgspec.DecodeError if another version wrote it."""
-    agent, total = content.get(AGENT), content.get(TOTAL)
+    agent, total, drain = content.get(AGENT), content.get(TOTAL), content.get(DRAIN)
     frameworks = {
         record.info.id.value: record for record in _all(content, "frameworks/", FrameworkRecord) if record.info.id
     }
@@ -236,6 +276,8 @@ def load(content: dict[str, bytes]) -> Saved:
         sorted(_all(content, "completed-executors/", CompletedExecutor), key=lambda record: record.ended_at),
         _all(content, "operations/", KnownOperation),
         msgspec.json.decode(total, type=list[Resource]) if total else None,
+        _all(content, "nested/", NestedRecord),
+        msgspec.json.decode(drain, type=DrainRecord) if drain else None,
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from headrace.kernel.core import CancelTimer, Effect
 from headrace.mesos.agent.core.records import (
     ASKED,
     ENDED,
+    DrainRecord,
     HistoryLine,
     TaskRecord,
     TaskState,
@@ -33,15 +36,22 @@ LAUNCH_FAILED = "REASON_CONTAINER_LAUNCH_FAILED"
 KILLED_EARLY = "Killed before delivery to the executor"
 KILLED_DURING_LAUNCH = "REASON_TASK_KILLED_DURING_LAUNCH"
 EXECUTOR_TERMINATED = "REASON_EXECUTOR_TERMINATED"
+DRAINING = "REASON_AGENT_DRAINING"
+
+_OF_KILLS = ("TASK_KILLING", "TASK_KILLED")
 
 
 class Context:
-    """What all tasks of an agent share: its address, where ids come from, whether the master listens."""
+    """What all tasks of an agent share: its address, where ids come from, whether the master listens.
 
-    def __init__(self, ip: str, new_uuid: Callable[[], str]) -> None:
+    ``drain``: set while the agent is being emptied.
+    """
+
+    def __init__(self, ip: str, new_uuid: Callable[[], str], drain: DrainRecord | None = None) -> None:
         self.ip = ip
         self.new_uuid = new_uuid
         self.connected = False
+        self.drain = drain
 
     def network(self, ip: str = "") -> list[NetworkInfo]:
         """Where a container can be reached; without an address of its own at the agent's."""
@@ -138,6 +148,8 @@ class ReportedTask:
 
     def _pass_on(self, now: float, status: TaskStatus) -> list[Effect]:
         """A new status; to be stored by whoever calls."""
+        if self._context.drain is not None and status.state in _OF_KILLS:
+            status = self._drained(status, self._context.drain)
         if not self.history or self.history[-1].state != status.state:
             self.history.append(HistoryLine(status.state, now))
         if self.orphaned:
@@ -145,6 +157,12 @@ class ReportedTask:
             return []
         at_once = self.updates.add(status) and self._context.connected
         return self.updates.send(now) if at_once else []
+
+    def _drained(self, status: TaskStatus, drain: DrainRecord) -> TaskStatus:
+        """As it is told while the agent is being emptied, whoever wanted the kill."""
+        gone = drain.mark_gone and status.state == "TASK_KILLED" and has_capability(self.framework, "PARTITION_AWARE")
+        state = "TASK_GONE_BY_OPERATOR" if gone else status.state
+        return msgspec.structs.replace(status, state=state, reason=DRAINING)
 
     def _save(self) -> Effect:
         """Store the state as it is now: to be called after the change."""

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Any
 
-from headrace.mesos.messages.common import CommandInfo, EnvironmentVariable
+from headrace.mesos.messages.common import CommandInfo, EnvironmentVariable, Secret
 
 
 class SecretError(ValueError):
     """A secret can't be had; the message does not tell it."""
 
 
-def data_of(secret: Mapping[str, Any] | None) -> bytes:
+def data_of(secret: Secret | None) -> bytes:
     """What a secret of type VALUE holds. Raises SecretError."""
-    value = (secret or {}).get("value")
-    data = value.get("data") if isinstance(value, Mapping) else None
-    if not isinstance(data, str):
+    if secret is None or secret.value is None:
         raise SecretError("only secrets of type VALUE are supported by this agent")
     try:
-        return base64.b64decode(data, validate=True)
+        return base64.b64decode(secret.value.data, validate=True)
     except (binascii.Error, ValueError):
         raise SecretError("the secret's value.data is not base64") from None
 

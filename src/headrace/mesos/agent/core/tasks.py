@@ -78,6 +78,12 @@ class Task(ReportedTask):
         """Which containerizer runs it."""
         return kind_of(self.info.container)
 
+    @property
+    def path(self) -> str:
+        """Its container's, from the outermost on."""
+        place = self.record.place
+        return f"{place.parent_id}.{place.container_id}" if place.parent_id else place.container_id
+
     def spec(self) -> ContainerSpec:
         """The container that it runs in."""
         info = self.info

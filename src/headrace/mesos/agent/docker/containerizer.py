@@ -79,8 +79,8 @@ class DockerContainerizer:
         if len(self._updates) == 1:
             self._spawn(self._update())
 
-    def signal(self, container_id: str, force: bool) -> None:
-        """The image's stop signal (SIGTERM if it names none), or SIGKILL if ``force``.
+    def signal(self, container_id: str, force: bool, number: int = 0) -> None:
+        """The image's stop signal (SIGTERM if it names none), or SIGKILL if ``force``; ``number`` is for others.
 
         A start that still waits for its image is broken off.
         """

@@ -5,6 +5,7 @@ Two kinds of failure: ``EngineAway``, there is no answer, so it may be tried aga
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from headrace.mesos.agent.docker.images import PullProgress
 OLDEST, NEWEST = (1, 30), (1, 47)
 _TIMEOUT = 120.0
 _NOT_FOUND = 404
+_MAX_REFUSAL = 64 * 1024
 CONFLICT = 409
 
 
@@ -227,6 +229,30 @@ class Engine:
         """Run a prepared command; returns when it has closed its output."""
         async for _ in self._stream("POST", f"/exec/{command}/start", {}, {"Detach": False, "Tty": False}):
             pass
+
+    async def attach(self, command: str, tty: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Run a prepared command; its output can be read and its input written: framed (``frames``) without a tty."""
+        body = _encoded({"Detach": False, "Tty": tty})
+        url = await self._url(f"/exec/{command}/start", {})
+        head = f"POST {url.removeprefix('http://docker')} HTTP/1.1\r\nHost: docker\r\nContent-Length: {len(body)}\r\n"
+        head += "Content-Type: application/json\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                reader, writer = await asyncio.open_unix_connection(self.socket)
+                writer.write(head.encode() + body)
+                answer = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise EngineAway(f"the Docker engine at {self.socket} does not answer: {error}") from None
+        status = int(answer.split(b" ", 2)[1])
+        if status in (101, 200):
+            return reader, writer
+        why = (await reader.read(_MAX_REFUSAL)).decode("utf-8", "replace").strip()
+        writer.close()
+        raise EngineError(status, why)
+
+    async def resize(self, command: str, rows: int, columns: int) -> None:
+        """Give a running command's terminal another size."""
+        await self._call("POST", f"/exec/{command}/resize", {"h": str(rows), "w": str(columns)})
 
     async def result(self, command: str) -> tuple[int | None, int]:
         """Exit status (None while it runs) and process id of a command."""

@@ -125,9 +125,8 @@ def _docker_volume(volume: Volume, docker: DockerInfo) -> dict[str, Any]:
     driver: dict[str, Any] = {}
     if asked.driver or docker.volume_driver:
         driver["Name"] = asked.driver or docker.volume_driver
-    options = (asked.driver_options or {}).get("parameter") or []
-    if options:
-        driver["Options"] = {str(option.get("key")): str(option.get("value", "")) for option in options}
+    if asked.driver_options is not None and asked.driver_options.parameter:
+        driver["Options"] = {option.key: option.value for option in asked.driver_options.parameter}
     if driver:
         mount["VolumeOptions"] = {"DriverConfig": driver}
     return mount

@@ -163,6 +163,10 @@ class Isolation:
             argv = [*namespaces.joining(pid, "pid" in done.namespaces, directory), *argv]
         return argv, [part.procs for part in done.parts]
 
+    def has_own_ids(self, container_id: str) -> bool:
+        """Whether the container has a namespace of process ids."""
+        return bool(container_id) and "pid" in self._done(container_id).namespaces
+
     def stop(self) -> None:
         """Watch no more; the containers go on."""
         if self._watch is not None:

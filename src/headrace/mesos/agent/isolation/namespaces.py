@@ -67,6 +67,14 @@ def joining(pid: int, own_ids: bool, directory: Path) -> list[str]:
     return [NSENTER, f"--mount=/proc/{pid}/ns/mnt", *ids, "--", "/bin/sh", "-c", _THERE, "sh", str(directory)]
 
 
+def joined_process(pid: int) -> int:
+    """The process that ``pid`` has put into a container's namespaces, if it is what ``joining`` has made."""
+    if Path(f"/proc/{pid}/comm").read_text().strip() != os.path.basename(NSENTER):
+        return pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else pid
+
+
 def problem(own_ids: bool) -> str | None:
     """Why this machine can't make them, found by trying; None if it can."""
     for program in (UNSHARE, NSENTER, MOUNT):

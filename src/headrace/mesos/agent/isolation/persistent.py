@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from headrace.mesos.agent.sandbox.layout import Layout
-from headrace.mesos.messages.common import Resource
+from headrace.mesos.messages.common import DiskSource, Resource
 from headrace.mesos.resources import tag_of
 
 
-def persistent_path(layout: Layout, role: str, volume_id: str, source: Mapping[str, Any] | None = None) -> Path:
+def persistent_path(layout: Layout, role: str, volume_id: str, source: DiskSource | None = None) -> Path:
     """On the agent's own disk ``layout.volume``; on a PATH disk the same below its root; a MOUNT disk is the volume."""
-    kind = (source or {}).get("type")
-    if source is None or kind not in ("PATH", "MOUNT"):
+    if source is None or source.type not in ("PATH", "MOUNT"):
         return layout.volume(role, volume_id)
-    root = layout.data / ((source.get(kind.lower()) or {}).get("root") or "")
-    return root if kind == "MOUNT" else Layout(root).volume(role, volume_id)
+    place = source.path if source.type == "PATH" else source.mount
+    root = layout.data / ((place.root if place is not None else None) or "")
+    return root if source.type == "MOUNT" else Layout(root).volume(role, volume_id)
 
 
 def path_of(layout: Layout, resource: Resource) -> Path:

@@ -61,10 +61,9 @@ def quotas(layout: Layout, watched: Watched) -> list[Quota]:
         if disk is None or disk.persistence is None:
             own.append(resource)
             continue
-        source = disk.source or {}
         if disk.volume is not None:
             inside.append(str(sandbox / disk.volume.container_path))
-        if source.get("type", "PATH") != "PATH":
+        if disk.source is not None and disk.source.type != "PATH":
             continue
         directory = path_of(layout, resource)
         volumes.append(Quota(str(directory), _bytes([resource]), [resource]))

@@ -13,13 +13,14 @@ tells how many bytes were cut off the front so far: with it, whoever follows a f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import os
 import pwd
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote
@@ -27,6 +28,8 @@ from urllib.parse import quote
 from headrace.kernel.http import FileBody, HttpError, Request, Response, Router
 from headrace.mesos.agent.sandbox.layout import LATEST, Layout
 from headrace.mesos.agent.sandbox.log_rotation import cut_lock, data_begins, rotated_bytes
+from headrace.mesos.messages.common import TimeInfo
+from headrace.mesos.messages.operator_common import FileInfo
 
 ROTATED = "Headrace-Rotated"
 BINARY = "application/octet-stream"
@@ -106,19 +109,50 @@ class Files:
 
     def browse(self, request: Request) -> Response:
         """What a directory holds."""
-        target = self._resolve(request)
+        return Response.json([_described(path, status) for path, status in self._entries(request.parameter("path"))])
+
+    def infos(self, path: str) -> list[FileInfo]:
+        """What a directory holds, for LIST_FILES. Raises HttpError."""
+        with _errors_explained():
+            return [
+                FileInfo(
+                    name,
+                    status.st_nlink,
+                    status.st_size,
+                    TimeInfo(int(status.st_mtime) * 1_000_000_000),
+                    status.st_mode,
+                    _user(status.st_uid),
+                    _group(status.st_gid),
+                )
+                for name, status in self._entries(path)
+            ]
+
+    def part(self, path: str, offset: int, length: int | None) -> tuple[int, bytes]:
+        """A file's size and a part of it, PAGE at most, for READ_FILE. Raises HttpError."""
+        with _errors_explained():
+            target = self._resolve(path)
+            with target.open_file() as file, cut_lock:
+                size = os.fstat(file.fileno()).st_size
+                if offset >= size:
+                    return size, b""
+                file.seek(_begin(target.name, file.fileno(), offset))
+                return size, file.read(PAGE if length is None else min(length, PAGE))
+
+    def _entries(self, path: str) -> list[tuple[str, os.stat_result]]:
+        """What a directory holds: paths, and what the system says of each."""
+        target = self._resolve(path)
         fd = target.open(_DIRECTORY)
         try:
             with os.scandir(fd) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
-            described = [_describe(target.path, entry) for entry in found]
+            looked = [(f"{target.path}/{_shown(entry.name)}", _status(entry)) for entry in found]
         finally:
             os.close(fd)
-        return Response.json([entry for entry in described if entry is not None])
+        return [(name, status) for name, status in looked if status is not None]
 
     def read(self, request: Request) -> Response:
         """A part of a file as text; offset -1 tells the size."""
-        target = self._resolve(request)
+        target = self._resolve(request.parameter("path"))
         offset, length = _number(request, "offset", -1), _number(request, "length", PAGE)
         with target.open_file() as file, cut_lock:
             size = os.fstat(file.fileno()).st_size
@@ -138,7 +172,7 @@ class Files:
 
     def download(self, request: Request) -> Response:
         """A whole file, or a range of it."""
-        target = self._resolve(request)
+        target = self._resolve(request.parameter("path"))
         name = quote(os.path.basename(target.path), safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
@@ -160,9 +194,8 @@ class Files:
                 newest[virtual] = os.path.realpath(runs / LATEST)
         return Response.json(newest)
 
-    def _resolve(self, request: Request) -> _Target:
+    def _resolve(self, path: str) -> _Target:
         """Where the path leads now. Raises HttpError."""
-        path = request.parameter("path")
         if not path:
             raise HttpError(400, "Expecting 'path=value' in query")
         if "\0" in path or not path.startswith("/"):
@@ -222,26 +255,39 @@ def _explained(handler: Callable[[Request], Response]) -> Callable[[Request], Re
     """``handler``, with the system's errors told as what they are to the reader."""
 
     def explained(request: Request) -> Response:
-        try:
+        with _errors_explained():
             return handler(request)
-        except (FileNotFoundError, NotADirectoryError):
-            raise HttpError(404, "It has just been removed") from None
-        except PermissionError:
-            raise HttpError(403, "The agent may not read it") from None
-        except OSError as error:
-            raise HttpError(400, f"It can't be read: {error.strerror}") from None
 
     return explained
 
 
-def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any] | None:
-    """What is told of a directory's entry; None if it has been removed since."""
+@contextlib.contextmanager
+def _errors_explained() -> Iterator[None]:
     try:
-        status = entry.stat(follow_symlinks=False)
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise HttpError(404, "It has just been removed") from None
+    except PermissionError:
+        raise HttpError(403, "The agent may not read it") from None
+    except OSError as error:
+        raise HttpError(400, f"It can't be read: {error.strerror}") from None
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What the system says of a directory's entry; None if it has been removed since."""
+    try:
+        return entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def _described(path: str, status: os.stat_result) -> dict[str, Any]:
     return {
-        "path": f"{path}/{os.fsencode(entry.name).decode('utf-8', 'replace')}",
+        "path": path,
         "size": status.st_size,
         "mode": stat.filemode(status.st_mode),
         "nlink": status.st_nlink,

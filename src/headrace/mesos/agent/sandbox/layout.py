@@ -3,6 +3,8 @@
 slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>/   the sandbox
 slaves/…/runs/latest                                            link to the newest
 slaves/…/runs/<executor's container>/containers/<container>/    the sandbox of a task of an executor's group
+slaves/…/<sandbox>/containers/<name>/                           that of a nested container
+containers/<name>/                                              the sandbox of a standalone container
 slaves/…/runs/<executor's container>/tasks/<task>               link to that, by the task's id
 volumes/roles/<role>/<id>/                                      a persistent volume
 meta/runs/<container>/                                          lock, pid, status of the process
@@ -35,7 +37,9 @@ class Layout:
 
     def sandbox(self, place: Place) -> Path:
         """The working directory of a task or executor."""
-        runs = self.executor_runs(place)
+        runs = self.executor_runs(place) if place.framework_id else self.data / CONTAINERS
+        if "." in place.container_id:
+            return runs.joinpath(f"{os.sep}{CONTAINERS}{os.sep}".join(place.container_id.split(".")))
         if place.parent_id:
             return runs / place.parent_id / CONTAINERS / place.container_id
         return runs / place.container_id
@@ -81,6 +85,13 @@ class Layout:
     def remove(self, place: Place) -> None:
         """Remove a run's files, those of the runs in it, and the directories above that are empty then."""
         remove_tree(self.run_dir(place.container_id))
+        if "." in place.container_id:
+            sandbox = self.sandbox(place)
+            _remove_nested(sandbox.parents[1], sandbox.name)
+            return
+        if not place.framework_id:
+            remove_tree(self.sandbox(place))
+            return
         if place.parent_id:
             _remove_nested(self.executor_runs(place) / place.parent_id, place.container_id)
             return
@@ -92,6 +103,10 @@ class Layout:
         with contextlib.suppress(OSError):
             for directory in (runs, *runs.parents[:5]):
                 os.rmdir(directory)
+
+    def remove_run(self, container_id: str) -> None:
+        """Remove what is kept about a run beside its sandbox."""
+        remove_tree(self.run_dir(container_id))
 
     def places(self) -> Iterator[Place]:
         """All runs whose sandboxes are on disk, but those in the sandboxes of executors."""
@@ -107,17 +122,27 @@ class Layout:
     def _create(self, place: Place, task_id: str) -> Path:
         sandbox = self.sandbox(place)
         os.makedirs(sandbox, exist_ok=True)
+        if not place.framework_id and "." not in place.container_id:
+            return sandbox
+        if "." in place.container_id:
+            _check_above(sandbox)
+            return sandbox
         if not place.parent_id:
             _point(sandbox.parent / LATEST, place.container_id)
             return sandbox
-        if os.path.realpath(sandbox.parent) != os.path.join(os.path.realpath(sandbox.parents[1]), CONTAINERS):
-            raise OSError(f"{sandbox.parent} is not the agent's own any more: it is a link")
+        _check_above(sandbox)
         _point(sandbox.parents[2] / LATEST, place.parent_id)
         if task_id:
             links = sandbox.parents[1] / TASKS
             os.makedirs(links, exist_ok=True)
             _point(links / task_id, f"../{CONTAINERS}/{place.container_id}")
         return sandbox
+
+
+def _check_above(sandbox: Path) -> None:
+    """Raise OSError if a container has put a link where the sandboxes in its own are to lie."""
+    if os.path.realpath(sandbox.parent) != os.path.join(os.path.realpath(sandbox.parents[1]), CONTAINERS):
+        raise OSError(f"{sandbox.parent} is not the agent's own any more: it is a link")
 
 
 def _directories(above: Path) -> list[str]:

@@ -17,6 +17,7 @@ import msgspec
 from headrace.mesos.agent.core.events import KeepVolumes, MakeVolume, RemoveVolume
 from headrace.mesos.agent.isolation.persistent import persistent_path
 from headrace.mesos.agent.sandbox.layout import Layout, remove_tree
+from headrace.mesos.messages.common import DiskSource
 
 log = logging.getLogger(__name__)
 
@@ -96,5 +97,5 @@ class Volumes:
             path.unlink()
 
     def _path(self, volume: MakeVolume | RemoveVolume) -> Path:
-        source = msgspec.json.decode(volume.source) if volume.source else None
+        source = msgspec.json.decode(volume.source, type=DiskSource) if volume.source else None
         return persistent_path(self._layout, volume.role, volume.volume_id, source)
