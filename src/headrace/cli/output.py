@@ -52,6 +52,16 @@ def age(since: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def moment(at: float) -> str:
+    """A time of this machine's clock, to the second; empty for none."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else ""
+
+
+def span(start: float, seconds: float | None) -> str:
+    """From when on, and for how long."""
+    return f"from {moment(start)}" + (f" for {seconds:g} s" if seconds is not None else ", without an end")
+
+
 def amount(mib: float) -> str:
     """Memory for people."""
     return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"

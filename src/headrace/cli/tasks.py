@@ -33,12 +33,12 @@ class TaskFailure(msgspec.Struct, rename="camel"):
         return int(found[1]) if found else None
 
 
-def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
+def any_task(state: MasterState, wanted: str) -> TaskState:
     """The task with this id; else the only living one whose id begins so; else the last that ended.
 
     Raises CommandError.
     """
-    tasks = [task for task in state.tasks() if task.id.startswith(wanted)]
+    tasks = [task for task in state.tasks() if wanted and task.id.startswith(wanted)]
     living = {task.id for framework in state.frameworks for task in framework.tasks}
     found = (
         [task for task in tasks if task.id == wanted]
@@ -50,10 +50,16 @@ def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
     if len({task.id for task in found}) > 1:
         some = ", ".join(task.id for task in found[:5])
         raise CommandError(f"{wanted} may mean {len(found)} tasks: {some} …")
-    agent = next((agent for agent in state.slaves if agent.id == found[0].slave_id), None)
+    return found[0]
+
+
+def find_task(state: MasterState, wanted: str) -> tuple[TaskState, AgentState]:
+    """The same with its agent. Raises CommandError if that is not connected."""
+    found = any_task(state, wanted)
+    agent = next((agent for agent in state.slaves if agent.id == found.slave_id), None)
     if agent is None or not agent.url:
-        raise CommandError(f"the agent of task {found[0].id} is not connected, so its sandbox can't be read now")
-    return found[0], agent
+        raise CommandError(f"the agent of task {found.id} is not connected, so its sandbox can't be read now")
+    return found, agent
 
 
 def sandbox_of(state: MasterState, wanted: str, http: HttpClient) -> tuple[Server, str]:

@@ -59,7 +59,7 @@ def _print(view: Overview) -> None:
                 a.id,
                 f"{a.cpus_used:g} of {a.cpus:g}",
                 f"{output.amount(a.mem_used)} of {output.amount(a.mem)}",
-                "active" if a.active else "disconnected",
+                a.state,
             )
             for a in view.agents
         ],

@@ -7,6 +7,8 @@ import sys
 import click
 
 from headrace.cli import output
+from headrace.cli.commands import task_show
+from headrace.cli.commands.task_exec import attach, exec_command
 from headrace.cli.logs import Reader
 from headrace.cli.options import json_option, master_option, master_server, run
 from headrace.cli.tasks import sandbox_of
@@ -17,6 +19,10 @@ from headrace.kernel.http import HttpClient
 @click.group()
 def task() -> None:
     """Tasks of all frameworks."""
+
+
+task.add_command(task_show.show)
+task.add_command(task_show.kill)
 
 
 @task.command("list")
@@ -67,6 +73,10 @@ def logs(task_id: str, follow: bool, name: str | None, size: int | None, master:
         await Reader(server, path, _write, lambda what: click.echo(f"headrace: {what}", err=True)).run(size, follow)
 
     run(work)
+
+
+task.add_command(exec_command, "exec")
+task.add_command(attach)
 
 
 def _write(data: bytes) -> None:
