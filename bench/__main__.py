@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from bench import allocator, executors, first_job, flink_recovery, flink_start, launch, marathon_scale, memory, recovery
+from bench import (
+    allocator,
+    executors,
+    first_job,
+    flink_recovery,
+    flink_start,
+    forms,
+    launch,
+    marathon_scale,
+    master_scale,
+    master_virtual,
+    memory,
+    recovery,
+)
 from bench.table import render
 
 BENCHES = {
@@ -22,7 +35,10 @@ BENCHES = {
         "Marathon at scale (real master and Marathon, 1,000 simulated agents)",
         marathon_scale.rows,
     ),
+    "master-scale": ("The master with many agents (real master, agents in another process)", master_scale.rows),
+    "master-virtual": ("The master's core in virtual time", master_virtual.rows),
     "allocator": ("Allocator: one full cycle", allocator.rows),
+    "forms": ("JSON beside protocol buffers at the scheduler API", forms.rows),
 }
 
 

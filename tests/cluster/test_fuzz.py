@@ -1,0 +1,45 @@
+"""No request of any form ends a process, hangs, or is answered with a server error.
+
+``HEADRACE_FUZZ=50000`` sends so many requests instead of a few; ``HEADRACE_FUZZ_SEED`` others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from tests.cluster.fuzz import fuzz
+from tests.cluster.harness import cluster, get, wait_for
+
+REQUESTS = int(os.environ.get("HEADRACE_FUZZ", "3000"))
+SEED = int(os.environ.get("HEADRACE_FUZZ_SEED", "6"))
+GROWTH = 150.0
+"""MiB that a daemon may have grown by: books, streams and what Python keeps."""
+
+
+def test_requests_of_every_form(tmp_path: Path) -> None:
+    with cluster(tmp_path) as it:
+        master, agent = it.master, it.agents[0]
+        [agent_id] = wait_for(lambda: [one["id"] for one in get(master.url + "/state")["slaves"]], "the agent")
+        before = {daemon.name: resident(daemon.pid) for daemon in (master, agent)}
+        outcome = asyncio.run(fuzz(SEED, REQUESTS, master.url, agent.url, agent_id))
+        logs = "".join(daemon.log.read_text() for daemon in (master, agent))
+        found = "\n".join(outcome.faults)
+        assert not outcome.faults, f"{found}\n{logs[-3000:]}"
+        assert master.runs, logs[-3000:]
+        assert agent.runs, logs[-3000:]
+        assert "Traceback" not in logs, logs[logs.index("Traceback") - 500 :][:3000]
+        assert outcome.statuses["master 202"] > REQUESTS / 100, outcome.statuses  # and it was not all refused
+        for daemon in (master, agent):
+            grown = resident(daemon.pid) - before[daemon.name]
+            assert grown < GROWTH, f"{daemon.name} has grown by {grown:.0f} MiB"
+        for url in (master.url, agent.url):
+            get(url + "/state")
+        assert [one["active"] for one in get(master.url + "/state")["slaves"] if one["id"] == agent_id] == [True]
+
+
+def resident(pid: int) -> float:
+    """MiB."""
+    [line] = [one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
