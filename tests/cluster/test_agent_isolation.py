@@ -33,6 +33,7 @@ from headrace.mesos.messages.common import (
     TaskStatus,
 )
 from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
+from tests.cluster.session_harness import Containers
 
 CGROUPS = "cgroups/cpu,cgroups/mem,cgroups/pids"
 OUT_OF_MEMORY = "REASON_CONTAINER_LIMITATION_MEMORY"
@@ -348,6 +349,53 @@ async def test_checks_run_where_the_container_is(world: World) -> None:
     assert max(map(int, read(agent.sandbox("t") / "ids").split())) < 100
     world.master.kill("t")
     await world.master.until_ended("t")
+
+
+async def test_sessions_are_where_the_container_is(world: World) -> None:
+    agent = await world.start(f"{CGROUPS},namespaces/pid,filesystem/linux")
+    if agent is None:
+        return
+    world.master.launch(sized("t", "touch there; exec sleep 1000"))
+    await world.master.until_state("t", "TASK_RUNNING")
+    await until(lambda: (agent.sandbox("t") / "there").exists(), "the task has begun")
+    containers = Containers(agent)
+    await containers.in_task("t")
+    place = "cat /proc/self/cgroup; ls; readlink /proc/self/ns/pid"
+    own = f"{agent.sandbox('t').name}"
+    session = await containers.session("e1", place)
+    said = await session.rest()
+    assert said.count(own) >= 1
+    assert "there" in said
+    assert os.readlink("/proc/self/ns/pid") not in said
+    terminal = await containers.session("e2", "exec bash --norc -i", (24, 80))
+    await terminal.until("[#$] ")
+    given = await containers.input("e2")
+    await given.type(b"echo $((5*5)); sleep 1000\n")
+    await terminal.until("25\r\n")
+    await given.type(b"\x03")
+    await given.type(b"echo $((6*7))\n")
+    await terminal.until("42\r\n")
+    assert b"no job control" not in terminal.written["STDOUT"]
+    await given.type(b"exit 7\n")
+    await terminal.rest()
+    assert await containers.wait("e2") == 7 << 8
+    await containers.launch("c1", "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done")
+    ready = agent.sandbox("t") / "containers" / "c1" / "stdout"
+    await until(lambda: ready.exists() and ready.read_text() == "ready\n", "it is ready")
+    number = int(signal.SIGUSR1)
+    assert (await containers.call("KILL_NESTED_CONTAINER", container_id=containers.id("c1"), signal=number))[0] == 200
+    assert await containers.wait("c1") == 5 << 8
+    alone = Containers(agent)
+    resources = [{"name": "mem", "type": "SCALAR", "scalar": {"value": 32}}]
+    await alone.launch("s1", HOG, resources=resources)
+    status, body = await alone.call("WAIT_CONTAINER", container_id=alone.id("s1"))
+    assert (status, body["wait_container"]["reason"]) == (200, OUT_OF_MEMORY)
+    session = await containers.session("e3", "echo up; sleep 1000")
+    await session.until("up")
+    world.master.kill("t")
+    await session.rest()
+    await world.master.until_ended("t")
+    await until(lambda: not world.directories(), "no cgroups are left")
 
 
 async def test_volumes_are_mounted_in_the_container_alone(world: World, tmp_path: Path) -> None:

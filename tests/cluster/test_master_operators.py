@@ -119,7 +119,7 @@ def test_v0_reservations(it: Cluster) -> None:
     ("body", "status", "text"),
     [
         ({"type": "UNKNOWN"}, 501, "501 Not Implemented."),
-        ({"type": "GET_STATE"}, 501, "GET_STATE of the v1 operator API is not implemented by this master"),
+        ({"type": "READ_FILE"}, 400, "Failed to validate master::Call: Expecting 'read_file' to be present"),
         ({"type": "NONSENSE"}, 400, "Failed to validate master::Call: Expecting 'type' to be present"),
         ({}, 400, "Failed to validate master::Call: Expecting 'type' to be present"),
         ({"type": "RESERVE_RESOURCES"}, 400, "Failed to validate master::Call: Expecting 'reserve_resources' to be"),

@@ -16,6 +16,9 @@ from tests.conformance.replay.names import Names
 from tests.conformance.replay.recording import DATA, Entry, Recording
 from tests.conformance.replay.replay import Replay
 from tests.conformance.replay.stage import PING, QUICK, Stage, stage
+from tests.conformance.test_agent_transcripts import GETS, NESTED
+from tests.conformance.test_drain_transcript import DRAINING
+from tests.conformance.test_operator_transcripts import ALONE, TRANSCRIPTS
 
 SHARED = (
     "sched_01_basic_launch",
@@ -129,7 +132,8 @@ async def test_a_replay_finds_what_is_unlike(
 
 
 def test_every_difference_has_a_place_and_a_reason() -> None:
-    known = {*SHARED, *LOSSES, f"{EXECUTOR}_scheduler_side", f"{EXECUTOR}_executor_side"}
+    known = {*SHARED, *LOSSES, *TRANSCRIPTS, ALONE, DRAINING, GETS, NESTED}
+    known |= {f"{EXECUTOR}_scheduler_side", f"{EXECUTOR}_executor_side"}
     for (name, where), difference in DIFFERENCES.items():
         assert name in known, name
         assert difference.row is not None, (name, where)

@@ -7,7 +7,7 @@ import re
 from tests.conformance.differences import PAGE, page
 
 SOURCE = PAGE.parent.parent / "src" / "headrace"
-_REFUSAL = re.compile(r"`([^`\n]*not supported[^`\n]*)`")
+_REFUSAL = re.compile(r"`([^`\n]*(?:not supported|Failed to parse)[^`\n]*)`")
 
 
 def test_rows_of_the_suite_are_on_the_page() -> None:

@@ -14,7 +14,9 @@ from headrace.flink.reading import couples, flag, words
 from headrace.kernel.daemon import UserError
 from headrace.mesos.messages.common import (
     ContainerInfo,
+    DockerImage,
     DockerInfo,
+    Image,
     MesosInfo,
     NetworkInfo,
     Parameter,
@@ -62,7 +64,7 @@ def container(options: Mapping[str, str]) -> Container:
             raise UserError(f"option {key} needs {PREFIX}type=docker, but that is mesos")
     if not image and not volumes:
         return Container()
-    mesos = MesosInfo({"type": "DOCKER", "docker": {"name": image}}) if image else None
+    mesos = MesosInfo(Image("DOCKER", docker=DockerImage(image))) if image else None
     return Container(ContainerInfo("MESOS", volumes or None, mesos=mesos), image)
 
 

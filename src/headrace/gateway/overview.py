@@ -76,8 +76,17 @@ class AgentState(msgspec.Struct):
     hostname: str = ""
     pid: str = ""
     active: bool = True
+    deactivated: bool = False
+    drain_info: dict[str, Any] = {}
     resources: dict[str, Any] = {}
     used_resources: dict[str, Any] = {}
+
+    @property
+    def state(self) -> str:
+        """One word: whether it takes part, and if not, why."""
+        if self.deactivated:
+            return str(self.drain_info.get("state", "deactivated")).lower()
+        return "active" if self.active else "disconnected"
 
     @property
     def url(self) -> str:
@@ -136,6 +145,7 @@ class AgentRow(msgspec.Struct):
     cpus_used: float
     mem: float
     mem_used: float
+    state: str = ""
 
 
 class FrameworkRow(msgspec.Struct):
@@ -211,6 +221,7 @@ def _agent(agent: AgentState) -> AgentRow:
         _number(used, "cpus"),
         _number(total, "mem"),
         _number(used, "mem"),
+        agent.state,
     )
 
 

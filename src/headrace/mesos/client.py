@@ -139,9 +139,7 @@ class SchedulerClient:
 
     async def _subscription(self, master: str) -> str:
         """Subscribe and handle events until the stream ends or another master leads; returns why it is over."""
-        subscribe = scheduler.Subscribe(
-            self.framework, force=True if self.framework.id else None, suppressed_roles=self.suppressed_roles or None
-        )
+        subscribe = scheduler.Subscribe(self.framework, self.suppressed_roles or None)
         call = scheduler.Call("SUBSCRIBE", framework_id=self.framework.id, subscribe=subscribe)
         try:
             stream = await self._http.stream("POST", self._url, headers=_JSON, body=_encode_call(call))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headrace.kernel.http.messages import JSON, Request, Response
+from headrace.kernel.http.messages import Response
 
 TEXT = "text/plain; charset=utf-8"
 STREAM_ID = "Mesos-Stream-Id"
@@ -55,26 +55,6 @@ def from_base64(field: str, text: str) -> bytes:
         bad = next((c for c in text if not (c.isascii() and (c.isalnum() or c in "+/="))), None)
         why = f"Invalid character '{bad}'" if bad else "Invalid length"
         raise unconvertible(f"Failed to base64 decode bytes field '{field}': {why}") from None
-
-
-def content_type_refused(request: Request, no_protobuf: str) -> Response | None:
-    """The answer if the body is not JSON by its type; ``no_protobuf`` says who does not read protocol buffers."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind:
-        return text(400, "Expecting 'Content-Type' to be present")
-    if kind == "application/x-protobuf":
-        return text(415, f"{no_protobuf}: Expecting 'Content-Type' of {JSON}")
-    if kind != JSON:
-        return text(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-    return None
-
-
-def accepts_json(accept: str | None) -> bool:
-    """Whether a client takes JSON; one that says nothing does."""
-    if not accept:
-        return True
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(kind in (JSON, "application/*", "*/*") for kind in kinds)
 
 
 def text(status: int, words: str) -> Response:

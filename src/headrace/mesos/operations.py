@@ -13,7 +13,7 @@ import msgspec
 
 from headrace.mesos.messages.common import Resource
 from headrace.mesos.messages.scheduler import GrowVolume, Operation, ShrinkVolume
-from headrace.mesos.resources import EMPTY, MILLI, InvalidResourceError, Resources, Tag, describe
+from headrace.mesos.resources import EMPTY, InvalidResourceError, Resources, Tag, describe, thousandths
 
 CONVERSIONS = frozenset({"RESERVE", "UNRESERVE", "CREATE", "DESTROY", "GROW_VOLUME", "SHRINK_VOLUME"})
 """The types of operations that ``apply`` knows."""
@@ -117,7 +117,7 @@ def _grown(body: GrowVolume) -> Conversion:
 def _shrunk(body: ShrinkVolume) -> Conversion:
     volume = Resources.parse([body.volume])
     tag = _only_volume(volume)
-    freed = round(body.subtract.value * MILLI)
+    freed = thousandths(body.subtract.value)
     smaller = Resources({"disk": max(0, volume.quantity("disk") - freed)})
     return Conversion(volume, smaller.tagged(tag) + Resources({"disk": freed}).tagged(_disk_of(tag)))
 

@@ -7,7 +7,7 @@ Labels, discovery information and the command itself are shown, as Mesos shows t
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -15,8 +15,10 @@ from headrace.mesos.messages.common import (
     CheckInfo,
     CommandInfo,
     ContainerInfo,
+    DockerImage,
     ExecutorInfo,
     HealthCheck,
+    Image,
     Parameter,
     TaskInfo,
     Volume,
@@ -111,12 +113,8 @@ def _volume(one: Volume) -> Volume:
     return replace(one, source=source, image=_image(one.image))
 
 
-def _image(image: dict[str, Any] | None) -> dict[str, Any] | None:
+def _image(image: Image | None) -> Image | None:
     """Its kind and name; the rest may be a key to the registry."""
     if image is None:
         return None
-    out: dict[str, Any] = {"type": image["type"]} if "type" in image else {}
-    named = image.get("docker")
-    if isinstance(named, dict) and "name" in named:
-        out["docker"] = {"name": named["name"]}
-    return out
+    return Image(image.type, docker=DockerImage(image.docker.name) if image.docker is not None else None)

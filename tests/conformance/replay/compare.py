@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from tests.conformance.differences import ITEMS_LEFT_OUT
 from tests.conformance.replay.names import Names
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -15,22 +16,56 @@ _TEXTS = (
     (re.compile(r"(?<![\w/])/[^\s'\"]*?(?=/slaves/)"), "<work_dir>"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "<port>"),
     (_UUID, "<id>"),
+    (re.compile(r"(?<=-O)\d+$"), "<number>"),
 )
-_NUMBERS = frozenset(("timestamp", "executor_pid", "ip", "port", "pid", "nanoseconds"))
+_NUMBERS = frozenset(
+    (
+        *("timestamp", "executor_pid", "ip", "port", "pid", "nanoseconds", "start_time", "elected_time"),
+        *("registered_time", "reregistered_time", "unregistered_time", "estimated_drain_start_time_seconds"),
+    )
+)
 """Fields whose values are the machine's or the moment's."""
+_ORDERED = frozenset(("statuses",))
 
 
 def normal(value: Any, names: Names, left_out: frozenset[str] = frozenset(), key: str = "") -> Any:
     """``value`` in the form in which it is compared; fields of ``left_out`` (``parent.field``) are dropped."""
     if key in _NUMBERS and not isinstance(value, (dict, list, bool)):
         return "<number>"
-    if key == "uuid":
+    if key in ("uuid", "status_update_uuid"):
         return "<uuid>"
     if isinstance(value, dict):
         return {k: normal(v, names, left_out, k) for k, v in value.items() if f"{key}.{k}" not in left_out}
     if isinstance(value, list):
         return [normal(item, names, left_out, key) for item in value if item != {}]
     return normal_text(value, names) if isinstance(value, str) else value
+
+
+def sorted_form(value: Any, names: Names, left_out: frozenset[str]) -> Any:
+    """The same of an answer to operators, with lists in one order and without what ours mean not to have."""
+    return _sorted(_without_ranges(normal(value, names, left_out)))
+
+
+def _without_ranges(value: Any) -> Any:
+    """Of what a framework has on all agents: port numbers of several agents can't be added up."""
+    if isinstance(value, list):
+        return [_without_ranges(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    value = {name: _without_ranges(one) for name, one in value.items()}
+    for name in ("offered_resources", "allocated_resources") if "framework_info" in value else ():
+        if name in value:
+            value[name] = [one for one in value[name] if "ranges" not in one]
+    return value
+
+
+def _sorted(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        found = [_sorted(one) for one in value if one not in ITEMS_LEFT_OUT]
+        return found if key in _ORDERED else sorted(found, key=lambda one: json.dumps(one, sort_keys=True))
+    return value
 
 
 def normal_text(text: str, names: Names) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
+
+import msgspec
+
+from headrace.kernel.protobuf.decoding import decode
+from headrace.mesos.messages.scheduler import Event
 
 Entry = dict[str, Any]
 
@@ -31,7 +37,7 @@ class Recording:
         text = (DATA / f"{name}.json").read_text()
         if name in _SHORTER:
             text = text.replace(*_SHORTER[name])
-        self.entries: list[Entry] = json.loads(text)["entries"]
+        self.entries: list[Entry] = [_read_raw(entry) for entry in json.loads(text)["entries"]]
         if name == "exec_01_scheduler_side":
             self._restore_executors()
         self.racks: dict[str, str] = {}
@@ -39,6 +45,8 @@ class Recording:
         self.frameworks: set[str] = set()
         for entry in self.entries:
             self._read_offers(entry.get("event") or {})
+            self._read_racks((entry.get("response") or {}).get("body"))
+            self._read_racks((entry.get("event") or {}).get("subscribed", {}).get("get_state"))
 
     def _restore_executors(self) -> None:
         for number, (executor_id, command) in _EXECUTORS.items():
@@ -59,6 +67,18 @@ class Recording:
         if framework_id := event.get("subscribed", {}).get("framework_id"):
             self.frameworks.add(framework_id["value"])
 
+    def _read_racks(self, body: Any) -> None:
+        """Of agents that answers to operators show."""
+        if not isinstance(body, dict):
+            return
+        for info in (agent["agent_info"] for agent in body.get("get_agents", {}).get("agents", ())):
+            self.racks[info["id"]["value"]] = next(
+                a["text"]["value"] for a in info["attributes"] if a["name"] == "rack"
+            )
+        slaves = body.get("slaves")
+        for agent in slaves if isinstance(slaves, list) else ():
+            self.racks[agent["id"]] = agent["attributes"]["rack"]
+
     def rack_of_loss(self, number: int) -> str:
         """The agent that is lost after an entry: whose tasks are lost in the events that follow."""
         for entry in self.entries[number + 1 :]:
@@ -71,6 +91,22 @@ class Recording:
         """The uuids of all recorded updates."""
         events = [entry["event"] for entry in self.entries if entry["kind"] == "event"]
         return {uuid for event in events if (uuid := uuid_of(event))}
+
+
+def _read_raw(entry: Entry) -> Entry:
+    """An entry of the one stream that was recorded as bytes, like the others."""
+    raw = (entry.get("event") or {}).get("_raw_base64")
+    if raw is not None:
+        return {**entry, "stream": "scheduler", "event": from_protobuf(base64.b64decode(raw))}
+    if "body_base64" in entry.get("request", ""):
+        return {**entry, "stream": "scheduler", "label": "SUBSCRIBE"}
+    return entry
+
+
+def from_protobuf(record: bytes) -> dict[str, Any]:
+    """An event of the scheduler API as JSON has it."""
+    event: dict[str, Any] = msgspec.to_builtins(decode(record, Event))
+    return event
 
 
 def uuid_of(event: dict[str, Any]) -> str | None:
@@ -97,6 +133,10 @@ def key_of(event: dict[str, Any]) -> str:
             return f"ACKNOWLEDGED {body['uuid']}"
         case "KILL":
             return f"KILL {body['task_id']['value']}"
+        case "TASK_ADDED":
+            return f"TASK_ADDED {body['task']['task_id']['value']}"
+        case "TASK_UPDATED":
+            return f"TASK_UPDATED {body['status']['task_id']['value']}"
         case "FAILURE":
             return f"FAILURE {(body.get('executor_id') or {}).get('value', '')}"
     return kind

@@ -94,11 +94,12 @@ class Replay:
         if operators.is_operators(entry["request"]):
             await operators.replay(self, entry, what, meant)
         elif entry["kind"] == "http-stream-open":
-            await self._open(entry, what, meant)
+            await self.open(entry, what, meant)
         else:
             await self._request(entry, what, meant)
 
-    async def _open(self, entry: Entry, what: str, meant: Difference) -> None:
+    async def open(self, entry: Entry, what: str, meant: Difference) -> None:
+        """Open a stream of events."""
         request, recorded = entry["request"], entry["response"]
         live = await self.http.stream(
             request.get("method", "POST"), self._url(entry), headers=self._headers(request), body=self._body(request)
@@ -123,7 +124,7 @@ class Replay:
 
     async def _request(self, entry: Entry, what: str, meant: Difference) -> None:
         body = entry["request"].get("body")
-        await self._bind_framework(body, what)
+        await self.bind_framework(body, what)
         await self._bind_update(body, what)
         bound = await self._bind_offers(body, what)
         answer = await self.ask(entry)
@@ -152,8 +153,13 @@ class Replay:
             live = answer.headers.get(header.lower())
             self.verdict.expect(live == recorded["headers"].get(header), f"{what}: {header} is {live!r}")
 
+    def same_answer(self, entry: Entry, answer: ClientResponse, what: str, meant: Difference) -> None:
+        """Compare an answer to an operator if it is JSON."""
+        if isinstance(entry["response"]["body"], dict) and meant.status is None:
+            self.verdict.same_answer(what, entry["response"]["body"], answer.json(), meant.left_out)
+
     def _url(self, entry: Entry) -> str:
-        return self.server() + str(entry["request"].get("path", "/api/v1/scheduler"))
+        return self.server() + self.names.live(str(entry["request"].get("path", "/api/v1/scheduler")))
 
     def server(self) -> str:
         """The live counterpart of the daemon that requests went to."""
@@ -175,7 +181,7 @@ class Replay:
 
     # What requests refer to
 
-    async def _bind_framework(self, body: Any, what: str) -> None:
+    async def bind_framework(self, body: Any, what: str) -> None:
         """A framework that calls has to be subscribed first."""
         recorded = ((body.get("framework_id") or {}) if isinstance(body, dict) else {}).get("value")
         if recorded in self.recording.frameworks:
@@ -230,10 +236,10 @@ class Replay:
         stream = self._streams.get(entry["stream"])
         if stream is None:
             return
-        await self.events.catch_up(until=entry["t"])
         following = next((e for e in self.recording.entries[number + 1 :] if e["kind"].startswith("http")), None)
         if following is not None and _is_teardown(following):
             return
+        await self.events.catch_up(until=entry["t"])
         if self._held or (stream.events and stream.events[-1]["type"] == "ERROR"):
             await self.events.until(lambda: stream.ended, f"{what}: the master ends the stream")
         else:

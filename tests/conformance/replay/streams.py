@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, HttpClientError
-from tests.conformance.replay.recording import key_of, uuid_of
+from tests.conformance.replay.recording import from_protobuf, key_of, uuid_of
 
 _UNCOUNTED = frozenset(("OFFERS", "HEARTBEAT", "RESCIND", "INVERSE_OFFERS"))
 """Kinds of which there may be more than were recorded: resources are offered in other bundles."""
@@ -27,13 +28,15 @@ class Stream:
         self._taken: set[int] = set()
         self._uuids: set[str] = set()
         self._decoder = recordio.Decoder()
+        protobuf = live.headers.get("content-type") == "application/x-protobuf"
+        self._read_record: Callable[[bytes], dict[str, Any]] = from_protobuf if protobuf else json.loads
         self._task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         try:
             with suppress(HttpClientError):  # a daemon that was killed breaks off
                 async for chunk in self.live:
-                    self.events += [json.loads(record) for record in self._decoder.feed(chunk)]
+                    self.events += [self._read_record(record) for record in self._decoder.feed(chunk)]
         finally:
             self.ended = True
 

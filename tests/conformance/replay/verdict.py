@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from tests.conformance.differences import DIFFERENCES, FIELDS, SAME, Difference
+from tests.conformance.differences import ANSWER_FIELDS, DIFFERENCES, FIELDS, SAME, Difference
 from tests.conformance.replay import compare
 from tests.conformance.replay.names import Names
 from tests.conformance.replay.recording import Recording
@@ -37,6 +38,12 @@ class Verdict:
         """Compare two messages."""
         left_out = frozenset(FIELDS)
         expected, found = (compare.normal(value, self._names, left_out) for value in (recorded, live))
+        self.expect(found == expected, "\n".join([f"{what}:", *compare.unlike(found, expected)]))
+
+    def same_answer(self, what: str, recorded: Any, live: Any, left_out: Iterable[str] = ()) -> None:
+        """Compare two messages of operators, whose lists may be in any order; ``left_out`` are further fields."""
+        fields = frozenset((*FIELDS, *ANSWER_FIELDS, *left_out))
+        expected, found = (compare.sorted_form(value, self._names, fields) for value in (recorded, live))
         self.expect(found == expected, "\n".join([f"{what}:", *compare.unlike(found, expected)]))
 
     def same(self, what: str, part: str, recorded: Any, live: Any, meant: Difference) -> None:

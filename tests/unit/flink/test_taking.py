@@ -9,6 +9,8 @@ from headrace.flink.appmaster.placement import Terms, place
 from headrace.flink.appmaster.taking import all_ports, lacks, take, usable
 from headrace.mesos.messages.common import (
     DiskInfo,
+    DiskSource,
+    Empty,
     Persistence,
     Range,
     Ranges,
@@ -45,10 +47,10 @@ def test_only_what_is_ours_or_anybodys() -> None:
         scalar("cpus", 1),
         scalar("cpus", 2, "us"),
         scalar("cpus", 4, "them"),
-        scalar("mem", 8, revocable={}),
+        scalar("mem", 8, revocable=Empty()),
         scalar("disk", 16, "us", disk=DiskInfo(Persistence("volume"))),
-        scalar("disk", 32, disk=DiskInfo(source={"type": "MOUNT"})),
-        scalar("mem", 64, shared={}),
+        scalar("disk", 32, disk=DiskInfo(source=DiskSource("MOUNT"))),
+        scalar("mem", 64, shared=Empty()),
         scalar("gpus", 1, "us"),
     ]
     free = usable(offered, "us")

@@ -64,3 +64,9 @@ def test_the_lists_are_cut_but_the_totals_tell_all() -> None:
 def test_tasks_of_ended_frameworks_are_known() -> None:
     ended = {"completed_frameworks": [{"id": "F", "completed_tasks": [{"id": "t", "framework_id": "F"}]}]}
     assert [task.sandbox for task in state(ended).tasks()] == ["/frameworks/F/executors/t/runs/latest"]
+
+
+def test_an_agent_that_takes_no_part_says_why() -> None:
+    agents = [{}, {"active": False}, {"deactivated": True}, {"deactivated": True, "drain_info": {"state": "DRAINED"}}]
+    view = overview([], state({"slaves": agents}), Apps())
+    assert [agent.state for agent in view.agents] == ["active", "disconnected", "deactivated", "drained"]

@@ -16,6 +16,8 @@ from headrace.mesos.messages.common import (
     FaultDomain,
     MasterInfo,
     Named,
+    Secret,
+    SecretValue,
     TimeInfo,
     Unavailability,
 )
@@ -238,14 +240,15 @@ def test_a_secret_is_told_to_the_agent_alone() -> None:
     assert info.command is not None
     assert info.command.environment is not None
     (variable,) = [one for one in info.command.environment.variables or () if one.name == "PASSWORD"]
-    secret = {"type": "VALUE", "value": {"data": base64.b64encode(b"hush").decode()}}
+    data = base64.b64encode(b"hush").decode()
+    secret = Secret("VALUE", value=SecretValue(data))
     assert (variable.type, variable.value, variable.secret) == ("SECRET", None, secret)
     assert info.container is not None
     (volume,) = info.container.volumes or []
     assert volume.source is not None
     assert (volume.container_path, volume.source.type, volume.source.secret) == ("file", "SECRET", secret)
     everything = [*map(str, it.events), *map(str, it.store.values()), str(it.core.books.stories.of("/a"))]
-    assert not [one for one in everything if "hush" in one or secret["value"]["data"] in one]  # type: ignore[index]
+    assert not [one for one in everything if "hush" in one or data in one]
 
 
 def test_an_app_waits_for_its_secret() -> None:

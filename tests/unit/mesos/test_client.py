@@ -103,7 +103,7 @@ async def test_it_subscribes_again_with_its_id_when_the_stream_ends(master: Play
     again = master.calls[-1]
     assert again.framework_id == FrameworkID("new-id")
     assert again.subscribe is not None
-    assert again.subscribe.force
+    assert again.subscribe.framework_info.id == FrameworkID("new-id")
     task.cancel()
 
 

@@ -100,7 +100,7 @@ def test_a_shared_volume_is_destroyed_with_its_last_use() -> None:
             "Invalid resources: resource 'cpus' is -1.0; it must be 0 or more",
         ),
         (
-            op("CREATE_DISK", source=raw("disk", 1)),
+            op("CREATE_DISK", source=raw("disk", 1), target_type="MOUNT"),
             "Operation CREATE_DISK is not supported: the agents have no resource providers",
         ),
         (

@@ -17,11 +17,13 @@ from headrace.mesos.public import public_form
 from tests.unit.mesos.agent import agent_world
 from tests.unit.mesos.master.master_world import World
 
-SECRET = "hunter2"
+SECRET = "hunter22"  # also base64
 COMMAND: dict[str, Any] = {
     "value": "run",
     "user": "nobody",
-    "environment": {"variables": [{"name": "PASSWORD", "value": SECRET}, {"name": "x", "secret": {"value": SECRET}}]},
+    "environment": {
+        "variables": [{"name": "PASSWORD", "value": SECRET}, {"name": "x", "secret": {"value": {"data": SECRET}}}]
+    },
     "uris": [
         {"value": f"https://me:{SECRET}@host/a/b.tgz?token={SECRET}#{SECRET}", "extract": False},
         {"value": f"https://host/b?sig={SECRET}@x"},

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.mesos.messages.common import Range, Ranges, Resource, Scalar
-from headrace.mesos.resources import EMPTY, InvalidResourceError, Reservation, Resources, Tag, merge, without
+from headrace.mesos.resources import EMPTY, InvalidResourceError, Reservation, Resources, Tag, describe, merge, without
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda p: (p[0], p[0] + p[1])), max_size=6)
 resources = st.builds(
@@ -101,3 +101,11 @@ def test_ranges_stay_within_what_other_clients_can_read() -> None:
         Resources.parse([Resource("ports", "RANGES", ranges=Ranges([Range(0, 2**63)]))])
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"begin": 0, "end": 99999999999999999999}', type=Range)
+
+
+@pytest.mark.parametrize("value", [1e308, 1e24, float("inf"), float("-inf"), float("nan")])
+def test_an_amount_of_any_size_can_be_told_of(value: float) -> None:
+    resource = Resource("cpus", "SCALAR", Scalar(value))
+    assert describe([resource]).startswith("cpus:")
+    with pytest.raises(InvalidResourceError):
+        Resources.parse([resource])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from headrace.marathon.core.environment import inner_ports
 from headrace.marathon.core.records import Instance
@@ -22,7 +21,7 @@ def container_info(
     container = app.container
     if container is None and app.host_networking and not app.tty:
         return None
-    tty: dict[str, Any] | None = {} if app.tty else None
+    tty = common.TTYInfo() if app.tty else None
     if container is None:
         return common.ContainerInfo(type="MESOS", tty_info=tty)
     mappings = _mappings(app, instance)
@@ -43,13 +42,7 @@ def linux_info(given: LinuxInfo | None) -> common.LinuxInfo | None:
         return None
     seccomp = given.seccomp
     return common.LinuxInfo(
-        seccomp=None
-        if seccomp is None
-        else {
-            name: value
-            for name, value in (("profile_name", seccomp.profile_name), ("unconfined", seccomp.unconfined))
-            if value is not None
-        },
+        seccomp=common.SeccompInfo(seccomp.profile_name, seccomp.unconfined) if seccomp is not None else None,
         ipc_mode=given.ipc_info.mode if given.ipc_info is not None else None,
         shm_size=given.ipc_info.shm_size if given.ipc_info is not None else None,
     )
@@ -67,7 +60,7 @@ def network_info(network: Network, bridge: str, mappings: list[common.PortMappin
 
 def docker_image(name: str, *, force_pull: bool) -> common.MesosInfo:
     """A Docker image for the Mesos containerizer."""
-    return common.MesosInfo({"type": "DOCKER", "docker": {"name": name}, "cached": not force_pull})
+    return common.MesosInfo(common.Image("DOCKER", docker=common.DockerImage(name), cached=not force_pull))
 
 
 def _docker(app: App, container: Container, mappings: list[tuple[list[str], common.PortMapping]]) -> common.DockerInfo:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
@@ -182,7 +181,7 @@ def _container(pod: Pod, container: PodContainer, secrets: Mapping[str, bytes]) 
         limits = msgspec.structs.replace(limits or common.LinuxInfo(), share_cgroups=share)
     if not volumes and image is None and limits is None and not container.tty:
         return None
-    tty: dict[str, Any] | None = {} if container.tty else None
+    tty = common.TTYInfo() if container.tty else None
     return common.ContainerInfo("MESOS", volumes=volumes or None, mesos=image, linux_info=limits, tty_info=tty)
 
 
@@ -258,20 +257,17 @@ def _host_ports(pod: Pod, container: PodContainer, instance: Instance) -> list[i
     return [host for endpoint, host in pairs if host and endpoint.name in names]
 
 
-def _discovery(pod: Pod, container: PodContainer, instance: Instance) -> dict[str, object] | None:
+def _discovery(pod: Pod, container: PodContainer, instance: Instance) -> common.DiscoveryInfo | None:
     ports = [
         _discovered(one, _port(one.name, pod, instance), protocol)
         for one in container.endpoints
         for protocol in one.protocol
     ]
-    return {"visibility": "FRAMEWORK", "name": task_name(pod.id), "ports": {"ports": ports}} if ports else None
+    return common.DiscoveryInfo("FRAMEWORK", task_name(pod.id), ports=common.Ports(ports)) if ports else None
 
 
-def _discovered(endpoint: Endpoint, number: int, protocol: str) -> dict[str, object]:
-    out: dict[str, object] = {"number": number, "name": endpoint.name, "protocol": protocol}
-    if endpoint.labels:
-        out["labels"] = {"labels": [{"key": key, "value": value} for key, value in endpoint.labels.items()]}
-    return out
+def _discovered(endpoint: Endpoint, number: int, protocol: str) -> common.Port:
+    return common.Port(number, endpoint.name, protocol, labels=_mesos_labels(endpoint.labels))
 
 
 def _amounts(of: Resources) -> MesosResources:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from headrace.marathon.definitions.run_spec import RunSpec
+from headrace.mesos.messages.common import Secret, SecretValue
 
 Values = dict[str, bytes]
 """Secrets by the names that the definition has for them."""
@@ -24,6 +24,6 @@ def missing(run_spec: RunSpec, found: Mapping[str, bytes]) -> str:
     return f"there is no secret {', '.join(lacking)}; put it below --secrets_dir" if lacking else ""
 
 
-def message(value: bytes) -> dict[str, Any]:
+def message(value: bytes) -> Secret:
     """A secret in Mesos's form."""
-    return {"type": "VALUE", "value": {"data": base64.b64encode(value).decode()}}
+    return Secret("VALUE", value=SecretValue(base64.b64encode(value).decode()))

@@ -148,17 +148,14 @@ def _check_command(lines: list[str]) -> common.CommandInfo:
     return common.CommandInfo("/bin/sh", shell=False, arguments=["sh", "-c", each, "checks", *lines])
 
 
-def _discovery(app: App, instance: Instance) -> dict[str, object] | None:
+def _discovery(app: App, instance: Instance) -> common.DiscoveryInfo | None:
     if not instance.ports:
         return None
     ports = []
     for defined, number in effective_ports(app, instance):
-        labels = [{"key": key, "value": value} for key, value in defined.labels.items()]
-        for protocol in defined.protocol.split(","):
-            port: dict[str, object] = {"number": number, "protocol": protocol}
-            if defined.name is not None:
-                port["name"] = defined.name
-            if labels:
-                port["labels"] = {"labels": labels}
-            ports.append(port)
-    return {"visibility": "FRAMEWORK", "name": task_name(app.id), "ports": {"ports": ports}}
+        labels = [common.Label(key, value) for key, value in defined.labels.items()]
+        ports += [
+            common.Port(number, defined.name, protocol, labels=common.Labels(labels) if labels else None)
+            for protocol in defined.protocol.split(",")
+        ]
+    return common.DiscoveryInfo("FRAMEWORK", task_name(app.id), ports=common.Ports(ports))

@@ -4,7 +4,7 @@
 """
 
 from headrace.mesos.resources.spans import Spans, merge, without
-from headrace.mesos.resources.tags import MILLI, PLAIN, Reservation, Tag, tag_of
+from headrace.mesos.resources.tags import MILLI, PLAIN, Reservation, Tag, tag_of, thousandths
 from headrace.mesos.resources.text import describe, old_form
 from headrace.mesos.resources.value import EMPTY, InvalidResourceError, Resources, is_plain
 
@@ -22,5 +22,6 @@ __all__ = [
     "merge",
     "old_form",
     "tag_of",
+    "thousandths",
     "without",
 ]

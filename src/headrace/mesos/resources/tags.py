@@ -9,6 +9,18 @@ from headrace.mesos.messages.common import ReservationInfo, Resource
 MILLI = 1000
 """Resources are kept in thousandths."""
 
+_ENDLESS = 10**30
+
+
+def thousandths(value: float) -> int:
+    """The nearest whole number of thousandths; for what is endless a very large one, for what is no number a negative.
+
+    It never raises: whoever says nonsense is to be told so, in a text that names it.
+    """
+    if -1e24 < value < 1e24:
+        return round(value * MILLI)
+    return _ENDLESS if value > 0 else -_ENDLESS
+
 
 class Reservation(msgspec.Struct, frozen=True, order=True):
     """For whom something is reserved. ``labels`` are (key, value or None) pairs."""
@@ -87,8 +99,8 @@ def tag_of(message: Resource) -> Tag:
         persistence.id if persistence is not None else None,
         persistence.principal if persistence is not None else None,
         msgspec.json.encode(disk.volume) if disk is not None and disk.volume is not None else b"",
-        msgspec.json.encode(disk.source, order="sorted") if disk is not None and disk.source else b"",
+        msgspec.json.encode(disk.source, order="sorted") if disk is not None and disk.source is not None else b"",
         message.revocable is not None,
-        round(message.scalar.value * MILLI) if shared and message.scalar is not None else 0,
+        thousandths(message.scalar.value) if shared and message.scalar is not None else 0,
         message.provider_id.value if message.provider_id is not None else None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from headrace.mesos.messages.common import DiskInfo, ReservationInfo, Resource
-from headrace.mesos.resources.tags import MILLI, Reservation, reservations_of
+from headrace.mesos.resources.tags import MILLI, Reservation, reservations_of, thousandths
 
 
 def describe(resources: Iterable[Resource], role: str | None = None) -> str:
@@ -33,7 +33,7 @@ def _described(resource: Resource, role: str | None) -> str:
     if resource.shared is not None:
         name += "<SHARED>"
     if resource.scalar is not None:
-        return f"{name}:{round(resource.scalar.value * MILLI) / MILLI:.15g}"
+        return f"{name}:{thousandths(resource.scalar.value) / MILLI:.15g}"
     if resource.ranges is not None:
         return f"{name}:[{', '.join(f'{s.begin}-{s.end}' for s in resource.ranges.range or ())}]"
     if resource.set is not None:
@@ -55,7 +55,7 @@ def _describe_reservation(one: Reservation) -> str:
 def _describe_disk(disk: DiskInfo) -> str:
     persistence, volume = disk.persistence, disk.volume
     if persistence is None:
-        return f"[{(disk.source or {}).get('type', 'PATH')}]" if disk.source else ""
+        return f"[{disk.source.type}]" if disk.source is not None else ""
     words = [persistence.id]
     if volume is not None:
         host = f"{volume.host_path}:" if volume.host_path else ""

@@ -19,6 +19,8 @@ import msgspec
 from headrace.mesos.messages.common import (
     AllocationInfo,
     DiskInfo,
+    DiskSource,
+    Empty,
     Identifier,
     Labels,
     Persistence,
@@ -49,7 +51,7 @@ class Resources:
     no parts themselves. Of a shared volume the part is ``disk`` = 1000 for each use of it.
     """
 
-    __slots__ = ("parts", "ranges", "scalars", "sets")
+    __slots__ = ("_hash", "parts", "ranges", "scalars", "sets")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Resources:
         self.ranges: dict[str, Spans] = {k: v for k, v in ranges.items() if v} if ranges else {}
         self.sets: dict[str, frozenset[str]] = {k: v for k, v in sets.items() if v} if sets else {}
         self.parts: dict[Tag, Resources] = {k: v for k, v in parts.items() if v} if parts else {}
+        self._hash: int | None = None
 
     @classmethod
     def of(cls, **scalars: float) -> Resources:
@@ -81,8 +84,11 @@ class Resources:
                     _amount(message)
                 scalars[name] = scalars.get(name, 0) + round(value * MILLI)
             else:
-                total = total + _parse_one(message)
-        return total + cls(scalars) if total else cls(scalars)
+                part = _parse_one(message)
+                total = total + part if total else part
+        if total.scalars:
+            return total + cls(scalars)
+        return cls(scalars, total.ranges, total.sets, total.parts)
 
     def messages(self, role: str | None = None) -> list[Resource]:
         """In the API's form, in Mesos's order; ``role`` is whom they are allocated to, if to anybody."""
@@ -214,14 +220,16 @@ class Resources:
         )
 
     def __hash__(self) -> int:
-        return hash(
-            (
-                frozenset(self.scalars.items()),
-                frozenset(self.ranges.items()),
-                frozenset(self.sets.items()),
-                frozenset(self.parts.items()) if self.parts else 0,
+        if self._hash is None:
+            self._hash = hash(
+                (
+                    frozenset(self.scalars.items()),
+                    frozenset(self.ranges.items()),
+                    frozenset(self.sets.items()),
+                    frozenset(self.parts.items()) if self.parts else 0,
+                )
             )
-        )
+        return self._hash
 
     def __str__(self) -> str:
         """As Mesos writes it: ``cpus:1; mem(reservations: [(DYNAMIC,role,principal)]):64; ports:[31000-31001]``."""
@@ -248,11 +256,11 @@ def _tagged(part: Resources, tag: Tag, allocation: AllocationInfo | None) -> lis
     ]
     special: dict[str, Any] = {"reservations": reservations or None, "disk": _disk(tag)}
     if tag.revocable:
-        special["revocable"] = {}
+        special["revocable"] = Empty()
     if tag.provider is not None:
         special["provider_id"] = Identifier(tag.provider)
     if tag.shared:
-        special["shared"] = {}
+        special["shared"] = Empty()
         uses = part.scalars.get("disk", 0) // MILLI
         part = Resources({"disk": tag.shared_size})
         return uses * [msgspec.structs.replace(one, **special) for one in part._own_messages(allocation)]
@@ -265,7 +273,7 @@ def _disk(tag: Tag) -> DiskInfo | None:
     return DiskInfo(
         Persistence(tag.volume, tag.owner) if tag.volume is not None else None,
         msgspec.json.decode(tag.mount, type=Volume) if tag.mount else None,
-        msgspec.json.decode(tag.source) if tag.source else None,
+        msgspec.json.decode(tag.source, type=DiskSource) if tag.source else None,
     )
 
 
