@@ -37,6 +37,7 @@ from headrace.mesos.messages.common import (
     Scalar,
 )
 from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
+from tests.cluster.harness import wait_for
 
 
 @pytest.fixture
