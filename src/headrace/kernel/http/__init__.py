@@ -5,7 +5,14 @@ memory to each daemon and cost two to three times the CPU per call. What is left
 parser is small: connections, keep-alive, streams, limits.
 """
 
-from headrace.kernel.http.client import ClientResponse, ClientStream, HttpClient, HttpClientError
+from headrace.kernel.http.client import (
+    ClientResponse,
+    ClientStream,
+    HttpClient,
+    HttpClientError,
+    HttpTimeoutError,
+    HttpUnreachableError,
+)
 from headrace.kernel.http.connection import Handler
 from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Request, Response, decode_json
 from headrace.kernel.http.router import Router
@@ -21,6 +28,8 @@ __all__ = [
     "HttpClientError",
     "HttpError",
     "HttpServer",
+    "HttpTimeoutError",
+    "HttpUnreachableError",
     "Request",
     "Response",
     "Router",
