@@ -1,4 +1,7 @@
-"""``python -m bench [name …]``: print the figures of all benches, or of those named, as tables."""
+"""``python -m bench [name …]``: print the figures of all benches, or of those named, as tables.
+
+Exits with 1 if a bar is missed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from bench import (
     memory,
     recovery,
 )
-from bench.table import render
+from bench.ending import status, unwind_when_asked_to_end
+from bench.table import Row, render
 
 BENCHES = {
     "launch": ("Starting tasks (real master, real agent)", launch.rows),
@@ -47,9 +51,14 @@ def main() -> None:
     for name in names:
         if name not in BENCHES:
             sys.exit(f"bench: there is no {name!r}; choose from {', '.join(BENCHES)}")
+    unwind_when_asked_to_end()
+    all_rows: list[Row] = []
     for name in names:
-        title, rows = BENCHES[name]
-        print(render(title, rows()), flush=True)
+        title, measure = BENCHES[name]
+        rows = measure()
+        print(render(title, rows), flush=True)
+        all_rows += rows
+    sys.exit(status(all_rows))
 
 
 main()

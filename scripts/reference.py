@@ -154,7 +154,7 @@ def _flag_names(flag: Flag) -> str:
 
 
 def _marathon_default(flag: Flag) -> str:
-    if not flag.takes_value:
+    if not flag.takes_value and flag.default is not None:
         return "on" if flag.default else "off"
     value = f"{flag.default:g}" if isinstance(flag.default, float) else str(flag.default or "")
     return f"`{_cell(value)}`" if value else ""

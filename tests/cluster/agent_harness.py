@@ -39,6 +39,7 @@ from headrace.mesos.messages.common import (
     TaskStatus,
     is_terminal,
 )
+from tests.cluster.harness import PORTS
 
 FRAMEWORK = FrameworkInfo("root", "tests", FrameworkID("fw-1"), checkpoint=True, roles=["test"])
 
@@ -150,7 +151,7 @@ class Agent:
             "--port",
             "0",
             "--resources",
-            "cpus:64;mem:65536;disk:9999",
+            f"cpus:64;mem:65536;disk:9999;ports:{PORTS}",
         ]
         self._argv += flags
         self.data = data

@@ -59,15 +59,23 @@ class Daemon:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
             )
-        assert self._process.stdout is not None
+        try:
+            self._await_ready(self._process)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        return self
+
+    def _await_ready(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
             assert selector.select(15), f"{self.name} is not ready within 15 s: {self.log.read_text()}"
-        ready = read_ready(self._process.stdout.readline())
+        ready = read_ready(process.stdout.readline())
         assert ready is not None, f"{self.name} did not start: {self.log.read_text()}"
         self.url = ready.url
         self._fix_port()
-        return self
 
     @property
     def pid(self) -> int:
@@ -117,14 +125,19 @@ class Daemon:
 class Cluster:
     """A master, agents and, if asked for, a Marathon, below one directory.
 
-    ``prefixes`` of daemons' commands, by name.
+    ``prefixes`` of daemons' commands, by name; ``master`` are further flags of the master.
     """
 
-    def __init__(self, directory: Path, prefixes: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        prefixes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        master: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self._prefixes = prefixes
         self.agents: list[Daemon] = []
-        self.master = self._daemon("master", "headrace.mesos.master", [])
+        self.master = self._daemon("master", "headrace.mesos.master", [*master])
         self.marathon: Daemon | None = None
         self.marathons: list[Daemon] = []
 
@@ -155,9 +168,10 @@ def cluster(
     agents: int = 1,
     resources: str = RESOURCES,
     prefixes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    master: Sequence[str] = (),
 ) -> Iterator[Cluster]:
     """A running cluster; at the end all tasks and daemons are ended."""
-    it = Cluster(directory, prefixes)
+    it = Cluster(directory, prefixes, master)
     it.master.start()
     try:
         for _ in range(agents):

@@ -131,8 +131,8 @@ def _watch_core(fate: _Fate) -> None:
             due = True
         return hear(self, event, now)
 
-    def carry_out(self: Shell[Any], effects: Sequence[Effect]) -> None:
-        act(self, effects)
+    async def carry_out(self: Shell[Any], effects: Sequence[Effect]) -> None:
+        await act(self, effects)
         if due:
             fate.strike()
 
@@ -140,7 +140,7 @@ def _watch_core(fate: _Fate) -> None:
 
 
 def _watch_calls(fate: _Fate) -> None:
-    inner = HttpClient.request
+    inner, several = HttpClient.request, HttpClient.request_all
 
     async def request(self: HttpClient, method: str, url: str, **more: Any) -> Any:
         met = fate.meets((more.get("body") or b"").decode(errors="replace"))
@@ -151,7 +151,16 @@ def _watch_calls(fate: _Fate) -> None:
             fate.strike()
         return answer
 
-    HttpClient.request = request  # type: ignore[method-assign]
+    async def request_all(self: HttpClient, method: str, url: str, *, bodies: Sequence[bytes], **more: Any) -> Any:
+        met = [number for number, body in enumerate(bodies) if fate.meets(body.decode(errors="replace"))]
+        if not met:
+            return await several(self, method, url, bodies=bodies, **more)
+        before = bodies[: met[0] if fate.before else met[0] + 1]
+        if before:
+            await several(self, method, url, bodies=before, **more)
+        fate.strike()
+
+    HttpClient.request, HttpClient.request_all = request, request_all  # type: ignore[method-assign]
 
 
 def main() -> None:

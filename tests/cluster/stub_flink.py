@@ -154,7 +154,7 @@ def task_managers(below: Path) -> Mapping[str, list[int]]:
                 parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
                 parents[ids[-1], int(path.name)] = int(parent)
     found: dict[str, list[int]] = {}
-    for (name, pid), parent in parents.items():
-        if (name, parent) not in parents:  # one that it forked has its words until it is something else
-            found.setdefault(name, []).append(pid)
+    for (worker, pid), parent_pid in parents.items():
+        if (worker, parent_pid) not in parents:  # one that it forked has its words until it is something else
+            found.setdefault(worker, []).append(pid)
     return found

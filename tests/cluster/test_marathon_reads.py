@@ -146,7 +146,7 @@ def test_a_user_s_mistakes_are_explained_in_a_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         mistakes = {
-            "--zk is not supported yet": (112, ["run_jar", "--master", "m:5050", "--zk", "zk://z:2181/marathon"]),
+            "names no znode; write zk://z:2181/path": (112, ["run_jar", "--master", "m:5050", "--zk", "zk://z:2181"]),
             "is not understood": (112, ["--master", "nonsense", "--port", "0"]),
             f"can't listen on 127.0.0.1:{port}": (111, ["--master", "m:5050", "--http_port", port]),
             "--http_port": (112, ["--master", "m:5050", "--http_port", "99999"]),

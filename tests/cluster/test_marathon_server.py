@@ -24,11 +24,15 @@ BODY = {"id": "/a", "cmd": "exec sleep 1000", "cpus": 0.1, "mem": 16}
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
+    return make_certificate(tmp_path)
+
+
+def make_certificate(directory: Path) -> Path:
     """Certificate and key in one file."""
-    path = tmp_path / "marathon.pem"
+    path = directory / "marathon.pem"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
     names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    key = tmp_path / "key.pem"
+    key = directory / "key.pem"
     subprocess.run([*request, *names, "-keyout", str(key), "-out", str(path)], check=True, capture_output=True)
     path.write_text(path.read_text() + key.read_text())
     return path

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from headrace.kernel.core import Delete, Put
-from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection
+from headrace.kernel.election.contest import CANDIDATE_LABEL
+from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection, watch_leader
 from headrace.kernel.store import StoreError
-from headrace.kernel.store.zookeeper import LIMIT, ZooKeeperStore, check_owner, open_zookeeper_store
+from headrace.kernel.store.znodes import LIMIT, Policy
+from headrace.kernel.store.zookeeper import ZooKeeperStore, check_owner, open_zookeeper_store
 from headrace.kernel.zookeeper import Session, SessionId, ZooKeeperError, parse
 from headrace.mesos.masters import masters
 from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
@@ -133,8 +137,60 @@ async def test_large_values_and_many(sessions: Sessions, server: ZooKeeper) -> N
     await store.commit([Put("large", b"small"), *(Delete(put.key) for put in many)])
     assert (await opened(session)).load() == {"large": b"small"}
     assert [path for path in await tree(server, "/large") if path.startswith("/large/large/")] == []
-    with pytest.raises(StoreError, match="too many for one transaction"):
-        await store.commit([Put(f"{i}", b"") for i in range(20_000)])
+
+
+async def test_more_changes_than_a_transaction_takes(
+    sessions: Sessions, server: ZooKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All or none of them, also if the writer dies amid: whoever comes next does the rest."""
+    session = await sessions.open("/journal")
+    store = await open_zookeeper_store(session, component="x", layout=1, policy=Policy(100_000))
+    await store.commit([Put("old", b"1"), Put("gone", b"x" * 2 * LIMIT)])
+    large = bytes(range(256)) * 1000
+    changes = [Put(f"{i}", b"v%d" % i) for i in range(2000)]
+    expected = {"old": b"2", "large": large, **{put.key: put.value for put in changes}}
+    applied = store._apply
+    times = 0
+
+    async def dies_amid(data: Any, journal: Any) -> None:
+        nonlocal times
+        times += 1
+        if times == 3:
+            raise StoreError("killed")
+        await applied(data, journal)
+
+    monkeypatch.setattr(store, "_apply", dies_amid)
+    with pytest.raises(StoreError, match="killed"):
+        await store.commit([Put("old", b"2"), *changes, Put("large", large), Delete("gone")])
+    before = await tree(server, "/journal/entries")
+    assert 2 < len(before) < 2000, "some of it was done"
+    again = await opened(await sessions.open("/journal"))
+    assert again.load() == expected
+    await again.commit([*map(Delete, (put.key for put in changes)), Delete("large")])
+    assert (await opened(session)).load() == {"old": b"2"}
+    assert [path for path in await tree(server, "/journal") if path.startswith("/journal/large/")] == []
+    monkeypatch.setattr(store, "_apply", applied)
+    with pytest.raises(StoreError, match="two clusters use the same store"):
+        await store.commit(changes)
+    assert (await opened(session)).load() == {"old": b"2"}
+
+
+async def test_large_values_are_compressed_if_asked_for(sessions: Sessions) -> None:
+    session = await sessions.open("/packed")
+    store = await open_zookeeper_store(session, component="x", layout=1, policy=Policy(50_000, pack_above=100))
+    numbers = b",".join(b"%d" % (i * 7919) for i in range(100_000))
+    content = {"short": b"a" * 100, "long": b"a" * 101, "apart": numbers, "noise": random.Random(1).randbytes(200_000)}
+    await store.commit([Put(key, value) for key, value in content.items()])
+    kept = {key: (await session.call("get", f"/packed/entries/{key}"))[0] for key in content}
+    assert {key: data[:1] for key, data in kept.items()} == {"short": b"=", "long": b"~", "apart": b"#", "noise": b"@"}
+    assert len(kept["long"]) < 50
+    assert (await opened(session)).load() == content
+    assert store.take() == content
+    await store.commit([Delete("apart"), Put("noise", b"1"), Put("new", b"2")])
+    with pytest.raises(RuntimeError, match="taken"):
+        store.load()
+    left = {"short": content["short"], "long": content["long"], "noise": b"1", "new": b"2"}
+    assert (await opened(session)).load() == left
 
 
 async def test_parts_that_nobody_names_are_swept(sessions: Sessions, server: ZooKeeper) -> None:
@@ -252,6 +308,23 @@ async def test_one_leads_and_the_next_follows(sessions: Sessions) -> None:
     assert elections[2].leader() == "c:3"
 
 
+async def test_who_leads_is_watched_with_its_address(sessions: Sessions) -> None:
+    session, watching = await sessions.open("/watched"), await sessions.open("/elsewhere")
+    told: list[bytes | None] = []
+    watch = asyncio.create_task(watch_leader(watching, CANDIDATE_LABEL, told.append, "/watched/leader"))
+    await until(lambda: told == [None])
+    election = ZooKeeperElection(session, "/watched/leader", b"a:1")
+    await election.lead()
+    await until(lambda: told[-1] == b"a:1")
+    await session.call("set", election.node, b"a:2")  # as a process does that came back on another port
+    await until(lambda: told[-1] == b"a:2")
+    await session.call("delete", election.node)
+    await until(lambda: told[-1] is None)
+    with pytest.raises(LeadershipLostError, match="is gone"):
+        await election.confirm()
+    watch.cancel()
+
+
 async def test_a_session_knows_how_long_the_servers_let_it_live(server: ZooKeeper) -> None:
     session = Session(parse(f"zk://{server.hosts}/granted", "test"), timeout=3600)
     try:
@@ -267,6 +340,7 @@ async def test_who_was_without_a_connection_for_too_long_can_write_nothing(sessi
     await first.lead()
     store = await opened(cut_off, fence=first.node)
     await store.commit([Put("a", b"1")])
+    await first.confirm()
     second = ZooKeeperElection(await sessions.open("/fence"), "/fence/leader", b"b:2")
     waiting = asyncio.create_task(second.lead())
     lost = asyncio.create_task(first.until_lost())
@@ -275,12 +349,16 @@ async def test_who_was_without_a_connection_for_too_long_can_write_nothing(sessi
     wire.cut()
     await until(lambda: not cut_off.connected)
     late = asyncio.create_task(store.commit([Put("a", b"late")]))
+    confirmation = asyncio.create_task(first.confirm())
     await asyncio.wait_for(waiting, 2 * TIMEOUT + 2)
     successor = await opened(sessions.all[1], fence=second.node)
     await successor.commit([Put("a", b"2")])
     with pytest.raises(LeadershipLostError, match="another candidate may lead"):
         await asyncio.wait_for(lost, TIMEOUT + 2)
+    assert not confirmation.done()
     wire.broken = False
+    with pytest.raises(LeadershipLostError, match="another candidate may lead"):
+        await asyncio.wait_for(confirmation, 10)
     with pytest.raises(StoreError, match="session with ZooKeeper is lost"):
         await asyncio.wait_for(late, 10)
     with pytest.raises(StoreError, match="leads no more"):

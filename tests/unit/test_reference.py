@@ -24,7 +24,8 @@ def test_every_flag_of_marathon_is_on_the_page() -> None:
     assert [flag.name for flag in MARATHON_TABLE if f"`--{flag.name}`" not in part] == []
     assert "| `--http_compression`, `--disable_http_compression` | on | " in part
     assert "| `--https_address` | that of HTTP | address to listen on for HTTPS |" in part
-    assert part.index("`--master`") < part.index("`--launch_tokens`") < part.index("Refused") < part.index("`--zk`")
+    places = [part.index(one) for one in ("`--master`", "`--zk`", "`--launch_tokens`", "Refused", "`--plugin_dir`")]
+    assert places == sorted(places)
 
 
 def test_every_option_is_on_the_page() -> None:

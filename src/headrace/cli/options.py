@@ -122,6 +122,14 @@ def cluster_options(command: CommandT) -> CommandT:
                 callback=_flags,
                 help="A flag for each agent, e.g. containerizers=mesos,docker or isolation=auto.",
             ),
+            click.option(
+                "--marathon-flag",
+                "marathon_flags",
+                multiple=True,
+                metavar="NAME=VALUE",
+                callback=_flags,
+                help="A flag for marathon, e.g. enable_features=secrets; mesos_role is marathon by default.",
+            ),
         ]
     ):
         command = option(command)

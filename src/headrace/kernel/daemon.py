@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -69,20 +71,27 @@ def run(
     *,
     level: str = "INFO",
     mistake: int = EXIT_USAGE,
+    deaf: float | None = None,
 ) -> None:
     """Run ``main`` until it returns; its argument is set when the process is asked to stop. Exits.
 
-    ``mistake`` is the status for a user's mistake.
+    ``mistake`` is the status for a user's mistake. If ``main`` keeps the loop so busy that it does not hear for
+    ``deaf`` seconds that it shall stop, the process ends as if it were killed: nothing is lost by that, as what must
+    survive is in the store.
     """
     log.set_up(level)
-    sys.exit(asyncio.run(_guarded(name, main, mistake)))
+    sys.exit(asyncio.run(_guarded(name, main, mistake, deaf)))
 
 
-async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]], mistake: int) -> int:
+async def _guarded(
+    name: str, main: Callable[[asyncio.Event], Awaitable[None]], mistake: int, deaf: float | None
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+        if deaf is not None:
+            _insist(number, stop, deaf)
     collector.settle()
     try:
         await main(stop)
@@ -100,6 +109,22 @@ async def _guarded(name: str, main: Callable[[asyncio.Event], Awaitable[None]], 
         logging.getLogger(__name__).critical("%s ends because of a bug", name, exc_info=error)
         return 1
     return 0
+
+
+def _insist(number: int, stop: asyncio.Event, seconds: float) -> None:
+    """Python's own handler, which runs in the midst of anything, beside the loop's."""
+
+    def end() -> None:
+        if not stop.is_set():
+            os._exit(0)
+
+    def asked(*_: object) -> None:
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(number, asked)
+    signal.siginterrupt(number, False)
 
 
 def _text(error: BaseException) -> str:

@@ -20,6 +20,8 @@ from headrace.kernel.store import Store
 
 EventT = TypeVar("EventT")
 
+_LONGEST = 0.1
+"""Seconds after which a turn takes no further events, or effects pause, so that signals and sockets have a turn."""
 _SLACK = 64
 """Stale timers that may be kept beside those that count."""
 
@@ -67,19 +69,32 @@ class Shell(Generic[EventT]):
             await self._wakeup.wait()
             self._wakeup.clear()
             await self._turn()
+            if self._inbox:
+                await asyncio.sleep(0)  # a store that commits in place lets nobody else have a turn
 
     async def _turn(self) -> None:
         now = self._clock.now()
-        batch, self._inbox = self._inbox, []
-        effects: list[Effect] = []
-        for event in batch:
-            effects += self._handle(event, now)
-        effects += self._due(now)
+        effects = [*self._handle_some(now), *self._due(now)]
         writes = [effect for effect in effects if isinstance(effect, (Put, Delete))]
         if writes:
             await self._store.commit(writes)
-        self._carry_out(effects)
+        await self._carry_out(effects)
         self._set_alarm()
+
+    def _handle_some(self, now: float) -> list[Effect]:
+        """Handle what waits, but leave the rest for the next turn when this one has taken long."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LONGEST
+        batch, self._inbox = self._inbox, []
+        effects: list[Effect] = []
+        for number, event in enumerate(batch, 1):
+            effects += self._handle(event, now)
+            if loop.time() > end:
+                self._inbox = batch[number:] + self._inbox
+                break
+        if self._inbox:
+            self._wakeup.set()
+        return effects
 
     def _handle(self, event: EventT, now: float) -> Sequence[Effect]:
         """What the core makes of an event. Timers count from here on, so that a cancelled one can't go off."""
@@ -94,19 +109,28 @@ class Shell(Generic[EventT]):
         return effects
 
     def _due(self, now: float) -> list[Effect]:
-        """Fire what is due; a timer that is set meanwhile waits for the next turn."""
+        """Fire what is due, as long as it does not take long; a timer that is set meanwhile waits for the next turn."""
         due: list[tuple[float, str]] = []
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap))
         effects: list[Effect] = []
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LONGEST
         for at, key in due:
-            if self._timers.get(key) == at:
+            if loop.time() > end:
+                heapq.heappush(self._heap, (at, key))
+            elif self._timers.get(key) == at:
                 del self._timers[key]
                 effects += self._handle(TimerFired(key), now)  # type: ignore[arg-type]
         return effects
 
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
+    async def _carry_out(self, effects: Sequence[Effect]) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LONGEST
         for effect in effects:
+            if loop.time() > end:
+                await asyncio.sleep(0)
+                end = loop.time() + _LONGEST
             match effect:
                 case Put() | Delete() | SetTimer() | CancelTimer():
                     pass

@@ -16,6 +16,9 @@ from headrace.kernel.daemon import UserError, run
 from headrace.marathon import flags
 from headrace.marathon.daemon import EXIT_FLAGS, main
 
+_DEAF = 1.0
+"""Seconds: a change of ten thousand apps in one request keeps it busy that long."""
+
 
 def entry() -> None:
     """Parse the command line and run."""
@@ -24,7 +27,7 @@ def entry() -> None:
     except UserError as error:
         sys.stderr.write(f"headrace marathon: {error}\n")
         sys.exit(EXIT_FLAGS)
-    run("marathon", lambda stop: main(options, stop), level=flags.log_level(options), mistake=EXIT_FLAGS)
+    run("marathon", lambda stop: main(options, stop), level=flags.log_level(options), mistake=EXIT_FLAGS, deaf=_DEAF)
 
 
 if __name__ == "__main__":

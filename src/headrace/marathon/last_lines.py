@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from headrace.kernel.http import HttpClient, HttpClientError
+from headrace.kernel.tasks import Works
 from headrace.marathon.core.events import LogsRead, ReadLogs
 
 log = logging.getLogger(__name__)
@@ -35,19 +36,15 @@ class LastLines:
         self._on_outcome = on_outcome
         self._http = HttpClient(max_idle=0)
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._works = Works()
 
     def read(self, wanted: ReadLogs) -> None:
         """Begin to read; returns at once."""
-        task = asyncio.get_running_loop().create_task(self._run(wanted))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._works.begin(self._run(wanted))
 
     async def stop(self) -> None:
         """Give up what is being read."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._works.stop()
 
     async def _run(self, wanted: ReadLogs) -> None:
         async with self._slots:

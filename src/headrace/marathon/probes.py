@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from headrace.kernel.http import HttpClient, HttpClientError
+from headrace.kernel.tasks import Works
 from headrace.marathon.core.events import Probe, Probed
 from headrace.marathon.seen import Seen, look
 
@@ -37,19 +38,15 @@ class Prober:
         self._http = HttpClient(max_idle=0)
         self._sockets = asyncio.Semaphore(min(limit, _sockets()))
         self._processes = asyncio.Semaphore(min(limit, MAX_PROCESSES))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._works = Works()
 
     def start(self, probe: Probe) -> None:
         """Try; returns at once."""
-        task = asyncio.get_running_loop().create_task(self._run(probe))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._works.begin(self._run(probe))
 
     async def stop(self) -> None:
         """Give up all probes under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._works.stop()
 
     async def _run(self, probe: Probe) -> None:
         async with self._processes if probe.protocol == "HTTPS" else self._sockets:

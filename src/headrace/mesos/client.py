@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from urllib.parse import urljoin
 
 import msgspec
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 PATH = "/api/v1/scheduler"
 FIRST_DELAY, LAST_DELAY = 0.05, 5.0
 """Seconds between attempts to subscribe: the first, and what doubling stops at."""
+MAX_CALLS, MAX_SIZE = 100, 100_000
+"""So many calls, or so many bytes and the call that passes them, are sent before their answers are awaited."""
 MISSED_HEARTBEATS = 5
 """So many heartbeat intervals without a word mean that the connection is dead."""
 
@@ -76,7 +78,8 @@ class SchedulerClient:
     """Keeps one framework subscribed.
 
     ``framework`` is what the next subscription says; set its id (from a store) before ``run`` to
-    take over from an earlier process. Raises UserError if ``master`` is not understood.
+    take over from an earlier process. ``before`` returns when the next subscription may be asked for: one ends that
+    of any other process. Raises UserError if ``master`` is not understood.
     """
 
     def __init__(
@@ -89,7 +92,9 @@ class SchedulerClient:
         clock: Clock,
         jitter: Callable[[], float] = random.random,
         suppressed_roles: Sequence[str] = (),
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._before = before
         self.framework = framework
         self.suppressed_roles = list(suppressed_roles)
         self._masters = masters(master)
@@ -125,6 +130,8 @@ class SchedulerClient:
         while True:
             master = await self._masters.leader()
             self._url = master + PATH
+            if self._before is not None:
+                await self._before()
             why = await self._subscription(master)
             if self._connected:
                 self._connected = False
@@ -192,18 +199,32 @@ class SchedulerClient:
         while True:
             self._calls_waiting.clear()
             while self._calls:
-                call = msgspec.structs.replace(self._calls.popleft(), framework_id=self.framework.id)
+                kinds = self._calls[0].type
                 try:
-                    answer = await self._http.request("POST", self._url, headers=headers, body=_encode_call(call))
+                    calls = self._next_calls()
+                    kinds = ", ".join(dict.fromkeys(kind for kind, _ in calls))
+                    bodies = [body for _, body in calls]
+                    answers = await self._http.request_all("POST", self._url, headers=headers, bodies=bodies)
                 except HttpClientError as error:
                     # the calls after it may build on it: begin anew, and have the framework reconcile
-                    return f"{call.type} was not delivered: {error}"
+                    return f"{kinds} was not delivered: {error}"
                 except Exception as error:
-                    log.exception("%s could not be sent", call.type)
-                    return f"{call.type} could not be sent: {error}"
-                if answer.status // 100 != 2:
-                    log.warning("the master refused %s with %d: %s", call.type, answer.status, answer.message)
+                    log.exception("%s could not be sent", kinds)
+                    return f"{kinds} could not be sent: {error}"
+                for (kind, _), answer in zip(calls, answers, strict=True):
+                    if answer.status // 100 != 2:
+                        log.warning("the master refused %s with %d: %s", kind, answer.status, answer.message)
             await self._calls_waiting.wait()
+
+    def _next_calls(self) -> list[tuple[str, bytes]]:
+        """The first of those that wait, as types and bodies: a round trip for each would make thousands slow."""
+        calls: list[tuple[str, bytes]] = []
+        size = 0
+        while self._calls and len(calls) < MAX_CALLS and size < MAX_SIZE:
+            call = msgspec.structs.replace(self._calls.popleft(), framework_id=self.framework.id)
+            calls.append((call.type or "", _encode_call(call)))
+            size += len(calls[-1][1])
+        return calls
 
 
 async def _first(*works: Coroutine[None, None, str]) -> str:

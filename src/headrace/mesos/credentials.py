@@ -27,6 +27,11 @@ class CredentialClient(HttpClient):
     ) -> ClientResponse:
         return await super().request(method, url, headers={**(headers or {}), **self._header}, **arguments)
 
+    async def request_all(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **arguments: Any
+    ) -> list[ClientResponse]:
+        return await super().request_all(method, url, headers={**(headers or {}), **self._header}, **arguments)
+
     async def stream(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **arguments: Any
     ) -> ClientStream:

@@ -50,10 +50,29 @@ def test_the_master_is_told_of_no_master() -> None:
 
 
 def test_each_daemon_gets_the_flags_that_are_meant_for_it() -> None:
-    settings = Settings(data="/d", master_flags=["--offer_timeout=1mins"], agent_flags=["--isolation=auto"], agents=2)
+    settings = Settings(
+        data="/d",
+        master_flags=["--offer_timeout=1mins"],
+        agent_flags=["--isolation=auto"],
+        marathon_flags=["--mesos_role=*"],
+        agents=2,
+    )
     lines = [command_line(spec, 1, settings, master="http://m:1", java_home=None) for spec in daemons(settings)]
-    given = [[flag for flag in line if flag in ("--offer_timeout=1mins", "--isolation=auto")] for line in lines]
-    assert given == [["--offer_timeout=1mins"], ["--isolation=auto"], ["--isolation=auto"], []]
+    flags = ("--offer_timeout=1mins", "--isolation=auto", "--mesos_role=*", "--mesos_role")
+    given = [[flag for flag in line if flag in flags] for line in lines]
+    assert given == [["--offer_timeout=1mins"], ["--isolation=auto"], ["--isolation=auto"], ["--mesos_role=*"]]
+
+
+def test_marathon_has_a_role_of_its_own_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that volumes can be kept."""
+    settings = Settings(data="/d")
+
+    def line() -> list[str]:
+        return command_line(daemons(settings)[-1], 1, settings, master="http://m:1", java_home=None)
+
+    assert line()[-2:] == ["--mesos_role", "marathon"]
+    monkeypatch.setenv("MARATHON_MESOS_ROLE", "x")
+    assert "--mesos_role" not in line()
 
 
 def test_several_agents_share_the_machine_without_overlap() -> None:

@@ -99,6 +99,15 @@ def test_request_twice_is_one_worker() -> None:
     assert effects == [Reply(2, None)]
 
 
+def test_what_has_ended_is_not_started_again_by_a_late_request() -> None:
+    """The driver asks again when it attaches anew; the news of the end may still be on its way to it."""
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_GONE")))
+    effects = drive(core, events.WorkerRequested(1, worker(1)), events.OffersReceived([offer(1)]))
+    assert told(effects) == [("terminated", "taskmanager-one-00001")]
+    assert not calls(effects, "ACCEPT")
+
+
 def test_running_is_told_once_and_acknowledged() -> None:
     core = running([worker(1, goal=Goal.LAUNCHED)])
     effects = drive(core, events.StatusReceived(status("taskmanager-one-00001", "TASK_RUNNING")))

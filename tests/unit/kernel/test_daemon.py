@@ -36,3 +36,25 @@ def test_statuses_of_a_daemon_s_own(error: str, status: int, text: str) -> None:
     program = PROGRAM.format(up=True, error=error).replace('run("x", main)', 'run("x", main, mistake=7)')
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr) == (status, f"headrace x: {text}\n")
+
+
+BUSY = """
+import asyncio, os, signal, threading, time
+from headrace.kernel import daemon
+async def main(stop):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    if {busy}:
+        while True:
+            time.sleep(0.01)
+    await stop.wait()
+    await asyncio.sleep(0.5)
+    print("in order")
+daemon.run("x", main, deaf=0.2)
+"""
+
+
+@pytest.mark.parametrize(("busy", "out"), [(True, ""), (False, "in order\n")])
+def test_whoever_is_too_busy_to_hear_that_it_shall_end_ends_all_the_same(busy: bool, out: str) -> None:
+    program = BUSY.format(busy=busy)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, out, "")

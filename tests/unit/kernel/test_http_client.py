@@ -73,3 +73,59 @@ async def test_unused_connections_are_bounded_and_leave_no_trace(monkeypatch: py
     assert none._idle == {}
     for server in servers:
         await server.stop()
+
+
+async def test_several_requests_at_once_are_answered_in_their_order() -> None:
+    seen, peers = [], set()
+
+    async def handler(request: Request) -> Response:
+        seen.append(request.body)
+        peers.add(request.peer)
+        await asyncio.sleep(0)
+        return Response.text(f"no {request.body.decode()}", 400 if request.body == b"1" else 200)
+
+    server = HttpServer(handler)
+    await server.start()
+    client = HttpClient()
+    url = f"http://127.0.0.1:{server.port}/"
+    bodies = [str(number).encode() for number in range(50)]
+    for _ in range(2):
+        answers = await client.request_all("POST", url, headers={"X": "y"}, bodies=bodies)
+        assert [answer.body for answer in answers] == [b"no " + body for body in bodies]
+        assert [answer.status for answer in answers] == [200, 400] + [200] * 48
+    (one,) = await client.request_all("POST", url, bodies=[b"one"])
+    assert (await client.request("POST", url, body=b"two")).body == b"no two"
+    assert (one.body, seen, len(peers)) == (b"no one", [*bodies, *bodies, b"one", b"two"], 1)
+    client.close()
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        (b"", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "broke off"),
+        (b"rubbish\r\n", "broke off"),
+    ],
+)
+async def test_of_several_requests_all_or_none_are_answered(second: bytes, error: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" + second)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(HttpClientError, match=error):
+            await HttpClient().request_all("POST", url, bodies=[b"", b""])
+
+
+async def test_of_several_requests_none_may_be_answered_without_end() -> None:
+    def handler(_: Request) -> Response:
+        return Response.text("x" * 3_000_000)
+
+    server = HttpServer(handler)
+    await server.start()
+    with pytest.raises(HttpClientError, match="broke off"):
+        await HttpClient().request_all("POST", f"http://127.0.0.1:{server.port}/", bodies=[b"", b""])
+    await server.stop()

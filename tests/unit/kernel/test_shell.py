@@ -1,8 +1,10 @@
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
+from headrace.kernel import shell as shell_module
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.core import CancelTimer, Delete, Effect, Event, Put, Reply, SetTimer, TimerFired
 from headrace.kernel.shell import Shell
@@ -134,4 +136,50 @@ async def test_timers_that_are_renewed_for_ever_do_not_pile_up() -> None:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert len(shell._heap) < 100
+    task.cancel()
+
+
+class SlowCore(EchoCore):
+    """Each event takes longer than a turn may."""
+
+    def handle(self, event: Event, now: float) -> Sequence[Effect]:
+        time.sleep(0.02)
+        return super().handle(event, now)
+
+
+async def test_many_events_at_once_do_not_keep_everybody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM was not heard of for as long as the core was busy."""
+    monkeypatch.setattr(shell_module, "_LONGEST", 0.01)
+    acts: list[str] = []
+    shell: Shell[Event] = Shell(SlowCore(), MemoryStore(), lambda effect: acts.append(str(effect)), SystemClock())
+    shell.post(*(Told((Put("a", b""), Act(str(number)))) for number in range(4)))
+    task = asyncio.create_task(shell.run())
+    turns = 0
+    async with asyncio.timeout(5):
+        while len(acts) < 2:
+            await asyncio.sleep(0)
+    shell.post(Told((Act("last"),)))
+    assert len(acts) < 4
+    async with asyncio.timeout(5):
+        while len(acts) < 5:
+            await asyncio.sleep(0)
+            turns += 1
+    assert acts == [str(Act(name)) for name in ("0", "1", "2", "3", "last")]
+    assert turns >= 2
+    task.cancel()
+
+
+async def test_many_timers_at_once_are_fired_in_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell_module, "_LONGEST", 0.01)
+    core = SlowCore()
+    shell: Shell[Event] = Shell(core, MemoryStore(), lambda _: None, SystemClock())
+    shell.post(Told(tuple(SetTimer(name, float(at)) for at, name in enumerate("abc", 1))))
+    task = asyncio.create_task(shell.run())
+    seen = set()
+    async with asyncio.timeout(5):
+        while len(core.fired) < 3:
+            await asyncio.sleep(0)
+            seen.add(len(core.fired))
+    assert core.fired == ["a", "b", "c"]
+    assert 1 in seen or 2 in seen
     task.cancel()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.kernel.daemon import UserError
 from headrace.kernel.election.contest import CANDIDATE_LABEL, MESOS_LABEL, Standing, candidates, leading, standing
-from headrace.kernel.store.zookeeper import _key, _znode
+from headrace.kernel.store.znodes import key_of, znode
 from headrace.kernel.zookeeper import ZooKeeperAddress, parse
 
 
@@ -84,8 +84,8 @@ def test_everybody_waits_for_the_one_before_and_one_leads(numbers: set[int]) -> 
 
 @given(st.text())
 def test_every_key_has_a_znode(key: str) -> None:
-    name = _znode(key)
-    assert _key(name) == key
+    name = znode(key)
+    assert key_of(name) == key
     assert name.isascii()
     assert "/" not in name
     assert name not in ("", ".", "..")

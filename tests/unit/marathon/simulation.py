@@ -8,7 +8,6 @@ from typing import Any
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
 from headrace.kernel.ids import numbered_ids
 from headrace.marathon import repository
-from headrace.marathon.core.books import Settings
 from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import (
     Answer,
@@ -26,6 +25,7 @@ from headrace.marathon.core.events import (
     UpdateApps,
 )
 from headrace.marathon.core.records import Instance
+from headrace.marathon.core.settings import Settings
 from headrace.mesos import operations
 from headrace.mesos.client import Connected, Received
 from headrace.mesos.messages import scheduler
@@ -44,6 +44,7 @@ from headrace.mesos.messages.common import (
     TaskStatus,
     Text,
     Unavailability,
+    is_terminal,
 )
 from headrace.mesos.resources import EMPTY, PLAIN, Resources
 
@@ -62,6 +63,8 @@ class Cluster:
         self.killed: list[str] = []
         self.calls: list[scheduler.Call] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[int, Answer] = {}
+        """To requests that nobody has looked at, by their numbers."""
         self.probes: dict[str, Probe] = {}
         self.readings: dict[str, ReadLogs] = {}
         """Sandboxes that are to be read, by key."""
@@ -73,6 +76,8 @@ class Cluster:
         """By agent what is reserved, volumes included."""
         self.held: dict[str, tuple[str, Resources]] = {}
         """By task where it is and what it takes."""
+        self.groups: dict[str, list[str]] = {}
+        """By task those that are launched together with it, itself included."""
         self.secrets: dict[str, bytes] = {}
         self._offered: dict[str, tuple[str, Resources]] = {}
         self._settings = settings or Settings(min_revive_offers_interval=0.0)
@@ -108,16 +113,13 @@ class Cluster:
 
     def ask(self, make: Any) -> Answer:
         number = next(self._numbers)
-        effects = self.core.handle(make(number), self.now)
-        self._carry_out(effects)
-        self._validate()
-        (answer,) = [one.value for one in effects if isinstance(one, Reply)]
-        assert isinstance(answer, Answer)
-        return answer
+        self.post(make(number))
+        return self.answers.pop(number)
 
     def _validate(self) -> None:
         self.core.books.validate()
         self.core.deployments.validate()
+        self.core.queue.validate(self.now)
         stored = {key.removeprefix("deployment/") for key in self.store if key.startswith("deployment/")}
         assert stored == self.core.deployments.running.keys()
 
@@ -199,6 +201,8 @@ class Cluster:
             healthy=healthy,
         )
         self.post(Received(scheduler.Event("UPDATE", update=scheduler.Update(status))))
+        if is_terminal(state):  # the executor ends the others of a group
+            self.killed += [one for one in self.groups.get(task_id, ()) if one in self.alive()]
 
     def run_all(self) -> None:
         """Every launched task starts."""
@@ -279,6 +283,8 @@ class Cluster:
                     self.roles = roles
                 case SendCall(call):
                     self._called(call)
+                case Reply(to, Answer() as answer):
+                    self.answers[to] = answer
 
     def _called(self, call: scheduler.Call) -> None:
         self.calls.append(call)
@@ -303,7 +309,10 @@ class Cluster:
             return left
         if operation.launch_group is not None:
             executor = Resources.parse(operation.launch_group.executor.resources)
-            for info in operation.launch_group.task_group.tasks or ():
+            infos = operation.launch_group.task_group.tasks or []
+            group = [one.task_id.value for one in infos]
+            for info in infos:
+                self.groups[info.task_id.value] = group
                 left = self._start(host, left, info, executor + Resources.parse(info.resources))
                 executor = EMPTY
             return left

@@ -1,4 +1,4 @@
-"""The whole core in a simulated cluster: deployments, failures, health, unreachable agents, crashes."""
+"""The whole core in a simulated cluster: requests, deployments, failures, kills, crashes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from typing import Any
 import pytest
 
 from headrace.kernel.core import Put, Reply
-from headrace.marathon.core.books import Settings
+from headrace.marathon.core import line
 from headrace.marathon.core.events import (
     CancelDeployment,
     CreateApp,
-    ForgetFramework,
     KillTasks,
     ResetDelay,
     SendCall,
     UpdateApps,
 )
-from headrace.marathon.core.records import STOP, Condition
-from headrace.mesos.client import Received
-from headrace.mesos.messages import scheduler
-from headrace.mesos.messages.common import AgentID, Attribute, FrameworkID, Offer, OfferID, Text
-from headrace.mesos.resources import Resources
+from headrace.marathon.core.records import STOP
+from headrace.marathon.core.settings import Settings
 
-from .simulation import ORIGIN, ROOM, Cluster
+from .simulation import ORIGIN, Cluster
 
 
 def kill(it: Cluster, *task_ids: str, scale: bool = False, wipe: bool = False) -> Any:
@@ -33,15 +29,6 @@ def kill(it: Cluster, *task_ids: str, scale: bool = False, wipe: bool = False) -
             to, None, list(task_ids), None, scale=scale, wipe=wipe, single=False, force=False, origin=ORIGIN
         )
     )
-
-
-def test_the_first_need_revives_at_once_and_idleness_suppresses() -> None:
-    it = Cluster()
-    assert it.wants_offers is False
-    it.create("/a")
-    assert [call.type for call in it.calls][-1] == "REVIVE"
-    it.offer()
-    assert [call.type for call in it.calls[-3:]] == ["REVIVE", "ACCEPT", "SUPPRESS"]
 
 
 def test_an_instance_is_stored_before_it_is_accepted() -> None:
@@ -183,183 +170,6 @@ def test_wiping_takes_the_instance_along_and_scaling_wants_fewer() -> None:
     assert kill(it, three, scale=True, wipe=True).status == 400
 
 
-def test_a_kill_is_said_again_until_it_works() -> None:
-    it = Cluster(Settings(kill_retry_interval=30))
-    it.create("/a")
-    it.settle()
-    it.delete("/a")
-    assert len(it.killed) == 1
-    it.advance(65)
-    assert len(it.killed) == 3
-    it.crash()
-    assert len(it.killed) == 4
-    it.end_killed()
-    it.advance(100)
-    assert not it.killed
-    assert [key for key in it.store if key != "framework" and not key.startswith(("change/", "past/"))] == []
-    assert "app_terminated_event" in it.kinds()
-
-
-def test_a_task_of_nobody_is_killed_and_all_is_acknowledged() -> None:
-    it = Cluster()
-    it.status("ghost.instance-1._app.1", "TASK_RUNNING")
-    assert it.killed == ["ghost.instance-1._app.1"]
-    it.status("ghost.instance-1._app.1", "TASK_KILLED")
-    assert "unknown_instance_terminated_event" in it.kinds()
-    assert [call.type for call in it.calls].count("ACKNOWLEDGE") == 2
-
-
-def test_health_decides_when_a_deployment_goes_on() -> None:
-    it = Cluster()
-    it.create("/a", healthChecks=[{"protocol": "TCP", "gracePeriodSeconds": 60, "intervalSeconds": 10}])
-    it.offer()
-    it.run_all()
-    it.advance(1)
-    it.answer_probes(passed=False)
-    assert it.core.deployments.running, "failures within the grace period say nothing"
-    it.advance(1)
-    it.answer_probes()
-    assert not it.core.deployments.running
-    assert it.instances("/a")[0].healthy is True
-
-
-def test_the_failure_after_the_maximum_kills_and_is_no_back_off() -> None:
-    it = Cluster()
-    checks = [{"protocol": "TCP", "gracePeriodSeconds": 0, "intervalSeconds": 10, "maxConsecutiveFailures": 2}]
-    it.create("/a", healthChecks=checks)
-    it.offer()
-    it.run_all()
-    for failures in range(3):
-        assert not it.killed, failures
-        it.advance(10)
-        it.answer_probes(passed=False)
-    assert len(it.killed) == 1
-    assert it.kinds().count("failed_health_check_event") == 3
-    assert "unhealthy_instance_kill_event" in it.kinds()
-    it.end_killed()
-    assert it.core.queue.delayed_until("/a", it.now) is None
-    assert it.instances("/a")[0].incarnation == 2
-
-
-COMMAND = {"protocol": "COMMAND", "command": {"value": "test -e ok"}, "delaySeconds": 1, "maxConsecutiveFailures": 2}
-
-
-def test_the_agent_runs_a_command_check_and_its_word_counts() -> None:
-    it = Cluster()
-    it.create("/a", healthChecks=[COMMAND])
-    it.offer()
-    (task,) = it.alive()
-    check = it.infos[task].health_check
-    assert check is not None
-    assert check.command is not None
-    assert (check.type, check.command.value, check.command.shell) == ("COMMAND", "test -e ok", True)
-    assert (check.delay_seconds, check.grace_period_seconds, check.consecutive_failures) == (1, 300, 2)
-    it.run_all()
-    it.advance(100)
-    assert not it.probes, "nobody else probes"
-    assert it.core.deployments.running
-    it.status(task, "TASK_RUNNING", healthy=True)
-    assert it.instances("/a")[0].healthy is True
-    assert not it.core.deployments.running
-    it.advance(1)
-    for _ in range(2):
-        it.status(task, "TASK_RUNNING", healthy=False)
-    (result,) = it.instances("/a")[0].health
-    assert (result.alive, result.consecutive_failures) == (False, 2)
-    it.status(task, "TASK_RUNNING", reason="REASON_RECONCILIATION", healthy=False)
-    assert result.consecutive_failures == 2, "an answer to a question is no new probe"
-    assert it.kinds().count("failed_health_check_event") == 2
-    assert it.kinds().count("instance_health_changed_event") == 2
-    assert not it.killed, "the agent kills by itself"
-    it.status(task, "TASK_KILLED", "ended by signal 15", healthy=False)
-    assert "health check failed" in it.core.books.failures["/a"].message
-    assert it.instances("/a")[0].incarnation == 2
-    assert it.core.queue.delayed_until("/a", it.now) is None
-
-
-def test_what_the_agent_said_of_health_is_asked_again_after_a_crash() -> None:
-    it = Cluster()
-    it.create("/a", healthChecks=[COMMAND])
-    it.offer()
-    it.run_all()
-    it.crash()
-    (task,) = it.alive()
-    it.status(task, "TASK_RUNNING", reason="REASON_RECONCILIATION", healthy=True)
-    assert it.instances("/a")[0].healthy is True
-
-
-@pytest.mark.parametrize(
-    ("protocols", "handed_over", "probed"),
-    [
-        (["MESOS_HTTP"], "HTTP", []),
-        (["MESOS_TCP"], "TCP", []),
-        (["MESOS_HTTPS"], None, ["HTTPS"]),
-        (["COMMAND", "MESOS_HTTP"], "COMMAND", ["HTTP"]),
-        (["TCP", "COMMAND", "COMMAND"], "COMMAND", ["TCP"]),
-        (["HTTP"], None, ["HTTP"]),
-    ],
-)
-def test_every_check_is_run_by_somebody(protocols: list[str], handed_over: str | None, probed: list[str]) -> None:
-    it = Cluster()
-    checks = [{"protocol": one, "path": "/up"} for one in protocols]
-    for check in checks:
-        if check["protocol"] == "COMMAND":
-            check |= {"command": {"value": "true"}}  # type: ignore[dict-item]
-    it.create("/a", healthChecks=checks)
-    it.offer()
-    it.run_all()
-    (task,) = it.alive()
-    agents = it.infos[task].health_check
-    assert (agents.type if agents is not None else None) == handed_over
-    if agents is not None and agents.http is not None:
-        assert (agents.http.port, agents.http.path, agents.consecutive_failures) == (31000, "/up", 3)
-    if agents is not None and agents.tcp is not None:
-        assert agents.tcp.port == 31000
-    it.advance(1)
-    assert sorted(probe.protocol for probe in it.probes.values()) == probed
-    it.answer_probes()
-    assert it.instances("/a")[0].healthy is (None if handed_over else True)
-    if handed_over:
-        it.status(task, "TASK_RUNNING", healthy=True)
-    assert it.instances("/a")[0].healthy is True
-
-
-def test_several_commands_become_one_check_that_all_must_pass() -> None:
-    it = Cluster()
-    second = COMMAND | {"command": {"value": "echo '$x\"; exit 1"}, "intervalSeconds": 7, "maxConsecutiveFailures": 0}
-    it.create("/a", healthChecks=[COMMAND, second])
-    it.offer()
-    (info,) = it.infos.values()
-    assert info.health_check is not None
-    command = info.health_check.command
-    assert command is not None
-    assert command.shell is False
-    assert command.arguments is not None
-    assert command.arguments[-2:] == ["test -e ok", "echo '$x\"; exit 1"]
-    assert (info.health_check.interval_seconds, info.health_check.consecutive_failures) == (7, 2)
-
-
-def test_an_offer_costs_the_same_however_large_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instances are counted by where they are, not looked through for each offer."""
-    it = Cluster()
-    it.create("/a", instances=150, constraints=[["hostname", "UNIQUE"], ["rack", "GROUP_BY"]])
-    for number in range(120):
-        it.offer(f"host-{number}", rack=f"rack-{number % 3}")
-    assert len(it.alive()) == 120
-    looks: list[str] = []
-    of_app = it.core.books.of_app
-
-    def watched(app_id: str) -> Any:
-        looks.append(app_id)
-        return of_app(app_id)
-
-    monkeypatch.setattr(it.core.books, "of_app", watched)
-    it.core.handle(offers_of(("host-7", "rack-0"), ("host-121", "rack-0"), ("host-122", "rack-1")), it.now)
-    assert looks == []
-    assert sum(one.condition is Condition.PROVISIONED for one in of_app("/a")) == 122
-    it.core.books.validate()
-
-
 def test_an_ended_task_leaves_its_place_to_others() -> None:
     it = Cluster()
     it.create("/a", instances=2, constraints=[["hostname", "UNIQUE"]])
@@ -382,56 +192,21 @@ def test_an_ended_task_leaves_its_place_to_others() -> None:
     assert len(it.alive()) == 2
 
 
-def test_the_offers_that_are_remembered_are_bounded() -> None:
-    it = Cluster()
-    it.create("/a", cpus=64)
-    for first in range(0, 1200, 100):
-        it.core.handle(offers_of(*((f"host-{first + number}", "r") for number in range(100))), it.now)
-    attempt = it.core.queue.attempts["/a"]
-    assert len(attempt.offers) == len(attempt.by_agent) == 1000
-    assert "agent-host-1199" in attempt.offers
-    assert "agent-host-0" not in attempt.offers
-
-
-def offers_of(*places: tuple[str, str]) -> Received:
-    """An event with offers of these hosts, each with a rack."""
-    made = [
-        Offer(
-            OfferID(f"offer-{host}"),
-            FrameworkID("framework-1"),
-            AgentID(f"agent-{host}"),
-            host,
-            resources=ROOM.messages("*"),
-            attributes=[Attribute("rack", "TEXT", text=Text(rack))],
-        )
-        for host, rack in places
-    ]
-    return Received(scheduler.Event("OFFERS", offers=scheduler.Offers(made)))
-
-
-def test_late_probes_of_an_earlier_task_say_nothing() -> None:
-    it = Cluster()
-    it.create("/a", healthChecks=[{"protocol": "TCP", "gracePeriodSeconds": 0}])
-    it.offer()
-    it.run_all()
-    it.advance(1)
-    (task,) = it.alive()
-    it.status(task, "TASK_FAILED")
-    it.answer_probes()
-    assert it.instances("/a")[0].health == []
-
-
-def test_readiness_holds_a_deployment() -> None:
-    it = Cluster()
-    it.create("/a", readinessChecks=[{"portName": "default", "intervalSeconds": 5, "timeoutSeconds": 1}])
-    it.offer()
-    it.run_all()
-    it.advance(0)
-    it.answer_probes(passed=False)
-    assert it.core.deployments.running
-    it.advance(5)
-    it.answer_probes()
-    assert not it.core.deployments.running
+def test_a_kill_is_said_again_until_it_works() -> None:
+    it = Cluster(Settings(kill_retry_interval=30))
+    it.create("/a")
+    it.settle()
+    it.delete("/a")
+    assert len(it.killed) == 1
+    it.advance(65)
+    assert len(it.killed) == 3
+    it.crash()
+    assert len(it.killed) == 4
+    it.end_killed()
+    it.advance(100)
+    assert not it.killed
+    assert [key for key in it.store if key != "framework" and not key.startswith(("change/", "past/"))] == []
+    assert "app_terminated_event" in it.kinds()
 
 
 def test_a_rolling_restart_never_has_too_few() -> None:
@@ -484,63 +259,6 @@ def test_cancel_leaves_and_revert_takes_back() -> None:
     assert it.core.books.apps["/b"].instances == 2
 
 
-def test_an_unreachable_task_is_replaced_and_the_surplus_goes_when_it_comes_back() -> None:
-    it = Cluster()
-    it.create("/a")
-    it.settle()
-    (lost,) = it.alive()
-    it.status(lost, "TASK_UNREACHABLE")
-    assert it.instances("/a")[0].condition is Condition.INACTIVE
-    it.offer()
-    it.run_all()
-    assert len(it.instances("/a")) == 2, "both are listed"
-    it.status(lost, "TASK_RUNNING")
-    assert len(it.killed) == 1
-    it.settle()
-    assert len(it.alive()) == 1
-
-
-def test_an_unreachable_task_that_stays_away_is_forgotten() -> None:
-    it = Cluster()
-    it.create("/a", unreachableStrategy={"inactiveAfterSeconds": 10, "expungeAfterSeconds": 60})
-    it.settle()
-    (lost,) = it.alive()
-    it.status(lost, "TASK_UNREACHABLE")
-    it.advance(9)
-    assert len(it.instances("/a")) == 1
-    it.advance(1)
-    it.offer()
-    it.run_all()
-    assert len(it.instances("/a")) == 2
-    it.advance(60)
-    assert [one.condition for one in it.instances("/a")] == [Condition.RUNNING]
-    it.status(lost, "TASK_RUNNING")
-    assert it.killed == [lost]
-
-
-def test_what_was_due_while_marathon_was_down_is_done_at_the_start() -> None:
-    it = Cluster()
-    it.create("/a", instances=2)
-    it.settle()
-    for task in sorted(it.alive()):
-        it.status(task, "TASK_UNREACHABLE")
-    it.now += 3600
-    it.crash()
-    assert [one.condition for one in it.instances("/a")] == [Condition.SCHEDULED] * 2
-
-
-def test_disabled_waits_for_ever() -> None:
-    it = Cluster()
-    it.create("/a", unreachableStrategy="disabled")
-    it.settle()
-    (lost,) = it.alive()
-    it.status(lost, "TASK_UNREACHABLE")
-    it.advance(1_000_000)
-    assert not it.wants_offers
-    it.status(lost, "TASK_RUNNING")
-    assert [one.condition for one in it.instances("/a")] == [Condition.RUNNING]
-
-
 def test_an_app_is_said_to_be_stopped_for_as_long_as_its_tasks_are_being_killed() -> None:
     """By that the application master of Flink knows that its app is destroyed, and that its jobs' files may go."""
     it = Cluster()
@@ -561,84 +279,6 @@ def test_an_app_is_said_to_be_stopped_for_as_long_as_its_tasks_are_being_killed(
     assert not it.core.deployments.running
 
 
-def test_a_removed_framework_begins_anew() -> None:
-    it = Cluster()
-    it.create("/a")
-    it.settle()
-    error = scheduler.Event("ERROR", error=scheduler.Error("Framework has been removed"))
-    effects = it.core.handle(Received(error), it.now)
-    assert ForgetFramework() in effects
-    it.tasks.clear()
-    it.connect("framework-2")
-    assert it.store["framework"] == b"framework-2"
-    it.settle()
-    assert len(it.alive()) == 1
-    assert it.instances("/a")[0].incarnation == 2
-
-
-def test_after_subscribing_everything_is_reconciled() -> None:
-    it = Cluster()
-    it.create("/a")
-    it.settle()
-    it.calls.clear()
-    it.crash()
-    asked = [call.reconcile for call in it.calls if call.reconcile is not None]
-    assert [len(one.tasks or ()) for one in asked] == [1, 0]
-    (task,) = it.alive()
-    it.status(task, "TASK_GONE", reason="REASON_RECONCILIATION")
-    it.settle()
-    assert len(it.alive()) == 1
-
-
-def test_a_task_that_does_not_start_is_killed() -> None:
-    it = Cluster(Settings(task_launch_confirm_timeout=10))
-    it.create("/a")
-    it.offer()
-    it.advance(11)
-    assert len(it.killed) == 1
-
-
-def test_unique_hosts_wait_for_another_host_and_say_why() -> None:
-    it = Cluster()
-    it.create("/a", instances=2, constraints=[["hostname", "UNIQUE"]])
-    it.offer("host-1")
-    it.offer("host-1")
-    assert len(it.alive()) == 1
-    assert it.wants_offers
-    (summary,) = it.core.queue.attempts.values()
-    assert summary.refusals["UnfulfilledConstraint"] == 2
-    assert "UNIQUE" in it.core.books.stories.of("/a")[-1].why
-    it.offer("host-2")
-    assert len(it.alive()) == 2
-
-
-def test_unused_offers_are_declined_for_long() -> None:
-    it = Cluster()
-    it.offer()
-    assert it.calls[-1].decline is not None
-    assert it.calls[-1].decline.filters is not None
-    assert it.calls[-1].decline.filters.refuse_seconds == 120.0
-
-
-def test_an_offer_is_not_overused() -> None:
-    it = Cluster(Settings(max_instances_per_offer=100))
-    it.create("/a", instances=10, cpus=1)
-    it.offer(room=Resources.of(cpus=3.5, mem=8192) + Resources(ranges={"ports": ((31000, 31999),)}))
-    assert len(it.alive()) == 3
-    ports = [port for one in it.instances("/a") for port in one.ports]
-    assert len(set(ports)) == 3
-
-
-def test_several_tasks_go_into_one_accept() -> None:
-    it = Cluster()
-    it.create("/a", instances=12)
-    it.calls.clear()
-    it.offer()
-    accepts = [call for call in it.calls if call.accept is not None]
-    assert len(accepts) == 1
-    assert len(it.alive()) == 12
-
-
 def test_a_rollback_to_a_version() -> None:
     it = Cluster()
     it.create("/a")
@@ -652,11 +292,47 @@ def test_a_rollback_to_a_version() -> None:
     assert it.update("/a", version="2020-01-01T00:00:00.000Z").status == 404
 
 
-def test_too_many_deployments_are_refused() -> None:
+def waiting_create(it: Cluster, number: int, app_id: str) -> None:
+    """A request that may have to wait; ``it.answers`` has the answer under its number."""
+    it.post(CreateApp(number, {"id": app_id, "cmd": "x", "cpus": 0.1, "mem": 16}, False, ORIGIN))
+
+
+def test_too_many_deployments_wait_for_a_while_and_are_refused_then() -> None:
     it = Cluster(Settings(max_running_deployments=1))
     it.create("/a")
-    assert it.create("/b").status == 403
+    waiting_create(it, 1000, "/b")
+    it.advance(4.9)
+    assert 1000 not in it.answers
+    assert "group_change_failed" not in it.kinds()
+    it.advance(0.2)
+    assert it.answers[1000].status == 403
+    assert it.answers[1000].body["message"].startswith("Max number (1) of running deployments")
+    assert it.events[-1][0] == "group_change_failed"
     assert "/b" not in it.core.books.apps
+
+
+def test_deployments_beyond_the_limit_begin_in_their_order_when_others_end() -> None:
+    it = Cluster(Settings(max_running_deployments=1, min_revive_offers_interval=0.0))
+    it.create("/a")
+    for number, app_id in enumerate(["/b", "/c", "/b"], 1000):
+        waiting_create(it, number, app_id)
+        it.advance(0.1)
+    it.settle()
+    statuses = [it.answers[number].status for number in (1000, 1001, 1002)]
+    assert statuses == [201, 201, 409]  # the last one is about an app that is there by now
+    assert [one.app_id for one in it.core.books.instances.values()] == ["/a", "/b", "/c"]
+    it.advance(10)
+    assert len(it.answers) == 3
+    assert "group_change_failed" not in it.kinds()
+
+
+def test_not_everybody_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "LENGTH", 2)
+    it = Cluster(Settings(max_running_deployments=1))
+    it.create("/a")
+    for number, app_id in enumerate(["/b", "/c", "/d"], 1000):
+        waiting_create(it, number, app_id)
+    assert [number for number in it.answers if it.answers[number].status == 403] == [1002]
 
 
 def test_nothing_changes_when_one_of_several_is_bad() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headrace.kernel.daemon import UserError
+from headrace.kernel.store.znodes import Policy
+from headrace.kernel.zookeeper import ZooKeeperAddress
 from headrace.marathon import flags
 from headrace.marathon.flags.flag import Fate, Kind
 from headrace.marathon.flags.shown import MARATHON_CONFIG, ZOOKEEPER_CONFIG
@@ -33,7 +36,8 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("flag", TABLE, ids=lambda flag: flag.name)
 def test_every_flag_can_be_given_and_does_what_the_table_says(flag: Any) -> None:
     value = {Kind.COUNT: "7", Kind.MILLISECONDS: "7", Kind.SECONDS: "7", Kind.PORT: "7"}.get(flag.kind, "a:b")
-    value = flag.choices[0] if flag.choices else {"executor": "//cmd", "enable_features": "vips"}.get(flag.name, value)
+    own = {"executor": "//cmd", "enable_features": "vips", "zk": "zk://z:1/m", "zk_max_node_size": "50000"}
+    value = flag.choices[0] if flag.choices else own.get(flag.name, value)
     word = f"--{flag.name}={value}" if flag.takes_value else f"--{flag.name}"
     needs = {"ha", "mesos_authentication", "disable_http", "mesos_authentication_principal", "local_port_max"}
     if flag.fate is Fate.REFUSED or flag.name in needs:
@@ -61,7 +65,13 @@ def test_spellings() -> None:
     ("words", "message"),
     [
         (["--mesos_rol=x"], "there is no flag --mesos_rol; do you mean --mesos_role?"),
-        (["--zk", "zk://h/m"], "--zk is not supported yet"),
+        (["--zk", "h:1/m"], "--zk zk://h:1/m is not understood; write zk://user:password@host:port"),
+        (["--zk", "zk://h:1"], "--zk zk://h:1 names no znode"),
+        (["--zk", "zk://u:hush@h:x/m"], "--zk zk://***@h:x/m: 'h:x' is no host:port"),
+        (["--zk", "file:///none/of/it"], "--zk file:///none/of/it: can't be read"),
+        (["--zk="], "--zk is empty"),
+        (["--zk_max_node_size=9999"], "--zk_max_node_size is 9999; give 10000 bytes or more"),
+        (["--zk_session_timeout=0"], "--zk_session_timeout is 0; give 1 or more"),
         (["--metrics_statsd"], "--metrics_statsd is not supported: have /metrics/prometheus"),
         (["--backup_location=file:///b"], "copy the directory --data"),
         (["--plugin-dir=/p"], "--plugin-dir is not supported: there are no plug-ins"),
@@ -101,7 +111,7 @@ def test_the_environment() -> None:
         ({"MARATHON_MASTER": "m:2"}, "--master stands on the command line and MARATHON_MASTER in the environment"),
         ({"MARATHON_HOSTNAME": ""}, "MARATHON_HOSTNAME in the environment is empty"),
         ({"MARATHON_CHECKPOINT": "no"}, "write MARATHON_CHECKPOINT=, or MARATHON_DISABLE_CHECKPOINT="),
-        ({"MARATHON_ZK": "zk://h/m"}, "MARATHON_ZK is not supported yet"),
+        ({"MARATHON_ZK": "zk://h"}, "--zk zk://h names no znode"),
     ],
 )
 def test_mistakes_in_the_environment(environment: dict[str, str], message: str) -> None:
@@ -133,6 +143,27 @@ def test_what_the_core_is_told() -> None:
     assert told == (60.0, 5.0, False, 1.5)
 
 
+def test_where_the_state_is() -> None:
+    alone, many = parse(), parse("--zk=zk://u:hush@a,b:2/m/n", "--zk_max_node_size=20000")
+    assert (alone.ha, flags.zookeeper(alone), flags.info(alone, {})["zookeeper_config"]["zk"]) == (False, None, None)
+    assert many.ha is True
+    assert flags.zookeeper(many) == ZooKeeperAddress(("a:2181", "b:2"), "/m/n", "u:hush")
+    assert flags.policy(many) == Policy(20_000, 65_536)
+    assert flags.policy(parse("--disable_zk_compression")) == Policy(800_000, None)
+    assert parse("--zk=zk://a/m", "--disable_ha").ha is False
+    shown = flags.info(many, {})
+    assert shown["zookeeper_config"]["zk"] == "zk://***@a,b:2/m/n"
+    assert "hush" not in str([shown, flags.config(many)])
+
+
+def test_where_the_state_is_can_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "zk"
+    file.write_text("zk://u:hush@a:1/m\n")
+    options = parse(f"--zk=file://{file}")
+    assert flags.zookeeper(options) == ZooKeeperAddress(("a:1",), "/m", "u:hush")
+    assert "hush" not in str(flags.config(options))
+
+
 def test_info_has_marathon_s_keys() -> None:
     info = flags.info(
         parse("--enable_features=vips, secrets", "--launch_tokens=7"), {"http_port": 1, "https_port": None}
@@ -157,3 +188,19 @@ def test_no_secret_is_shown() -> None:
 )
 def test_log_levels(level: str, expected: str) -> None:
     assert flags.log_level(parse(f"--logging_level={level}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "host"),
+    [
+        ((), "127.0.0.1"),
+        (("--host=0.0.0.0",), "this-machine"),
+        (("--host=::",), "this-machine"),
+        (("--host=0.0.0.0", "--hostname=marathon.example"), "marathon.example"),
+    ],
+)
+def test_others_are_told_of_a_host_that_they_can_reach(
+    words: tuple[str, ...], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "this-machine")
+    assert flags.advertised(parse(*words)) == host

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headrace.marathon.core import planner, upgrade
 from headrace.marathon.core.constraints import Spread
-from headrace.marathon.core.matcher import Match, Policy, Refusal, match
+from headrace.marathon.core.matcher import Match, Policy, Refusal, kind, match
 from headrace.marathon.core.places import Place
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Condition, Instance
 from headrace.marathon.core.scaling import victims
 from headrace.marathon.core.upgrade import Member
-from headrace.marathon.definitions.app import App
+from headrace.marathon.definitions.app import App, PortDefinition
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.parts import ExecutorResources, VersionInfo
 from headrace.marathon.definitions.paths import ancestors
@@ -63,6 +65,36 @@ def test_layers_of_apps_pods_and_groups(
     assert sorted(one for layer in layers for one in layer) == sorted(specs)
     for one in specs:
         assert depth[one] == max((depth[need] + 1 for need in needs[one]), default=0)
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(IDS, _SOME)),
+    st.dictionaries(st.sampled_from(GROUPS), _SOME),
+    st.dictionaries(st.sampled_from(IDS), _SOME),
+    st.dictionaries(st.sampled_from(GROUPS), _SOME),
+)
+def test_a_change_that_makes_a_circle_is_found_by_looking_only_at_what_it_touches(
+    wanted: dict[str, tuple[str, ...]],
+    of_groups: dict[str, tuple[str, ...]],
+    changed: dict[str, tuple[str, ...]],
+    changed_groups: dict[str, tuple[str, ...]],
+) -> None:
+    def made(specs: dict[str, tuple[str, ...]], groups: dict[str, tuple[str, ...]]) -> Any:
+        return (
+            {one: spec(one, dependencies=needs) for one, needs in specs.items()},
+            {path: Group(dependencies=list(needs)) for path, needs in groups.items()},
+        )
+
+    specs, groups = made(wanted, of_groups)
+    assume(not _has_circle({one: _needs(one, specs, groups) for one in specs}))
+    specs, groups = made(wanted | changed, of_groups | changed_groups)
+    with (
+        pytest.raises(planner.CyclicDependencyError)
+        if _has_circle({one: _needs(one, specs, groups) for one in specs})
+        else nullcontext()
+    ):
+        planner.check_circles(changed, changed_groups, specs, groups)
 
 
 def _needs(one: str, specs: dict[str, RunSpec], groups: dict[str, Group]) -> set[str]:
@@ -191,6 +223,43 @@ def _wish(millis: int, pod: bool) -> RunSpec:
     half = millis // 2
     parts = [PodContainer(f"c{part}", ContainerResources(part / 1000, 1)) for part in (half, millis - half)]
     return Pod("/x", parts, role="dev", executor_resources=ExecutorResources(0.0, 1.0, 0.0))
+
+
+_PORTS = st.lists(st.sampled_from([0, 31000, 31001, 8080]), max_size=2, unique=True)
+_DEFINITION = st.fixed_dictionaries(
+    {
+        "cpus": st.sampled_from([0.5, 1.0]),
+        "mem": st.sampled_from([1.0, 64.0]),
+        "gpus": st.sampled_from([0, 1]),
+        "accepted_resource_roles": st.sampled_from([[], ["*"], ["dev"]]),
+        "port_definitions": _PORTS.map(lambda ports: [PortDefinition(port) for port in ports]),
+        "require_ports": st.booleans(),
+        "labels": st.sampled_from([{}, {"x": "y"}, {"GPU_SCHEDULING_BEHAVIOR": "unrestricted"}]),
+        "cmd": st.sampled_from(["x", "y"]),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_DEFINITION, _DEFINITION, _AMOUNT, _AMOUNT, st.integers(0, 1), st.booleans())
+def test_an_offer_that_refuses_one_refuses_all_of_its_kind(
+    one: dict[str, Any], other: dict[str, Any], plain: int, reserved: int, gpus: int, same: bool
+) -> None:
+    first = App("/one", role="dev", **one)
+    second = App("/other", role="dev", **({**one, "cmd": other["cmd"]} if same else other))
+    assume(kind(first) == kind(second))
+    room = Resources({"cpus": plain, "mem": 10_000, "gpus": 1000 * gpus}, {"ports": ((31000, 31000),)})
+    room = room + Resources({"cpus": reserved, "mem": 10_000} if reserved else {}).tagged(_DEV)
+    offer = Offer(OfferID("o"), FrameworkID("f"), AgentID("a"), "host-1", resources=room.messages("dev"),
+                  allocation_info=AllocationInfo("dev"))  # fmt: skip
+    found = [match(Place.of(offer), it, Spread(()), lambda n: 0, role="dev") for it in (first, second)]
+    assert found[0] == found[1]
+
+
+def test_where_siblings_or_secrets_count_there_is_no_kind() -> None:
+    assert kind(App("/a", constraints=[["hostname", "UNIQUE"]])) is None
+    assert kind(App("/a")) == kind(App("/b"))
+    assert kind(App("/a")) != kind(App("/a", role="dev"))
 
 
 # victims

@@ -47,7 +47,7 @@ def read(monkeypatch: pytest.MonkeyPatch, agent: Agent) -> LogsRead:
         it = last_lines.LastLines(outcomes.append)
         monkeypatch.setattr(it, "_http", agent)
         it.read(ReadLogs("k", "http://a:5051", {"stdout": "/s/stdout", "stderr": "/s/stderr", "none": "/s/none"}))
-        await asyncio.gather(*it._tasks)
+        await it._works.ended()
         await it.stop()
 
     asyncio.run(work())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import Any
 
 import msgspec
@@ -11,14 +12,29 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from headrace.marathon.core import residency
-from headrace.marathon.core.books import Settings
-from headrace.marathon.core.events import KillTasks, UpdateApps
-from headrace.marathon.core.records import Goal
+from headrace.marathon.core.events import (
+    CancelDeployment,
+    ChangeGroup,
+    CreatePod,
+    DeleteGroup,
+    DeletePod,
+    EnforceRole,
+    KillInstances,
+    KillTasks,
+    UpdateApps,
+    UpdatePod,
+)
+from headrace.marathon.core.records import Condition, Goal
+from headrace.marathon.core.settings import Settings
 from headrace.marathon.core.upgrade import limits
 
 from .simulation import ORIGIN, Cluster
 
 IDS = st.sampled_from(["/a", "/dev/b", "/g/c", "/db"])
+PODS = st.sampled_from(["/p", "/g/p", "/dbp"])
+GROUPS = st.sampled_from(["/g", "/g/h", "/dev"])
+APPS = st.lists(st.sampled_from(["one", "b", "c"]), max_size=3, unique=True)
+IN_GROUP = st.lists(st.sampled_from(["two", "p"]), max_size=2, unique=True)
 ROLES = ["data", "dev"]
 VOLUME = {"containerPath": "data", "mode": "RW", "persistent": {"size": 10}}
 FIELDS: dict[str, dict[str, Any]] = {
@@ -26,7 +42,21 @@ FIELDS: dict[str, dict[str, Any]] = {
     "/db": {"container": {"type": "MESOS", "volumes": [VOLUME]}},
 }
 FORCE = st.booleans()
+SMALL = {"resources": {"cpus": 0.1, "mem": 16}}
 STATES = ["TASK_RUNNING", "TASK_FAILED", "TASK_UNREACHABLE", "TASK_DROPPED"]
+
+
+def pod_body(pod: str, instances: int, containers: int) -> dict[str, Any]:
+    """A pod; ``/dbp`` keeps a volume."""
+    mounts = [{"name": "v", "mountPath": "data"}] if pod == "/dbp" else []
+    return {
+        "containers": [
+            {"name": f"c{number}", **SMALL, "exec": {"command": {"shell": "x"}}, "volumeMounts": mounts}
+            for number in range(containers)
+        ],
+        "volumes": [{"name": "v", "persistent": {"size": 10}}] if mounts else [],
+        "scaling": {"kind": "fixed", "instances": instances},
+    }
 
 
 class Machine(RuleBasedStateMachine):
@@ -72,6 +102,95 @@ class Machine(RuleBasedStateMachine):
     def restart(self, app: str) -> None:
         assert self.it.restart(app).status in (200, 404, 409)
 
+    # pods
+
+    @rule(pod=PODS, instances=st.integers(0, 3), containers=st.integers(1, 2), force=FORCE)
+    def create_pod(self, pod: str, instances: int, containers: int, force: bool) -> None:
+        body = {"id": pod, **pod_body(pod, instances, containers)}
+        assert self.ask(CreatePod(0, body, force, ORIGIN)) in (201, 409)
+
+    @rule(pod=PODS, instances=st.integers(0, 3), containers=st.integers(1, 2), force=FORCE, label=st.booleans())
+    def update_pod(self, pod: str, instances: int, containers: int, force: bool, label: bool) -> None:
+        if pod in self.it.core.books.pods:
+            body = {"id": pod, **pod_body(pod, instances, containers), "labels": {"x": "y"} if label else {}}
+            # what a pod with volumes takes may not change
+            assert self.ask(UpdatePod(0, pod, body, force, ORIGIN)) in (200, 409, *([422] if pod == "/dbp" else []))
+
+    @rule(pod=PODS, force=FORCE)
+    def delete_pod(self, pod: str, force: bool) -> None:
+        assert self.ask(DeletePod(0, pod, force, ORIGIN)) in (202, 404, 409)
+
+    @rule(pod=PODS, number=st.integers(0, 3), wipe=st.booleans())
+    def kill_pod(self, pod: str, number: int, wipe: bool) -> None:
+        members = sorted(one.id for one in self.it.instances(pod))
+        if number < len(members) and pod in self.it.core.books.pods:
+            assert self.ask(KillInstances(0, pod, [members[number]], wipe, True)) == 200
+
+    # groups
+
+    @rule(group=GROUPS, apps=APPS, pods=IN_GROUP, chain=st.booleans(), force=FORCE, size=st.integers(0, 2))
+    def put_group(self, group: str, apps: list[str], pods: list[str], chain: bool, force: bool, size: int) -> None:
+        """All that was in the group itself and is not named goes; each app may depend on the one before."""
+        needs = {one: [f"{group}/{before}"] if chain else [] for before, one in itertools.pairwise(apps)}
+        body = {
+            "apps": [
+                {
+                    "id": one,
+                    "cmd": "sleep 1",
+                    "cpus": 0.1,
+                    "mem": 16,
+                    "instances": size,
+                    "dependencies": needs.get(one, []),
+                }
+                for one in apps
+            ],
+            "pods": [{"id": one, **pod_body(one, size, 1)} for one in pods],
+        }
+        status = self.ask(ChangeGroup(0, group, body, False, False, force, ORIGIN))
+        assert status in (200, 409, 422)
+        if status == 200:
+            members = {f"{group}/{one}" for one in (*apps, *pods)}
+            assert members == {one for one in self.it.core.books.specs if one.rpartition("/")[0] == group}
+
+    @rule(group=GROUPS, factor=st.sampled_from([0, 0.5, 2]), force=FORCE)
+    def scale_group(self, group: str, factor: float, force: bool) -> None:
+        apps = [one for one in self.it.core.books.apps.values() if one.id.startswith(group + "/")]
+        if all(one.instances * factor <= 8 for one in apps):
+            assert self.ask(ChangeGroup(0, group, {"scaleBy": factor}, False, False, force, ORIGIN)) in (200, 404, 409)
+
+    @rule(group=GROUPS, number=st.integers(0, 5), force=FORCE)
+    def roll_back_group(self, group: str, number: int, force: bool) -> None:
+        """To any version that there was, also of apps that are gone; what was there may clash with what is."""
+        versions = sorted({version for each in self.it.core.books.versions.values() for version in each})
+        if number < len(versions):
+            body = {"version": versions[number]}
+            assert self.ask(ChangeGroup(0, group, body, False, False, force, ORIGIN)) in (200, 404, 409, 422)
+
+    @rule(group=GROUPS, force=FORCE)
+    def delete_group(self, group: str, force: bool) -> None:
+        assert self.ask(DeleteGroup(0, group, force, ORIGIN)) in (200, 404, 409)
+
+    @rule(group=st.sampled_from(["/g", "/dev"]), enforce=st.booleans())
+    def enforce_role(self, group: str, enforce: bool) -> None:
+        assert self.ask(EnforceRole(0, group, enforce)) in (200, 404)
+
+    @rule(number=st.integers(0, 3), force=FORCE)
+    def cancel(self, number: int, force: bool) -> None:
+        """Stop a deployment where it is (``force``), or undo it."""
+        running = list(self.it.core.deployments.running)
+        if number < len(running):
+            before = self.it.core.deployments.running[running[number]].plan
+            status = self.ask(CancelDeployment(0, running[number], force))
+            assert status == 202 if force else status in (200, 422, 409)
+            if status == 200:
+                for one, spec in before.original.items():
+                    now = self.it.core.books.specs.get(one)
+                    assert (now is None) == (spec is None), one
+                    assert now is None or spec is None or now.same_config(spec), one
+
+    def ask(self, event: Any) -> int:
+        return self.it.ask(lambda to: msgspec.structs.replace(event, to=to)).status
+
     @precondition(lambda self: self.it.wants_offers)
     @rule(host=st.sampled_from(["host-1", "host-2"]), role=st.sampled_from(ROLES))
     def offer(self, host: str, role: str) -> None:
@@ -80,8 +199,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 20), state=st.sampled_from(STATES))
     def status(self, number: int, state: str) -> None:
+        """Of a group whose agent is away or has lost it, all tasks have the same."""
         with contextlib.suppress(IndexError):
-            self.it.status(sorted(self.it.alive())[number], state)
+            task = sorted(self.it.alive())[number]
+            alike = self.it.groups.get(task, [task]) if state in ("TASK_UNREACHABLE", "TASK_DROPPED") else [task]
+            for one in alike:
+                if one in self.it.alive():
+                    self.it.status(one, state)
 
     @rule()
     def back(self) -> None:
@@ -115,7 +239,7 @@ class Machine(RuleBasedStateMachine):
     def never_grows_above_the_maximum(self) -> None:
         """What an earlier, forced change left may be more for a while; it never gets more than that."""
         counts = {}
-        for app_id, app in self.it.core.books.apps.items():
+        for app_id, app in self.it.core.books.specs.items():
             counts[app_id] = self.it.core.books.count(app_id)
             strategy = app.upgrade_strategy
             minimum, over = strategy.minimum_health_capacity, strategy.maximum_over_capacity
@@ -143,17 +267,17 @@ class Machine(RuleBasedStateMachine):
         it.settle(200)
         assert not it.core.deployments.running
         assert not it.core.queue.waiting
-        for app_id, app in it.core.books.apps.items():
+        for app_id, app in it.core.books.specs.items():
             instances = [one for one in it.instances(app_id) if one.goal is Goal.RUNNING]
             assert len(instances) == app.instances, app_id
-            assert all(one.state == "TASK_RUNNING" for one in instances)
-        known = {one.task_id for one in it.core.books.instances.values() if one.has_task}
+            assert all(one.condition is Condition.RUNNING for one in instances)
+        known = {task for one in it.core.books.instances.values() if one.has_task for task in one.task_ids}
         assert it.alive() == known
         kept = {tag.volume for one in it.reserved.values() for tag in one.parts if tag.volume is not None}
         assert kept == {volume.id for one in it.core.books.instances.values() for volume in one.volumes}
         leases = {lease for one in it.reserved.values() for lease in residency.kept(one)}
         assert leases == {one.lease for one in it.core.books.instances.values() if one.home}
-        apps = it.core.books.apps.values()
+        apps = it.core.books.specs.values()
         assert it.roles == sorted({"data", *(one.role for one in apps)})
         stored = {key for key in it.store if key.startswith("instance/")}
         assert stored == {f"instance/{one}" for one in it.core.books.instances}

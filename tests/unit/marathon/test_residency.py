@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.marathon.core.books import Settings
 from headrace.marathon.core.events import CreatePod, DeletePod, KillTasks, UpdatePod
 from headrace.marathon.core.records import Condition, Goal, Instance
+from headrace.marathon.core.settings import Settings
 from headrace.marathon.core.shapes import task_view
 from headrace.mesos.messages import scheduler
 from headrace.mesos.resources import PLAIN, Resources, Tag

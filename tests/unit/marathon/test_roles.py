@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from headrace.marathon.core.books import Settings
+from headrace.marathon.core.events import Answer, ChangeGroup
 from headrace.marathon.core.records import Goal
+from headrace.marathon.core.settings import Settings
 from headrace.mesos.client import Connected
 from headrace.mesos.messages.common import (
     DomainInfo,
@@ -23,7 +24,7 @@ from headrace.mesos.messages.common import (
 )
 from headrace.mesos.resources import Reservation, Resources, Tag
 
-from .simulation import ROOM, Cluster
+from .simulation import ORIGIN, ROOM, Cluster
 
 STATIC = Tag((Reservation("dev"),))
 DYNAMIC = Tag((Reservation("dev", True, "operator"),))
@@ -261,3 +262,35 @@ def test_an_app_waits_for_its_secret() -> None:
     it.secrets["db/password"] = b"hush"
     it.settle(15)
     assert len(it.alive()) == 1
+
+
+def test_what_waits_has_its_app_s_role_before_the_deployment_has_come_to_it() -> None:
+    """It is launched as the new version while the step of another app is carried out."""
+    it = Cluster(Settings(role="data", min_revive_offers_interval=0.0))
+    it.create("/dev/b", instances=1, role="dev")
+    apps = [{"id": "one", "cmd": "x"}, {"id": "b", "cmd": "x", "dependencies": ["/dev/one"]}]
+    it.ask(lambda to: ChangeGroup(to, "/dev", {"apps": apps}, False, False, True, ORIGIN))
+    it.settle()
+    assert [one.role for one in it.instances("/dev/b")] == ["data"]
+    assert it.roles == ["data"]
+
+
+def test_a_group_does_not_begin_to_enforce_its_role_while_its_apps_change() -> None:
+    it = Cluster()
+    it.create("/dev/a", cmd="x")
+
+    def put(**body: Any) -> Answer:
+        return it.ask(lambda to: ChangeGroup(to, "/dev", body, False, False, True, ORIGIN))
+
+    refused = put(enforceRole=True, apps=[{"id": "a", "cmd": "y"}])
+    assert (refused.status, refused.body["details"][0]["path"]) == (422, "/enforceRole")
+    assert it.core.books.specs["/dev/a"].role == "*"
+    assert put(enforceRole=True).status == 200
+    assert put(apps=[{"id": "a", "cmd": "y"}]).status == 200
+    it.settle()
+    (task,) = it.instances("/dev/a")
+    told = it.infos[task.task_id].command
+    assert told is not None
+    assert told.environment is not None
+    variables = {one.name: one.value for one in told.environment.variables or ()}
+    assert variables["MARATHON_APP_ENFORCE_GROUP_ROLE"] == "TRUE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,6 +171,8 @@ def test_who_goes_when_an_app_shrinks() -> None:
     assert victims(everybody, 3) == [waiting, staging, young]
     assert victims([old, young], 1, youngest_first=False) == [old]
     assert victims(everybody, 2, named=["old"]) == [old, waiting]
+    back = msgspec.structs.replace(old, since=3, started_at=0.5)
+    assert victims([back, young], 1) == [young], "it was unreachable for a while, and is no younger for that"
 
 
 def test_scaling_down_keeps_groups_even() -> None:

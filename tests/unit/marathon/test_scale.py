@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from headrace.marathon.core import matcher
 from headrace.marathon.core.books import Books
 from headrace.marathon.core.deployments import Deployments
 from headrace.marathon.core.events import ChangeGroup, DeleteGroup
+from headrace.marathon.core.queue import LaunchQueue
 
 from .simulation import ORIGIN, Cluster
 
@@ -77,3 +79,55 @@ def test_the_lowest_free_service_port_is_given_away() -> None:
     it.crash()
     it.create("/after", instances=0)
     assert port("/after") == 10_002
+
+
+def change_group(it: Cluster, path: str, apps: list[dict[str, Any]]) -> None:
+    answer = it.ask(
+        lambda to: ChangeGroup(to, path, {"apps": apps}, create=False, dry_run=False, force=False, origin=ORIGIN)
+    )
+    assert answer.status == 200
+
+
+def test_an_offer_that_refuses_one_app_is_not_tried_with_all_others_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matches: list[str] = []
+    inner = matcher.match
+
+    def counted(place: Any, app: Any, *arguments: Any, **more: Any) -> Any:
+        matches.append(app.id)
+        return inner(place, app, *arguments, **more)
+
+    monkeypatch.setattr("headrace.marathon.core.offers.match", counted)
+    it = Cluster()
+    large = [{"id": f"large-{n}", "cmd": "x", "cpus": 100, "mem": 1} for n in range(APPS)]
+    larger = [{"id": f"larger-{n}", "cmd": "x", "cpus": 100, "mem": 2} for n in range(APPS)]
+    unique = [{"id": "unique", "cmd": "x", "cpus": 100, "mem": 1, "constraints": [["hostname", "UNIQUE"]]}]
+    change_group(it, "/g", [*large, *larger, *unique, {"id": "small", "cmd": "x", "cpus": 0.1, "mem": 1}])
+    it.offer()
+    it.offer("host-2")
+    assert sorted(matches) == sorted(["/g/large-0", "/g/larger-0", "/g/unique"] * 2 + ["/g/small"])
+    for app_id in ("/g/large-7", "/g/unique"):
+        attempt = it.core.queue.attempts[app_id]
+        assert attempt.processed == 2
+        assert attempt.refusals == {"InsufficientCpus": 2}
+    assert len({id(one) for one in it.core.queue.attempts.values()}) == 3
+    it.update("/g/large-7", cpus=0.1, force=True)
+    it.offer("host-3")
+    assert len(it.instances("/g/large-7")) == 1
+    assert it.instances("/g/large-7")[0].host == "host-3"
+
+
+def test_apps_that_keep_failing_are_not_all_asked_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Cluster()
+    change_group(it, "/g", [{"id": f"app-{n}", "cmd": "x", "cpus": 0.01, "mem": 1} for n in range(APPS)])
+    it.settle()
+    asked = count_calls(monkeypatch, LaunchQueue, "delayed_until")
+    monkeypatch.setattr(it.core.queue, "validate", lambda now: None)
+    for task_id in sorted(it.alive()):
+        it.status(task_id, "TASK_FAILED")
+    assert len(asked) <= 4 * APPS
+    monkeypatch.undo()
+    it.advance(2)
+    it.settle()
+    assert len(it.alive()) == APPS

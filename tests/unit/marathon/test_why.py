@@ -11,8 +11,8 @@ from headrace.marathon.api.views import deployments as views
 from headrace.marathon.api.views import history
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.api.views.queue import queue
-from headrace.marathon.core.books import Settings
 from headrace.marathon.core.events import CreateApp, UpdateApps
+from headrace.marathon.core.settings import Settings
 from headrace.marathon.definitions import writing
 from headrace.mesos.resources import Resources
 
@@ -244,3 +244,33 @@ def test_a_way_back_that_is_barred_ends_the_deployment_all_the_same() -> None:
     outcome = it.core.books.past.deployments[deployment.plan.id]
     assert outcome.outcome == "cancelled"
     assert "can't be undone" in outcome.why
+
+
+def test_an_event_tells_of_what_waits_without_a_deployment() -> None:
+    """A minute after it began, then more rarely; with the reason; not while a deployment is about it."""
+    it = Cluster()
+    it.create("/a", backoffSeconds=0)
+    it.settle()
+    (instance,) = it.instances("/a")
+    it.status(instance.task_id, "TASK_FAILED", "no more")
+    it.offer(room=Resources.of(cpus=0.01, mem=1))
+
+    def told() -> list[dict[str, Any]]:
+        return [fields for kind, fields in it.events if kind == "instances_waiting_event"]
+
+    it.create("/b", constraints=[["hostname", "LIKE", "none"]])
+    it.advance(50)
+    assert not told()
+    it.advance(80)
+    (event,) = told()
+    assert (event["runSpecId"], event["count"]) == ("/a", 1)
+    assert "needs 0.1 cpus" in event["why"][0]
+    it.advance(600)
+    assert len(told()) in (3, 4)
+    it.crash()
+    it.advance(130)
+    before = len(told())
+    it.offer()
+    it.run_all()
+    it.advance(4000)
+    assert len(told()) == before

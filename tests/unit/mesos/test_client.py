@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from headrace.mesos import client as client_module
 from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received, SchedulerClient
 from headrace.mesos.masters import master_url
 from headrace.mesos.messages import scheduler
-from headrace.mesos.messages.common import FrameworkID, FrameworkInfo
+from headrace.mesos.messages.common import FrameworkID, FrameworkInfo, TaskID
 
 
 class PlayedMaster:
@@ -94,6 +94,33 @@ async def test_events_come_and_calls_go_in_order_with_their_ids(master: PlayedMa
     task.cancel()
 
 
+async def test_many_calls_do_not_wait_for_each_other_s_answers(
+    master: PlayedMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    inner = HttpClient.request_all
+
+    async def counted(self: HttpClient, *arguments: Any, bodies: Sequence[bytes], **more: Any) -> Any:
+        sent.append(len(bodies))
+        return await inner(self, *arguments, bodies=bodies, **more)
+
+    monkeypatch.setattr(HttpClient, "request_all", counted)
+    client, events, task = await _client(master)
+    await _until(lambda: events)
+    kills = [scheduler.Call("KILL", kill=scheduler.Kill(TaskID(f"task-{n}"))) for n in range(250)]
+    for call in kills:
+        client.call(call)
+    await _until(lambda: len(master.calls) == 251)
+    assert [one.kill for one in master.calls[1:]] == [one.kill for one in kills]
+    assert sent == [100, 100, 50]
+    large = scheduler.Call("KILL", kill=scheduler.Kill(TaskID("x" * 60_000)))
+    for _ in range(5):
+        client.call(large)
+    await _until(lambda: len(master.calls) == 256)
+    assert sent[3:] == [2, 2, 1]
+    task.cancel()
+
+
 async def test_it_subscribes_again_with_its_id_when_the_stream_ends(master: PlayedMaster) -> None:
     _, events, task = await _client(master)
     await _until(lambda: events)
@@ -104,6 +131,28 @@ async def test_it_subscribes_again_with_its_id_when_the_stream_ends(master: Play
     assert again.framework_id == FrameworkID("new-id")
     assert again.subscribe is not None
     assert again.subscribe.framework_info.id == FrameworkID("new-id")
+    task.cancel()
+
+
+async def test_it_does_not_subscribe_before_it_may(master: PlayedMaster) -> None:
+    """Twice: at the start, and when the stream has ended."""
+    events: list[ClientEvent] = []
+    allowed = asyncio.Semaphore(0)
+
+    async def before() -> None:
+        await allowed.acquire()
+
+    info = FrameworkInfo(user="u", name="n")
+    client = SchedulerClient(
+        await master.start(), info, events.append, http=HttpClient(), clock=SystemClock(), before=before
+    )
+    task = asyncio.create_task(client.run())
+    for expected in (1, 3):
+        await asyncio.sleep(0.1)
+        assert len(master.calls) == expected // 2
+        allowed.release()
+        await _until(lambda expected=expected: len(events) == expected)  # type: ignore[misc]
+        master.streams[-1].close()
     task.cancel()
 
 

@@ -19,6 +19,8 @@ _MODULE = {
     Kind.AGENT: "headrace.mesos.agent",
     Kind.MARATHON: "headrace.marathon",
 }
+_ROLE = "mesos_role"
+"""Of Marathon. Volumes that are kept are reserved, which can't be done for the role ``*``; so it has one of its own."""
 _FIRST_PORT, _PORTS = 31000, 1000
 _PORT_RANGES = re.compile(r"ports\s*:\s*\[([\d\s,-]*)\]")
 _SPAN = re.compile(r"(\d+)\s*-\s*(\d+)")
@@ -46,6 +48,10 @@ def command_line(spec: DaemonSpec, port: int, settings: Settings, *, master: str
             variables["JAVA_HOME"] = str(java_home)
         argv += ["--executor-environment-variables", msgspec.json.encode(variables).decode()]
         argv += settings.agent_flags
+    if spec.kind is Kind.MARATHON:
+        if f"MARATHON_{_ROLE.upper()}" not in os.environ and not any(_ROLE in one for one in settings.marathon_flags):
+            argv += [f"--{_ROLE}", "marathon"]
+        argv += settings.marathon_flags
     return argv
 
 

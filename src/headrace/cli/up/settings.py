@@ -19,7 +19,7 @@ class DemoSettings(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One cluster on one machine. Port 0 takes a free one. ``resources`` are those of each agent.
 
-    ``master_flags`` and ``agent_flags`` are further arguments of these daemons.
+    ``master_flags``, ``agent_flags`` and ``marathon_flags`` are further arguments of these daemons.
     """
 
     data: str
@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resources: str | None = None
     master_flags: list[str] = []
     agent_flags: list[str] = []
+    marathon_flags: list[str] = []
     demo: DemoSettings | None = None
 
     @property

@@ -6,7 +6,6 @@ asked for or not, is compared with it. The driver hears of workers by numbered e
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from headrace.flink.appmaster import launch, reconciliation
@@ -25,7 +24,7 @@ LAUNCH_TIMEOUT = 30.0
 KILL_RETRY, LONGEST_KILL_RETRY = 5.0, 80.0
 """Seconds between two KILLs of a task, which double: its agent may be away for long."""
 REMEMBERED = 500
-"""Stories of workers that have ended, the latest."""
+"""Workers that have ended, the latest, and their stories."""
 
 _LAUNCH, _KILL = "launch/", "kill/"
 
@@ -60,7 +59,7 @@ class WorkerKeeper:
         self._launches = LaunchCoordinator(terms, refuse_seconds)
         self._reconciliation = ReconciliationCoordinator(jitter)
         self._kills: dict[str, int] = {}
-        self._ended: deque[str] = deque()
+        self._ended: dict[str, None] = {}
 
     def validate(self) -> None:
         """Assert what must always hold; for tests."""
@@ -151,17 +150,21 @@ class WorkerKeeper:
     def _forget(self, worker: Worker) -> list[Effect]:
         """It is out of the book; its story stays for a while, so that those who ask why find it."""
         self._kills.pop(worker.id, None)
-        self._ended.append(worker.id)
-        if len(self._ended) > REMEMBERED and self._book.get(oldest := self._ended.popleft()) is None:
+        self._ended[worker.id] = None
+        if len(self._ended) > REMEMBERED:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
             self._stories.forget(oldest)
         return [self._book.remove(worker.id)]
 
     # the driver
 
     def request(self, worker: Worker, now: float) -> list[Effect]:
-        """Flink wants it; asked for twice, it is one."""
+        """Flink wants it; asked for twice, it is one. What has ended is not started again: the driver hears so."""
         if self._book.get(worker.id) is not None or self._end.begun:
             return []
+        if worker.id in self._ended:  # asked for again while the news was on its way
+            return [self._tell("terminated", worker.id, "has ended already")]
         self._stories.tell(worker.id, now, "requested", f"cpus {worker.cpus:g}, mem {worker.memory_mib}")
         self._launches.waiting.wanted(worker, now)
         return [self._book.request(worker), *self._launches.wanted(now)]

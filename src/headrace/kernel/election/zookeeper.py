@@ -72,6 +72,21 @@ class ZooKeeperElection:
                     f"{self._where()}: no connection for {self._session.granted:g} s, another candidate may lead"
                 ) from None
 
+    async def confirm(self) -> None:
+        """Return when a server has said that this process still leads. Raises LeadershipLostError, ZooKeeperError."""
+        while self._session.losses == self._losses:
+            await self._session.until_connected()
+            try:
+                await self._session.call("sync", self.node)
+                if await self._session.call("exists", self.node) is not None:
+                    return
+            except ZooKeeperError as error:
+                if not error.lost:
+                    raise
+                continue
+            raise LeadershipLostError(f"{self._where()}: {self.node} is gone, another candidate may lead")
+        raise LeadershipLostError(f"{self._where()}: the session is lost, another candidate may lead")
+
     async def look_for_others(self) -> list[str]:
         """The other candidates. Raises ZooKeeperError."""
         children = await self._session.call("get_children", self._path)
@@ -128,12 +143,12 @@ class ZooKeeperElection:
             await changed.wait()
 
 
-async def watch_leader(session: Session, label: str, told: Callable[[bytes | None], None]) -> None:
-    """Tell what the leader at the session's znode says of itself, None if there is none; again at each change.
+async def watch_leader(session: Session, label: str, told: Callable[[bytes | None], None], path: str = "") -> None:
+    """Tell what the leader at ``path`` says of itself, None if there is none; again at each change.
 
-    Goes on until cancelled. Raises UserError if access is denied.
+    Without a path it is the session's znode. Goes on until cancelled. Raises UserError if access is denied.
     """
-    path = session.address.path
+    path = path or session.address.path
     while True:
         await session.until_connected()
         changed = asyncio.Event()
@@ -163,5 +178,5 @@ async def _leader(session: Session, path: str, label: str, watch: Callable[..., 
     first = leading(children, label)
     if not first:
         return None
-    data, _ = await session.call("get", f"{path}/{first}")
+    data, _ = await session.call("get", f"{path}/{first}", watch=watch)
     return bytes(data)

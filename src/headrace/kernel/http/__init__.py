@@ -11,7 +11,7 @@ from headrace.kernel.http.messages import EventStream, FileBody, HttpError, Requ
 from headrace.kernel.http.request_stream import BrokenOffError, RequestStream
 from headrace.kernel.http.router import Router
 from headrace.kernel.http.server import HttpServer
-from headrace.kernel.http.target import HttpClientError
+from headrace.kernel.http.target import HttpClientError, HttpTimeoutError, HttpUnreachableError
 from headrace.kernel.http.upload import ClientUpload
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "HttpClientError",
     "HttpError",
     "HttpServer",
+    "HttpTimeoutError",
+    "HttpUnreachableError",
     "Request",
     "RequestStream",
     "Response",

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 import msgspec
 
-from headrace.kernel.http.target import HttpClientError, request_head, split_url
+from headrace.kernel.http.target import HttpClientError, HttpTimeoutError, HttpUnreachableError, request_head, split_url
 from headrace.kernel.http.upload import ClientUpload
 
 if TYPE_CHECKING:
@@ -83,10 +83,19 @@ class ClientStream:
 class HttpClient:
     """Connections to any number of servers; at most ``max_idle`` unused ones are kept for each, MAX_IDLE in all.
 
-    With ``unix_socket``, the path of one, all requests go there, whatever host their URLs name.
+    With ``unix_socket``, the path of one, all requests go there, whatever host their URLs name. ``connect_timeout``
+    (seconds) bounds the time to connect; the whole has a time of its own.
     """
 
-    def __init__(self, *, max_idle: int = 8, tls: ssl.SSLContext | None = None, unix_socket: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        max_idle: int = 8,
+        tls: ssl.SSLContext | None = None,
+        unix_socket: str = "",
+        connect_timeout: float | None = None,
+    ) -> None:
+        self._connect_timeout = connect_timeout
         self._idle: dict[tuple[str, str, int], deque[_Connection]] = {}  # that used last is last; none is empty
         self._kept = 0
         self._max_idle = max_idle
@@ -109,7 +118,7 @@ class HttpClient:
         """
         try:
             async with asyncio.timeout(timeout):
-                connection = await self._exchange(method, url, headers or {}, body)
+                connection = await self._exchange(method, url, headers or {}, [body])
                 try:
                     chunks, size = [], 0
                     while (chunk := await connection.next_chunk()) is not None:
@@ -121,9 +130,35 @@ class HttpClient:
                     connection.abort()
                     raise
         except TimeoutError:
-            raise HttpClientError(f"{method} {url}: no answer within {timeout:g} s") from None
+            raise HttpTimeoutError(f"{method} {url}: no answer within {timeout:g} s") from None
         self._give_back(url, connection)
         return ClientResponse(connection.status, connection.headers, b"".join(chunks))
+
+    async def request_all(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        bodies: Sequence[bytes],
+        timeout: float = 30.0,
+    ) -> list[ClientResponse]:
+        """Requests that differ in their bodies, sent at once on one connection; their answers, in the same order.
+
+        Raises HttpClientError if one of them is not answered, or with more than a MiB; any may have been acted on.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._exchange(method, url, headers or {}, bodies, whole=True)
+                try:
+                    answers = await connection.answers()
+                except BaseException:
+                    connection.abort()
+                    raise
+        except TimeoutError:
+            raise HttpTimeoutError(f"{method} {url}: no answer within {timeout:g} s") from None
+        self._give_back(url, connection)
+        return answers
 
     async def stream(
         self,
@@ -137,9 +172,9 @@ class HttpClient:
         """One request; returns when the answer's head is there. Raises HttpClientError."""
         try:
             async with asyncio.timeout(timeout):
-                return ClientStream(await self._exchange(method, url, headers or {}, body))
+                return ClientStream(await self._exchange(method, url, headers or {}, [body]))
         except TimeoutError:
-            raise HttpClientError(f"{method} {url}: no answer within {timeout:g} s") from None
+            raise HttpTimeoutError(f"{method} {url}: no answer within {timeout:g} s") from None
 
     async def upload(self, method: str, url: str, *, headers: Mapping[str, str] | None = None) -> ClientUpload:
         """A request whose body goes on, on a connection of its own. Raises HttpClientError."""
@@ -157,9 +192,12 @@ class HttpClient:
         self._idle.clear()
         self._kept = 0
 
-    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Connection:
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], bodies: Sequence[bytes], *, whole: bool = False
+    ) -> _Connection:
+        """Send; ``whole``: what is awaited then are ``answers``, not chunks."""
         origin, target, host = split_url(url)
-        head = request_head(method, target, host, headers, body)
+        data = b"".join(request_head(method, target, host, headers, body) + body for body in bodies)
         now = asyncio.get_running_loop().time()
         while idle := self._idle.get(origin):
             connection = self._take(origin, idle.pop)
@@ -167,14 +205,14 @@ class HttpClient:
                 connection.abort()
                 continue
             try:
-                await connection.send(head + body, method, url)
+                await connection.send(data, method, url, len(bodies) if whole else 0)
                 return connection
             except _StaleConnection:
                 if method not in _REPEATABLE:  # the server may have acted on it
                     raise HttpClientError(f"{method} {url}: {_NO_ANSWER}") from None
         connection = await self._connect(origin, url)
         try:
-            await connection.send(head + body, method, url)
+            await connection.send(data, method, url, len(bodies) if whole else 0)
         except _StaleConnection:
             raise HttpClientError(f"{method} {url}: {_NO_ANSWER}") from None
         return connection
@@ -186,15 +224,18 @@ class HttpClient:
             tls = self._tls if self._tls is not None else True
         loop = asyncio.get_running_loop()
         try:
-            if self._unix_socket:
-                _, connection = await loop.create_unix_connection(_Connection, self._unix_socket)
-            else:
-                _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
+            async with asyncio.timeout(self._connect_timeout):
+                if self._unix_socket:
+                    _, connection = await loop.create_unix_connection(_Connection, self._unix_socket)
+                else:
+                    _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
         except OSError as error:
+            if isinstance(error, TimeoutError) and not error.errno:
+                raise HttpTimeoutError(f"can't reach {url}: no connection in time") from None
             place = self._unix_socket or url
-            raise HttpClientError(f"can't reach {place}: {error.strerror or error}") from error
+            raise HttpUnreachableError(f"can't reach {place}: {error.strerror or error}") from error
         except ValueError as error:  # UnicodeError is one, too
-            raise HttpClientError(f"can't reach {url}: {host!r} is not a host name: {error}") from error
+            raise HttpUnreachableError(f"can't reach {url}: {host!r} is not a host name: {error}") from error
         return connection
 
     def _give_back(self, url: str, connection: _Connection) -> None:
@@ -247,6 +288,8 @@ class _Connection(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._done = False
+        self._left = 0
+        self._answers: list[ClientResponse] = []
         self._keep_alive = True
         self._awaited: asyncio.Event = asyncio.Event()
         self._until_close = False
@@ -263,8 +306,8 @@ class _Connection(asyncio.Protocol):
         """Whether another request may be sent on it."""
         return not self._closed and not self._transport.is_closing() and not self._busy and self._keep_alive
 
-    async def send(self, data: bytes, method: str, url: str) -> None:
-        self.begin(data, method, url)
+    async def send(self, data: bytes, method: str, url: str, answers: int) -> None:
+        self.begin(data, method, url, answers)
         assert self._head is not None  # noqa: S101 - made by begin
         try:
             await self._head
@@ -279,8 +322,9 @@ class _Connection(asyncio.Protocol):
         except _StaleConnection:
             raise HttpClientError(f"{self._what}: {_NO_ANSWER}") from None
 
-    def begin(self, data: bytes, method: str, url: str) -> None:
+    def begin(self, data: bytes, method: str, url: str, answers: int = 0) -> None:
         self._what = f"{method} {url}"
+        self._left, self._answers = answers, []
         self._busy, self._done, self._until_close = True, False, False
         self._head_request = method == "HEAD"
         self.status, self.headers = 0, {}
@@ -310,6 +354,15 @@ class _Connection(asyncio.Protocol):
         if not self._closed and not self._transport.is_closing():
             self._transport.resume_reading()
         return chunk
+
+    async def answers(self) -> list[ClientResponse]:
+        """Of several requests."""
+        while self._left:
+            if self._closed:
+                raise HttpClientError(f"{self._what}: the server broke off its answers")
+            self._awaited.clear()
+            await self._awaited.wait()
+        return self._answers
 
     def abort(self) -> None:
         self._keep_alive = False
@@ -377,7 +430,11 @@ class _Connection(asyncio.Protocol):
         self._chunks.append(body)
         self._buffered += len(body)
         self._awaited.set()
-        if self._buffered > _MAX_BUFFERED:
+        if self._buffered <= _MAX_BUFFERED:
+            return
+        if self._left:  # nobody reads before the last answer is there
+            self.abort()
+        else:
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
@@ -385,6 +442,13 @@ class _Connection(asyncio.Protocol):
             self._finish()
 
     def _finish(self) -> None:
+        if self._left:
+            self._answers.append(ClientResponse(self.status, self.headers, b"".join(self._chunks)))
+            self._chunks.clear()
+            self._buffered = 0
+            self._left -= 1
+            if self._left:
+                return
         self._done = True
         self._busy = False
         self._awaited.set()

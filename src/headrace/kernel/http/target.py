@@ -12,6 +12,14 @@ class HttpClientError(Exception):
     """No answer: the server can't be reached, broke off, or took too long. Names the URL."""
 
 
+class HttpTimeoutError(HttpClientError):
+    """The server took too long."""
+
+
+class HttpUnreachableError(HttpClientError):
+    """There is no connection, so the server has not seen the request."""
+
+
 def split_url(url: str) -> tuple[tuple[str, str, int], str, str]:
     """Scheme, host and port of a URL, the target to ask for there, and what Host says. Raises HttpClientError."""
     try:

@@ -20,6 +20,9 @@ from pathlib import Path
 from headrace.kernel.core import Put
 from headrace.kernel.store.protocol import Durability, StoreError, Write
 
+_ENTRIES = "CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL)"
+"""Not WITHOUT ROWID: there, whoever passes a row of several pages on the way to another one reads all of it."""
+
 
 class SqliteStore:
     """Keys and values in table ``entries``; owner and layout version in table ``owner``.
@@ -54,14 +57,14 @@ class SqliteStore:
         os.close(self._lock)
 
     def _apply(self, writes: Sequence[Write]) -> None:
+        last = {write.key: write for write in writes}.values()
+        puts = [(write.key, write.value) for write in last if isinstance(write, Put)]
+        deletes = [(write.key,) for write in last if not isinstance(write, Put)]
         try:
             with self._db:
                 self._db.execute("BEGIN")
-                for write in writes:
-                    if isinstance(write, Put):
-                        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", (write.key, write.value))
-                    else:
-                        self._db.execute("DELETE FROM entries WHERE key = ?", (write.key,))
+                self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", puts)
+                self._db.executemany("DELETE FROM entries WHERE key = ?", deletes)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: can't write: {error}; check the disk's free space and rights") from error
 
@@ -76,9 +79,11 @@ class SqliteStore:
                 tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
                 if not tables:
                     db.execute("CREATE TABLE owner (component TEXT NOT NULL, layout INTEGER NOT NULL)")
-                    db.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+                    db.execute(_ENTRIES)
                     db.execute("INSERT INTO owner VALUES (?, ?)", (component, layout))
                 found = db.execute("SELECT component, layout FROM owner").fetchone() if tables else (component, layout)
+                if found == (component, layout):
+                    _bring_up_to_date(db)
         except OSError as error:
             raise StoreError(
                 f"{self._path}: can't be opened: {error.strerror}; give a directory that this user may write"
@@ -95,6 +100,15 @@ class SqliteStore:
                 "use the version of Headrace that wrote it, or give another data directory"
             )
         return db
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Within a transaction: earlier versions kept the entries in another kind of table."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries' AND sql LIKE '%WITHOUT ROWID'").fetchone():
+        db.execute("ALTER TABLE entries RENAME TO earlier_entries")
+        db.execute(_ENTRIES)
+        db.execute("INSERT INTO entries SELECT key, value FROM earlier_entries")
+        db.execute("DROP TABLE earlier_entries")
 
 
 def _make_private(path: str) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -62,6 +62,7 @@ class Session:
         """How many sessions were lost so far."""
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
+        self._warned = -WARN_EVERY
         self._client = _make_client(address, timeout, resume)
         self._client.add_listener(self._on_state)
         _hear_granted(self._client, self._on_granted)
@@ -87,7 +88,14 @@ class Session:
                 async with asyncio.timeout(WARN_EVERY):
                     await self.change()
             except TimeoutError:
-                log.warning("no connection to ZooKeeper at %s; still trying", ",".join(self.address.hosts))
+                self._warn()
+
+    def _warn(self) -> None:
+        """Once, however many wait."""
+        now = self._loop.time()
+        if now - self._warned > WARN_EVERY / 2:
+            self._warned = now
+            log.warning("no connection to ZooKeeper at %s; still trying", ",".join(self.address.hosts))
 
     async def change(self) -> None:
         """Wait until the connection, or the session, is another."""
@@ -114,6 +122,21 @@ class Session:
     async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """One request, kazoo's ``<method>_async``. Raises ZooKeeperError."""
         return await self._outcome(getattr(self._client, method + "_async")(*arguments, **named))
+
+    async def get_all(self, paths: Sequence[str]) -> list[bytes]:
+        """What many znodes hold, in order; a thread waits for the answers, which costs the loop nothing for each.
+
+        Raises ZooKeeperError.
+        """
+
+        def get() -> list[bytes]:
+            results = [self._client.get_async(path) for path in paths]
+            try:
+                return [result.get()[0] for result in results]
+            except Exception as error:
+                raise _translated(error, self.address.path) from None
+
+        return await asyncio.to_thread(get)
 
     async def transact(self, operations: list[tuple[Any, ...]]) -> None:
         """All operations (name of kazoo's method and its arguments) or none. Raises ZooKeeperError."""

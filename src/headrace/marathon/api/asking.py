@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +20,14 @@ View = Callable[[MarathonCore, float], Answer]
 
 
 class Asker:
-    """Hands requests to the core and turns its answers into responses."""
+    """Hands requests to the core and turns its answers into responses.
 
-    def __init__(self, shell: Shell[Any]) -> None:
+    ``patience`` (seconds) bounds how long an answer may take; what a request asks for may be done even so.
+    """
+
+    def __init__(self, shell: Shell[Any], patience: float | None = None) -> None:
         self.shell = shell
+        self._patience = patience
 
     async def look(self, view: View) -> Response:
         """What ``view`` shows, a refusal included."""
@@ -33,11 +38,16 @@ class Asker:
             except Rejected as rejected:
                 return Answer(rejected.status, rejected.body)
 
-        return response(await self.shell.ask(lambda to: Look(to, guarded)))
+        return await self.ask(lambda to: Look(to, guarded))
 
     async def ask(self, make: Callable[[int], Event]) -> Response:
         """The answer to a request that may change something."""
-        return response(await self.shell.ask(make))
+        try:
+            async with asyncio.timeout(self._patience):
+                return response(await self.shell.ask(make))
+        except TimeoutError:
+            message = f"No answer within {self._patience or 0:g} s: ZooKeeper takes long. A change may be made even so"
+            return Response.json({"message": message}, 503)
 
 
 def response(answer: Answer) -> Response:

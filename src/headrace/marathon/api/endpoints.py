@@ -72,7 +72,7 @@ ENDPOINTS: tuple[Endpoint, ...] = tuple(
         ("GET", "/v2/events", "event_type", "200 event stream", "needs `Accept: text/event-stream`"),
         ("GET", "/v2/info", "", "200 `{…}`", "name, version, configuration"),
         ("GET", "/v2/leader", "", "200 `{leader}`", "who leads; 404 if nobody does"),
-        ("DELETE", "/v2/leader", "", "200 `{message}`", "ends this Marathon with status 103 after half a second"),
+        ("DELETE", "/v2/leader", "", "200 `{message}`", "ends the leader with status 103 after half a second"),
         ("GET", "/v2/plugins", "", "200 `{plugins: []}`", "there are none"),
         ("GET", "/metrics", "", "200 `{…}`", "gauges, counters, meters, timers"),
         ("GET", "/metrics/prometheus", "", "200 text", "the same for Prometheus"),

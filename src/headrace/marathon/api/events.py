@@ -30,6 +30,7 @@ KINDS = (
     "deployment_success",
     "deployment_failed",
     "deployment_stalled_event",
+    "instances_waiting_event",
     "add_health_check_event",
     "remove_health_check_event",
     "failed_health_check_event",

@@ -9,7 +9,10 @@ import msgspec
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """``leader``: ``host:port`` or None; ``info`` and ``config``: what the flags say; ``abdicate`` ends the daemon."""
+    """``leader``: ``host:port`` or None; ``info`` and ``config``: what the flags say; ``abdicate`` ends the daemon.
+
+    ``patience``: seconds that an answer may take, if there is a limit.
+    """
 
     leader: Callable[[], str | None]
     info: Callable[[], dict[str, Any]]
@@ -17,3 +20,4 @@ class Facts(msgspec.Struct, frozen=True):
     abdicate: Callable[[], None]
     metrics_prefix: str = "marathon"
     prometheus: bool = True
+    patience: float | None = None

@@ -30,7 +30,7 @@ def overview(core: MarathonCore, now: float) -> Response:
         for spec in sorted(books.specs.values(), key=lambda one: one.id)
     ]
     deployments = [
-        (_escaped(one.plan.id), _escaped(", ".join(one.affected())), f"{one.at + 1} of {len(one.steps)}")
+        (_escaped(one.plan.id), _escaped(", ".join(one.affected)), f"{one.at + 1} of {len(one.steps)}")
         for one in core.deployments.running.values()
     ]
     return _page(

@@ -43,7 +43,7 @@ class Api:
     """The handler of requests that are let in."""
 
     def __init__(self, shell: Shell[Any], bus: EventBus, counts: Counts, facts: Facts) -> None:
-        self._asker = Asker(shell)
+        self._asker = Asker(shell, facts.patience)
         self._counts = counts
         self._router = Router()
         tasks = Tasks(self._asker)

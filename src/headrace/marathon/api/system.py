@@ -12,7 +12,7 @@ from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import Answer, Look
 from headrace.marathon.definitions.errors import Rejected
 
-_NO_BACKUP = "{} is not supported: copy the directory --data while Marathon is stopped"
+_NO_BACKUP = "{} is not supported: copy the directory --data, or that of ZooKeeper, while Marathon is stopped"
 
 
 class System:
@@ -28,7 +28,7 @@ class System:
         for path in ("/ui", "/ui/index.html"):
             router.add("GET", path, self._overview)
         router.add("GET", "/help", lambda request: pages.endpoints())
-        router.add("GET", "/ping", _ping)
+        router.add("GET", "/ping", ping)
         router.add("GET", "/config", lambda request: Response.json(facts.config()))
         router.add("GET", "/v2/info", lambda request: self._asker.look(self._about))
         router.add("GET", "/v2/leader", self._leader)
@@ -61,7 +61,7 @@ class System:
         return leader
 
 
-def _ping(request: Request) -> Response:
+def ping(request: Request) -> Response:
     """``pong`` in the form that is asked for first, of those that there are; 204 if it is none of them."""
     for wanted in request.headers.get("accept", "*/*").split(","):
         match wanted.partition(";")[0].strip().lower():

@@ -9,7 +9,7 @@ from headrace.marathon.core.environment import inner_ports
 from headrace.marathon.core.records import Instance
 from headrace.marathon.core.secrets import message as secret_message
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.container import Container, Volume
+from headrace.marathon.definitions.container import DRIVER, DVDI, Container, External, Volume
 from headrace.marathon.definitions.parts import BRIDGE, CONTAINER, HOST, LinuxInfo, Network
 from headrace.mesos.messages import common
 
@@ -29,7 +29,7 @@ def container_info(
         type=container.type,
         volumes=[one for volume in container.volumes if (one := _volume(volume, secrets)) is not None] or None,
         docker=_docker(app, container, mappings) if app.docker else None,
-        mesos=_image(container) if not app.docker else None,
+        mesos=_image(container, secrets) if not app.docker else None,
         network_infos=_network_infos(app, mappings, bridge) or None,
         linux_info=linux_info(container.linux_info),
         tty_info=tty,
@@ -58,9 +58,12 @@ def network_info(network: Network, bridge: str, mappings: list[common.PortMappin
     )
 
 
-def docker_image(name: str, *, force_pull: bool) -> common.MesosInfo:
-    """A Docker image for the Mesos containerizer."""
-    return common.MesosInfo(common.Image("DOCKER", docker=common.DockerImage(name), cached=not force_pull))
+def docker_image(name: str, *, force_pull: bool, config: bytes | None = None) -> common.MesosInfo:
+    """A Docker image for the Mesos containerizer. ``config``: a secret, Docker's ``config.json`` to pull it with."""
+    login = None if config is None else secret_message(config)
+    return common.MesosInfo(
+        common.Image("DOCKER", docker=common.DockerImage(name, config=login), cached=not force_pull)
+    )
 
 
 def _docker(app: App, container: Container, mappings: list[tuple[list[str], common.PortMapping]]) -> common.DockerInfo:
@@ -77,9 +80,12 @@ def _docker(app: App, container: Container, mappings: list[tuple[list[str], comm
     )
 
 
-def _image(container: Container) -> common.MesosInfo | None:
+def _image(container: Container, secrets: Mapping[str, bytes]) -> common.MesosInfo | None:
     docker = container.docker
-    return None if docker is None else docker_image(docker.image, force_pull=docker.force_pull_image)
+    if docker is None:
+        return None
+    config = secrets[docker.pull_config.secret] if docker.pull_config is not None else None
+    return docker_image(docker.image, force_pull=docker.force_pull_image, config=config)
 
 
 def _mappings(app: App, instance: Instance) -> list[tuple[list[str], common.PortMapping]]:
@@ -113,10 +119,23 @@ def secret_volume(path: str, value: bytes) -> common.Volume:
     return common.Volume(path, "RO", source=common.VolumeSource("SECRET", secret=secret_message(value)))
 
 
+def _external(of: External) -> common.VolumeSource:
+    """A volume of a Docker volume driver; an agent that has no such drivers says so when it is launched."""
+    prefix = f"{DVDI}/"
+    options = {key.removeprefix(prefix): value for key, value in of.options.items() if key.startswith(prefix)}
+    driver = options.pop(DRIVER.removeprefix(prefix))
+    if of.size is not None:
+        options["size"] = str(of.size)
+    told = common.Parameters([common.Parameter(key, value) for key, value in options.items()]) if options else None
+    return common.VolumeSource("DOCKER_VOLUME", docker_volume=common.DockerVolume(of.name, driver, told))
+
+
 def _volume(volume: Volume, secrets: Mapping[str, bytes]) -> common.Volume | None:
     """Persistent volumes come with the resources, not here."""
     if volume.secret is not None:
         return secret_volume(volume.container_path, secrets[volume.secret])
+    if volume.external is not None:
+        return common.Volume(volume.container_path, volume.mode, source=_external(volume.external))
     if volume.host_path is None:
         return None
     return common.Volume(container_path=volume.container_path, host_path=volume.host_path, mode=volume.mode)

@@ -9,9 +9,9 @@ from typing import Any
 from headrace.kernel.core import Effect, Event, Put, Reply, TimerFired
 from headrace.kernel.ids import IdSource
 from headrace.marathon import repository
-from headrace.marathon.core import everywhere, interest, kills, offers, prestop, queue, tracking
+from headrace.marathon.core import everywhere, interest, kills, line, offers, prestop, queue, tracking
 from headrace.marathon.core import health as checks
-from headrace.marathon.core.books import Books, Settings
+from headrace.marathon.core.books import Books
 from headrace.marathon.core.changes import AppChanges, Deployer, GroupChanges, InstanceChanges, PodChanges
 from headrace.marathon.core.deployments import DEADLINE, STALLED, Deployments, adjust
 from headrace.marathon.core.events import (
@@ -38,12 +38,15 @@ from headrace.marathon.core.events import (
 )
 from headrace.marathon.core.health import Health
 from headrace.marathon.core.kills import Killer
+from headrace.marathon.core.line import Line
 from headrace.marathon.core.offers import OfferDesk
 from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.settings import Settings
 from headrace.marathon.core.stalls import Stalls
 from headrace.marathon.core.tracking import Tracker
+from headrace.marathon.core.waits import WAITS, Waits
 from headrace.marathon.core.why import Explainer
-from headrace.marathon.definitions.errors import Rejected
+from headrace.marathon.definitions.errors import Rejected, TooManyDeployments
 from headrace.mesos.client import ClientEvent, Connected, Disconnected, Received
 from headrace.mesos.messages import scheduler
 
@@ -80,9 +83,11 @@ class MarathonCore:
         self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
         self.explainer = Explainer(self.books, self.queue, self.health)
         self._stalls = Stalls(self.books, self.deployments, self.explainer)
+        self._waits = Waits(self.books, self.queue, self.deployments, self.explainer)
         self._deployer = Deployer(self.books, self.queue, self.deployments)
         self._later: set[str] = set()
         self._handlers = self._request_handlers()
+        self._line = Line(self.books, self.deployments, self._request)
 
     def _request_handlers(self) -> dict[type[Event], Callable[[Any, float], Answer]]:
         books = self.books
@@ -159,6 +164,9 @@ class MarathonCore:
             raise TypeError(f"unknown event {event!r}")
         try:
             answer = handler(event, now)
+        except TooManyDeployments as refusal:
+            self._line.join(event, refusal, now)
+            return
         except Rejected as rejected:
             answer = Answer(rejected.status, rejected.body)
         to: int = event.to  # type: ignore[attr-defined]  # all requests have it
@@ -177,6 +185,8 @@ class MarathonCore:
     def _timer(self, key: str, now: float) -> None:
         if key == interest.REVIVE:
             pass  # the queue looks at the time itself
+        elif key == line.TIMER:
+            self._line.timer(now)
         elif key == _SETTLE:
             for app_id in self._later:
                 self.books.touch(app_id)
@@ -198,6 +208,8 @@ class MarathonCore:
             self.killer.time_is_up(key.removeprefix(prestop.TIMER), now)
         elif key.startswith(STALLED):
             self._stalls.look(key.removeprefix(STALLED), now)
+        elif key == WAITS:
+            self._waits.look(now)
         elif key.startswith(DEADLINE):
             self._deployer.expire(key.removeprefix(DEADLINE), now)
         elif key.startswith(kills.TIMER):
@@ -250,9 +262,18 @@ class MarathonCore:
     def _settled(self, now: float) -> list[Effect]:
         """Look at every touched app, until nothing moves any more."""
         books = self.books
-        while books.touched:
-            app_id = next(iter(books.touched))
-            del books.touched[app_id]
+        self._look_at_touched(now)
+        while self._line.admit(now):
+            self._look_at_touched(now)
+        self.queue.announce(now)
+        self._waits.arm(now)
+        effects, books.effects = books.effects, []
+        return effects
+
+    def _look_at_touched(self, now: float) -> None:
+        touched = self.books.touched
+        while touched:
+            app_id, _ = touched.popitem(last=False)
             self._later.discard(app_id)
             deployment = self.deployments.of_app(app_id)
             if deployment is not None:
@@ -260,9 +281,6 @@ class MarathonCore:
             if not self.deployments.drives(app_id):
                 self._balance(app_id, now)
             self.queue.look(app_id, now)
-        self.queue.announce(now)
-        effects, books.effects = books.effects, []
-        return effects
 
     def _balance(self, app_id: str, now: float) -> None:
         app = self.books.specs.get(app_id)

@@ -53,9 +53,19 @@ class Deployment(msgspec.Struct):
     at: int = 0
     announced: bool = False
     done: set[str] = msgspec.field(default_factory=set)
-    _of_app: dict[str, dict[int, Action]] = msgspec.field(default_factory=dict)
+    affected: list[str] = []
+    """Apps and pods, sorted."""
+    affected_apps: list[str] = []
+    affected_pods: list[str] = []
+    _of_app: dict[str, dict[int, Action]] = {}
 
     def __post_init__(self) -> None:
+        plan = self.plan
+        both = (*plan.original.items(), *plan.target.items())
+        self.affected = sorted(plan.original.keys() | plan.target.keys())
+        pods = {one for one, spec in both if isinstance(spec, Pod)}
+        self.affected_apps = [one for one in self.affected if one not in pods]
+        self.affected_pods = sorted(pods)
         for index, step in enumerate(self.steps):
             for action in step:
                 self._of_app.setdefault(action.app, {})[index] = action
@@ -73,15 +83,6 @@ class Deployment(msgspec.Struct):
     def actions(self) -> list[Action]:
         """The actions of the present step."""
         return self.steps[self.at] if self.at < len(self.steps) else []
-
-    def affected(self) -> list[str]:
-        """Apps and pods."""
-        return sorted({*self.plan.original, *self.plan.target})
-
-    def affected_pods(self) -> list[str]:
-        """The pods among them."""
-        both = (*self.plan.original.items(), *self.plan.target.items())
-        return sorted({one for one, spec in both if isinstance(spec, Pod)})
 
 
 class Deployments:
@@ -123,7 +124,7 @@ class Deployments:
         self._books.effects.append(Put(repository.deployment_key(plan.id), msgspec.json.encode(plan)))
         self._hold(deployment)
         self._watch(plan, now)
-        for app_id in deployment.affected():
+        for app_id in deployment.affected:
             self._books.touch(app_id)
             self._books.tell(app_id, now, f"deployment {plan.id} begins")
 
@@ -132,7 +133,7 @@ class Deployments:
         deployment = self.running[deployment_id]
         self._release(deployment)
         self._remember(deployment, outcome, now, why, by)
-        for app_id in deployment.affected():
+        for app_id in deployment.affected:
             self._books.tell(app_id, now, f"deployment {deployment_id} is cancelled", why)
         self._books.publish("deployment_failed", id=deployment_id, plan=plan_view(deployment), reason=why)
 
@@ -247,15 +248,15 @@ class Deployments:
     def _finish(self, deployment: Deployment, now: float) -> None:
         self._release(deployment)
         self._remember(deployment, "succeeded", now)
-        for app_id in deployment.affected():
+        for app_id in deployment.affected:
             self._books.tell(app_id, now, f"deployment {deployment.plan.id} succeeded")
         self._books.publish("deployment_success", id=deployment.plan.id, plan=plan_view(deployment))
 
     def _remember(self, deployment: Deployment, outcome: str, now: float, why: str = "", by: str = "") -> None:
-        plan, pods = deployment.plan, deployment.affected_pods()
-        affected = deployment.affected()
+        plan = deployment.plan
         versions = {
-            one: (_version(plan.original.get(one)), _version(plan.target.get(one))) for one in affected[:_VERSIONS]
+            one: (_version(plan.original.get(one)), _version(plan.target.get(one)))
+            for one in deployment.affected[:_VERSIONS]
         }
         self._books.past.deployment_over(
             EndedDeployment(
@@ -263,8 +264,8 @@ class Deployments:
                 plan.version,
                 outcome,
                 now,
-                apps=[one for one in affected if one not in pods],
-                pods=pods,
+                apps=deployment.affected_apps,
+                pods=deployment.affected_pods,
                 steps=deployment.steps,
                 at=min(deployment.at, max(0, len(deployment.steps) - 1)),
                 why=why,
@@ -277,7 +278,7 @@ class Deployments:
 
     def _hold(self, deployment: Deployment) -> None:
         self.running[deployment.plan.id] = deployment
-        for app_id in deployment.affected():
+        for app_id in deployment.affected:
             self._holder[app_id] = deployment.plan.id
 
     def _watch(self, plan: Plan, now: float) -> None:
@@ -289,8 +290,8 @@ class Deployments:
         """Assert that no lock outlives its deployment; for tests."""
         for plan_id, deployment in self.running.items():
             assert deployment.plan.id == plan_id  # noqa: S101
-            assert all(self._holder.get(one) == plan_id for one in deployment.affected()), plan_id  # noqa: S101
-        held = {one for deployment in self.running.values() for one in deployment.affected()}
+            assert all(self._holder.get(one) == plan_id for one in deployment.affected), plan_id  # noqa: S101
+        held = {one for deployment in self.running.values() for one in deployment.affected}
         assert self._holder.keys() == held  # noqa: S101
 
     def _release(self, deployment: Deployment) -> None:
@@ -298,7 +299,7 @@ class Deployments:
         self._books.no_wake(STALLED + deployment.plan.id)
         if deployment.plan.deadline is not None:
             self._books.no_wake(DEADLINE + deployment.plan.id)
-        for app_id in deployment.affected():
+        for app_id in deployment.affected:
             self._holder.pop(app_id, None)
             self._books.touch(app_id)
         self._books.effects.append(Delete(repository.deployment_key(deployment.plan.id)))

@@ -12,8 +12,11 @@ from headrace.marathon.definitions.parts import Environment
 _LONGEST_LABEL_KEY, _LONGEST_LABEL_VALUE = 493, 512
 
 
-def environment(app: App, instance: Instance, *, prefix: str = "") -> Environment:
-    """The variables of one task; the app's own come last and win. ``prefix`` is ``--env_vars_prefix``."""
+def environment(app: App, instance: Instance, *, prefix: str = "", enforced: bool = False) -> Environment:
+    """The variables of one task; the app's own come last and win.
+
+    ``prefix`` is ``--env_vars_prefix``; ``enforced`` says that its group enforces the role.
+    """
     variables: Environment = {
         "MESOS_TASK_ID": instance.task_id,
         "MARATHON_APP_ID": app.id,
@@ -22,7 +25,7 @@ def environment(app: App, instance: Instance, *, prefix: str = "") -> Environmen
         "MARATHON_APP_RESOURCE_MEM": str(app.mem),
         "MARATHON_APP_RESOURCE_DISK": str(app.disk),
         "MARATHON_APP_RESOURCE_GPUS": str(app.gpus),
-        "MARATHON_APP_ENFORCE_GROUP_ROLE": "FALSE",
+        "MARATHON_APP_ENFORCE_GROUP_ROLE": str(enforced).upper(),
     }
     if app.docker and app.container is not None and app.container.docker is not None:
         variables["MARATHON_APP_DOCKER_IMAGE"] = app.container.docker.image

@@ -99,6 +99,21 @@ def need(run_spec: RunSpec) -> Need:
     return Need(total.cpus, total.mem, total.disk, float(total.gpus), [one.host_port for one in run_spec.endpoints])
 
 
+Kind = tuple[object, ...]
+
+
+def kind(run_spec: RunSpec) -> Kind | None:
+    """What decides about an offer, if it is the same for all: an offer that refuses one app refuses all of its kind.
+
+    None if there is more to it: where siblings are, what is reserved, secrets.
+    """
+    if run_spec.constraints or run_spec.resident or run_spec.secrets:
+        return None
+    wanted, accepted = need(run_spec), tuple(run_spec.accepted_resource_roles or ())
+    amounts = (wanted.cpus, wanted.mem, wanted.disk, wanted.gpus)
+    return (run_spec.role, *amounts, tuple(wanted.ports), accepted, run_spec.labels.get(_GPU_LABEL, ""))
+
+
 def match(
     place: Place,
     app: RunSpec,

@@ -164,7 +164,11 @@ class OfferDesk:
         limit = self._books.settings.max_instances_per_offer
         count = 0
         satisfied = []
+        refused: set[int] = set()
         for app_id in candidates:
+            attempt = self._queue.attempts[app_id]
+            if id(attempt) in refused:
+                continue
             app = self._books.specs[app_id]
             secrets = self._values(app, now)
             waiting = self._queue.waiting.get(app_id) if secrets is not None else None
@@ -172,6 +176,8 @@ class OfferDesk:
                 instance = _next(waiting, use.place.role)
                 found = self._try(use.place, app, waiting, instance, now)
                 if instance is None or found is None:
+                    if instance is not None and attempt.alike:
+                        refused.add(id(attempt))
                     break
                 del waiting[instance.id]
                 count += 1
@@ -228,16 +234,24 @@ class OfferDesk:
             place.free = place.free - held
         self._enter(place, instance, app, found, now)
         self._books.tell(instance.id, now, f"launched on {offer.hostname}", f"its offer has {place.free} left")
-        bridge = self._books.settings.mesos_bridge_name
+        bridge, enforced = self._books.settings.mesos_bridge_name, self._books.enforced(app.id)
         if isinstance(app, Pod):
             framework_id = self._books.framework_id or ""
             group = launch_group(
-                app, instance, held, place.role, framework_id=framework_id, bridge=bridge, secrets=secrets
+                app,
+                instance,
+                held,
+                place.role,
+                framework_id=framework_id,
+                bridge=bridge,
+                enforced=enforced,
+                secrets=secrets,
             )
             use.launches.append(Operation("LAUNCH_GROUP", launch_group=group))
             return
         prefix = self._books.settings.env_prefix
-        task = task_info(app, instance, held.messages(place.role), prefix=prefix, bridge=bridge, secrets=secrets)
+        told = held.messages(place.role)
+        task = task_info(app, instance, told, prefix=prefix, bridge=bridge, enforced=enforced, secrets=secrets)
         use.launches.append(Operation("LAUNCH", launch=Launch([task])))
 
     def _settle(self, use: _Use, instance: Instance, app: RunSpec, found: Match) -> Resources:

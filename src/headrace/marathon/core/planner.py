@@ -8,7 +8,7 @@ in layers, dependencies first.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Steps
@@ -44,18 +44,75 @@ def layers(specs: Mapping[str, RunSpec], groups: Groups = MappingProxyType({})) 
     Only dependencies among ``specs`` count; a dependency on a group means all that is below it, and one of a group
     is one of all that is below it. Raises CyclicDependencyError.
     """
+    graph = _Graph(specs, groups)
     depth: dict[str, int] = {}
-    ids = sorted(specs)
-    needs = {one: _needs(spec, specs, ids, groups) for one, spec in specs.items()}
-    for start in ids:
-        _measure(start, needs, depth)
+    for start in graph.ids:
+        _measure(start, graph, depth)
     out: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for one in sorted(depth):
         out[depth[one]].append(one)
     return out
 
 
-def _measure(start: str, needs: Mapping[str, list[str]], depth: dict[str, int]) -> None:
+def check_circles(
+    changed: Iterable[str], changed_groups: Iterable[str], specs: Mapping[str, RunSpec], groups: Groups
+) -> None:
+    """Look only at what has changed and at all that it depends on, as there was no circle before.
+
+    Raises CyclicDependencyError.
+    """
+    graph = _Graph(specs, groups)
+    depth: dict[str, int] = {}
+    for path in changed_groups:
+        if path in groups:
+            for start in graph.below(path):
+                _measure(start, graph, depth)
+    for start in changed:
+        _measure(start, graph, depth)
+
+
+class _Graph:
+    """What depends on what, found out as far as it is asked for."""
+
+    def __init__(self, specs: Mapping[str, RunSpec], groups: Groups) -> None:
+        self._specs = specs
+        self._groups = groups
+        self._ids: list[str] | None = None
+        self._needs: dict[str, list[str]] = {}
+
+    @property
+    def ids(self) -> list[str]:
+        if self._ids is None:
+            self._ids = sorted(self._specs)
+        return self._ids
+
+    def below(self, path: str) -> list[str]:
+        """All that is in a group and in its groups."""
+        prefix = path.rstrip("/") + "/"
+        first, last = bisect_left(self.ids, prefix), bisect_left(self.ids, prefix[:-1] + "0")  # "0" follows "/"
+        return self.ids[first:last]
+
+    def needs(self, spec_id: str) -> list[str]:
+        found = self._needs.get(spec_id)
+        if found is None:
+            found = self._needs[spec_id] = self._find(spec_id)
+        return found
+
+    def _find(self, spec_id: str) -> list[str]:
+        dependencies = list(self._specs[spec_id].dependencies)
+        for path in ancestors(spec_id) if self._groups else ():
+            if path in self._groups:
+                dependencies += self._groups[path].dependencies
+        out = []
+        for dependency in dependencies:
+            if dependency in self._specs:
+                out.append(dependency)
+            else:
+                out += [one for one in self.below(dependency) if one != spec_id]
+        return out
+
+
+def _measure(start: str, graph: _Graph, depth: dict[str, int]) -> None:
     """Depth first without recursion: a chain of dependencies may be long."""
     path: dict[str, int] = {}
     stack = [start]
@@ -65,30 +122,14 @@ def _measure(start: str, needs: Mapping[str, list[str]], depth: dict[str, int]) 
             stack.pop()
             path.pop(one, None)
             continue
-        waiting = [need for need in needs[one] if need not in depth]
+        waiting = [need for need in graph.needs(one) if need not in depth]
         if not waiting:
-            depth[one] = 1 + max((depth[need] for need in needs[one]), default=-1)
+            depth[one] = 1 + max((depth[need] for need in graph.needs(one)), default=-1)
             continue
         path[one] = 1
         if any(need in path for need in waiting):
             raise CyclicDependencyError("Dependency graph has cyclic dependencies.")
         stack.extend(waiting)
-
-
-def _needs(spec: RunSpec, specs: Mapping[str, RunSpec], ids: list[str], groups: Groups) -> list[str]:
-    dependencies = list(spec.dependencies)
-    for path in ancestors(spec.id) if groups else ():
-        if path in groups:
-            dependencies += groups[path].dependencies
-    out = []
-    for dependency in dependencies:
-        if dependency in specs:
-            out.append(dependency)
-        else:
-            prefix = dependency.rstrip("/") + "/"
-            first, last = bisect_left(ids, prefix), bisect_left(ids, prefix[:-1] + "0")  # "0" follows "/"
-            out += [one for one in ids[first:last] if one != spec.id]
-    return out
 
 
 def _action(spec_id: str, before: RunSpec | None, after: RunSpec | None) -> Action | None:

@@ -17,6 +17,7 @@ from headrace.marathon.definitions.paths import task_name
 from headrace.marathon.definitions.pod import (
     Command,
     Endpoint,
+    Image,
     Pod,
     PodCheck,
     PodContainer,
@@ -62,12 +63,13 @@ def launch_group(
     *,
     framework_id: str,
     bridge: str,
+    enforced: bool = False,
     secrets: Mapping[str, bytes] = MappingProxyType({}),
 ) -> LaunchGroup:
     """What to launch for ``instance``, which has its agent and its ports.
 
     It holds ``held``, allocated to ``role``, of which persistent volumes are the executor's, so that all containers can
-    see them. ``secrets`` by their names.
+    see them. ``enforced``: its group enforces the role. ``secrets`` by their names.
     """
     own = pod.executor_resources
     wishes = [_amounts(Resources(own.cpus, own.mem, own.disk)), *(_wish(pod, one, instance) for one in pod.containers)]
@@ -81,7 +83,7 @@ def launch_group(
         labels=_mesos_labels(pod.labels),
     )
     pairs = zip(pod.containers, others, strict=True)
-    tasks = [_task(pod, one, instance, share.messages(role), secrets) for one, share in pairs]
+    tasks = [_task(pod, one, instance, share.messages(role), enforced, secrets) for one, share in pairs]
     return LaunchGroup(executor, common.TaskGroupInfo(tasks))
 
 
@@ -90,7 +92,7 @@ def _wish(pod: Pod, container: PodContainer, instance: Instance) -> MesosResourc
     return amounts.with_ports(ports) if ports else amounts
 
 
-def environment(pod: Pod, container: PodContainer, instance: Instance) -> Environment:
+def environment(pod: Pod, container: PodContainer, instance: Instance, *, enforced: bool = False) -> Environment:
     """The variables of one container; its own come last and win over the pod's."""
     own = container.resources
     out: Environment = {
@@ -98,7 +100,7 @@ def environment(pod: Pod, container: PodContainer, instance: Instance) -> Enviro
         "MESOS_EXECUTOR_ID": instance.id,
         "MARATHON_APP_ID": pod.id,
         "MARATHON_APP_VERSION": pod.version,
-        "MARATHON_APP_ENFORCE_GROUP_ROLE": "FALSE",
+        "MARATHON_APP_ENFORCE_GROUP_ROLE": str(enforced).upper(),
         "MARATHON_CONTAINER_ID": container.name,
         "MARATHON_CONTAINER_RESOURCE_CPUS": str(own.cpus),
         "MARATHON_CONTAINER_RESOURCE_MEM": str(own.mem),
@@ -121,6 +123,7 @@ def _task(
     container: PodContainer,
     instance: Instance,
     resources: list[common.Resource],
+    enforced: bool,
     secrets: Mapping[str, bytes],
 ) -> common.TaskInfo:
     grace = container.lifecycle.kill_grace_period_seconds if container.lifecycle is not None else None
@@ -129,7 +132,7 @@ def _task(
         task_id=common.TaskID(instance.container_task_id(container.name)),
         agent_id=common.AgentID(instance.agent_id),
         resources=resources,
-        command=_command(pod, container, instance, secrets),
+        command=_command(container, pod, environment(pod, container, instance, enforced=enforced), secrets),
         container=_container(pod, container, secrets),
         health_check=_health_check(container, pod, instance),
         check=_check(container.check, pod, instance) if container.check is not None else None,
@@ -140,8 +143,8 @@ def _task(
     )
 
 
-def _command(pod: Pod, container: PodContainer, instance: Instance, secrets: Mapping[str, bytes]) -> common.CommandInfo:
-    env = variables(environment(pod, container, instance), secrets)
+def _command(container: PodContainer, pod: Pod, given: Environment, secrets: Mapping[str, bytes]) -> common.CommandInfo:
+    env = variables(given, secrets)
     uris, user = fetched(container.artifacts), container.user or pod.user
     if container.exec is None:
         return common.CommandInfo(shell=False, environment=env, uris=uris, user=user)
@@ -174,7 +177,7 @@ def _shared(pod: Pod, instance: Instance, bridge: str) -> common.ContainerInfo |
 def _container(pod: Pod, container: PodContainer, secrets: Mapping[str, bytes]) -> common.ContainerInfo | None:
     """What a task has of its own: image, volumes, a terminal."""
     volumes = [_volume(pod, one, secrets) for one in container.volume_mounts]
-    image = docker_image(container.image.id, force_pull=container.image.force_pull) if container.image else None
+    image = _image(container.image, secrets) if container.image is not None else None
     limits = linux_info(container.linux_info)
     if pod.legacy_shared_cgroups is not None or container.resource_limits is not None:
         share = bool(pod.legacy_shared_cgroups)
@@ -183,6 +186,11 @@ def _container(pod: Pod, container: PodContainer, secrets: Mapping[str, bytes]) 
         return None
     tty = common.TTYInfo() if container.tty else None
     return common.ContainerInfo("MESOS", volumes=volumes or None, mesos=image, linux_info=limits, tty_info=tty)
+
+
+def _image(image: Image, secrets: Mapping[str, bytes]) -> common.MesosInfo:
+    config = secrets[image.pull_config.secret] if image.pull_config is not None else None
+    return docker_image(image.id, force_pull=image.force_pull, config=config)
 
 
 def _volume(pod: Pod, mount: VolumeMount, secrets: Mapping[str, bytes]) -> common.Volume:

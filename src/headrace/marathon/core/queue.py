@@ -11,8 +11,9 @@ from collections import Counter
 
 import msgspec
 
-from headrace.marathon.core import backoff
+from headrace.marathon.core import backoff, matcher
 from headrace.marathon.core.books import Books
+from headrace.marathon.core.demand import Demand
 from headrace.marathon.core.interest import Interest
 from headrace.marathon.core.matcher import Match, Refusal
 from headrace.marathon.core.records import Condition, Goal, Instance
@@ -28,9 +29,13 @@ _AGENTS = 1000
 
 
 class Attempt(msgspec.Struct):
-    """One app's waiting time: since when, and what the offers in it were refused for."""
+    """A waiting time: since when, and what the offers in it were refused for; of one app, or of those of one kind.
+
+    ``alike``: what refuses one of them refuses all.
+    """
 
     since: float
+    alike: bool = False
     processed: int = 0
     unused: int = 0
     last_used: float | None = None
@@ -69,9 +74,12 @@ class LaunchQueue:
         self.attempts: dict[str, Attempt] = {}
         self.without_secrets: dict[str, float] = {}
         """Until when apps are not tried, as a secret is missing."""
-        self._of_role: dict[str, dict[str, None]] = {}
-        self._roles: dict[str, frozenset[str]] = {}
+        self.demand = Demand(self._held_until)
+        self._beginning: dict[matcher.Kind, Attempt] = {}
+        self._last_begun = 0.0
         self._placed: dict[str, int] = {}
+        self._versions: dict[str, set[str]] = {}
+        """The configurations of what waits."""
 
     # demand
 
@@ -89,19 +97,36 @@ class LaunchQueue:
         roles = {one.role for one in waiting.values()}
         if everywhere:  # new agents may come, so its offers are always wanted
             roles.add(self._books.specs[app_id].role)
-        self._set_roles(app_id, frozenset(roles))
+        self.demand.set(app_id, frozenset(roles))
+        versions = {one.config_version for one in waiting.values()}
+        renewed = not versions <= self._versions.get(app_id, versions)
+        self._versions[app_id] = versions
+        if renewed:
+            self.attempts.pop(app_id, None)
         if everywhere and app_id not in self.attempts:
             self._needs(app_id)
         placed = sum(1 for one in self._books.of_app(app_id) if one.place)
-        if waiting.keys() - self.waiting.get(app_id, {}).keys() or placed < self._placed.get(app_id, 0):
-            # more to launch, or fewer siblings to keep away from: offers refused before may suit now
+        if renewed or waiting.keys() - self.waiting.get(app_id, {}).keys() or placed < self._placed.get(app_id, 0):
+            # more or other things to launch, or fewer siblings to keep away from: offers refused before may suit now
             self._needs(app_id)
         self._placed[app_id] = placed
         if waiting:
             self.waiting[app_id] = waiting
         else:
             self.waiting.pop(app_id, None)
-        self.attempts.setdefault(app_id, Attempt(now))
+        if app_id not in self.attempts:
+            self.attempts[app_id] = self._begun(app_id, now)
+
+    def _begun(self, app_id: str, now: float) -> Attempt:
+        """Apps of one kind that begin to wait at the same time share it: thousands that come in one request."""
+        spec = self._books.specs.get(app_id)
+        kind = matcher.kind(spec) if spec is not None and app_id not in self._books.per_agent else None
+        if kind is None:
+            return Attempt(now)
+        if now != self._last_begun:
+            self._last_begun = now
+            self._beginning.clear()
+        return self._beginning.setdefault(kind, Attempt(now, alike=True))
 
     def nothing_waits(self, app_id: str) -> None:
         """All of the app is launched."""
@@ -109,32 +134,22 @@ class LaunchQueue:
         self.attempts.pop(app_id, None)
         self.without_secrets.pop(app_id, None)
         self._placed.pop(app_id, None)
-        self._set_roles(app_id, frozenset())
+        self._versions.pop(app_id, None)
+        self.demand.set(app_id, frozenset())
 
     def candidates(self, role: str, now: float) -> list[str]:
         """The apps of which something that waits may be launched with resources of a role, on any agent."""
-        apps = (one for one in self._of_role.get(role, ()) if one not in self._books.per_agent)
-        return [app_id for app_id in apps if self.launchable(app_id, now)]
+        return [one for one in self.demand.all(role, now) if one not in self._books.per_agent]
 
     def launchable(self, app_id: str, now: float) -> bool:
         """Whether neither a delay nor a missing secret is in the way."""
-        return self.delayed_until(app_id, now) is None and self.without_secrets.get(app_id, 0.0) <= now
+        return self._held_until(app_id, now) <= now
 
-    def _set_roles(self, app_id: str, roles: frozenset[str]) -> None:
-        before = self._roles.get(app_id, frozenset())
-        if before == roles:
-            return
-        for role in before - roles:
-            del self._of_role[role][app_id]
-        for role in roles - before:
-            self._of_role.setdefault(role, {})[app_id] = None
-        if roles:
-            self._roles[app_id] = roles
-        else:
-            self._roles.pop(app_id, None)
+    def _held_until(self, app_id: str, now: float) -> float:
+        return max(self.delayed_until(app_id, now) or 0.0, self.without_secrets.get(app_id, 0.0))
 
     def _needs(self, app_id: str) -> None:
-        for role in self._roles.get(app_id, ()):
+        for role in self.demand.roles(app_id):
             self._interest.need(role)
 
     # delays
@@ -167,6 +182,7 @@ class LaunchQueue:
         if app_id in self._books.delays:
             self._books.put_delay(app_id, None)
             self._books.no_wake(DELAY + app_id)
+            self.demand.again(app_id)
             self._needs(app_id)
 
     def resume(self, now: float) -> None:
@@ -180,9 +196,8 @@ class LaunchQueue:
 
     def delay_over(self) -> None:
         """An app's delay has passed."""
-        for role, apps in self._of_role.items():
-            if apps:
-                self._interest.need(role)
+        for role in self.demand.wanted_roles():
+            self._interest.need(role)
 
     def lacks_secret(self, app_id: str, now: float) -> None:
         """The app can't be launched; it is tried again a little later."""
@@ -207,4 +222,12 @@ class LaunchQueue:
     def _wants(self, role: str, now: float) -> bool:
         if self._books.leftovers.roles[role]:
             return True
-        return any(self.launchable(app_id, now) for app_id in self._of_role.get(role, ()))
+        return self.demand.any(role, now)
+
+    def validate(self, now: float) -> None:
+        """Assert that nothing is set aside that may be launched; for tests."""
+        self.demand.validate()
+        for role in self.demand.wanted_roles():
+            apps = {*self.waiting, *self._books.per_agent}
+            may = {one for one in apps if role in self.demand.roles(one) and self.launchable(one, now)}
+            assert set(self.demand.all(role, now)) == may, (role, may)  # noqa: S101

@@ -142,6 +142,7 @@ class Instance(msgspec.Struct, omit_defaults=True):
 
     ``containers`` are a pod's, by name; an app's instance is one task. ``role``: whose resources it has. ``home``: the
     agent that its ``volumes`` are on; ``lease``: a label of what is reserved there; ``settled``: that is known.
+    ``check``: what its general check says.
     ``cause`` is set while its task is being ended; until ``pre_stop_until`` it may prepare for that.
     """
 
@@ -163,6 +164,7 @@ class Instance(msgspec.Struct, omit_defaults=True):
     ready: bool = False
     ip_addresses: list[str] = []
     health: list[HealthResult] = []
+    check: dict[str, dict[str, int | bool]] = {}
     containers: dict[str, ContainerTask] = {}
     role: str = ""
     agent_url: str = ""

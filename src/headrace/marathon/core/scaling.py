@@ -27,17 +27,22 @@ def victims(
     group_by: str | None = None,
 ) -> list[Instance]:
     """``count`` instances to end: the named ones first, then so that groups (values of the field
-    ``group_by``) stay even, then those that do least, then by age."""
+    ``group_by``) stay even, then those that do least, then by age: since when they run, however long they were
+    unreachable in between."""
     wanted = frozenset(named)
     first = [one for one in instances if one.id in wanted][:count]
     chosen = {one.id for one in first}
     rest = [one for one in instances if one.id not in chosen]
-    rest.sort(key=lambda one: (_ORDER.get(one.condition, 6), -one.since if youngest_first else one.since))
+    rest.sort(key=lambda one: (_ORDER.get(one.condition, 6), -_born(one) if youngest_first else _born(one)))
     if group_by is not None:
         # those that hold no resources yet stand outside any group; they are the first
         waiting = sum(one.condition is Condition.SCHEDULED for one in rest)
         rest = rest[:waiting] + _evenly(rest[waiting:], count - len(first) - waiting, group_by)
     return first + rest[: count - len(first)]
+
+
+def _born(instance: Instance) -> float:
+    return instance.since if instance.started_at is None else instance.started_at
 
 
 def _evenly(instances: list[Instance], count: int, field: str) -> list[Instance]:

@@ -8,6 +8,7 @@ from headrace.kernel.clock import iso8601
 from headrace.marathon.core.records import LOST, Goal, HealthResult, Instance
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.run_spec import RunSpec
+from headrace.mesos.messages.common import TaskStatus
 
 
 def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = False) -> dict[str, Any]:
@@ -17,6 +18,8 @@ def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = 
         "appId": instance.app_id,
         "host": instance.host or None,
         "slaveId": instance.agent_id or None,
+        "region": instance.place.get("@region"),
+        "zone": instance.place.get("@zone"),
         "state": instance.state or ("TASK_KILLED" if instance.goal is Goal.STOPPED else "TASK_STAGING"),
         "localVolumes": local_volumes(instance),
         "role": instance.role,
@@ -32,9 +35,23 @@ def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = 
     results = [result_view(instance, one) for one in instance.health if one.known]
     if results and instance.condition not in LOST:
         out["healthCheckResults"] = results
+    if instance.check and instance.condition not in LOST:
+        out["checkResult"] = instance.check
     if service_ports:
         out["servicePorts"] = [one.service for one in app.ports] if isinstance(app, App) else []
     return {name: value for name, value in out.items() if value is not None}
+
+
+def check_result(status: TaskStatus) -> dict[str, dict[str, int | bool]]:
+    """What a general check found, if the status says so."""
+    told = status.check_status
+    if told is None:
+        return {}
+    code = told.command.exit_code if told.command is not None else None
+    answer = told.http.status_code if told.http is not None else None
+    open_ = told.tcp.succeeded if told.tcp is not None else None
+    found = (("command", "exitCode", code), ("http", "statusCode", answer), ("tcp", "succeeded", open_))
+    return {kind: {name: value} for kind, name, value in found if value is not None}
 
 
 def local_volumes(instance: Instance) -> list[dict[str, str]]:

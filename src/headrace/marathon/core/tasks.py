@@ -23,6 +23,7 @@ def task_info(
     *,
     prefix: str,
     bridge: str,
+    enforced: bool = False,
     secrets: Mapping[str, bytes] = MappingProxyType({}),
 ) -> common.TaskInfo:
     """The task to launch for ``instance``, with the health check that its agent runs. ``secrets`` by their names."""
@@ -33,7 +34,7 @@ def task_info(
         task_id=common.TaskID(instance.task_id),
         agent_id=common.AgentID(instance.agent_id),
         resources=resources,
-        command=_command(app, environment(app, instance, prefix=prefix), secrets),
+        command=_command(app, environment(app, instance, prefix=prefix, enforced=enforced), secrets),
         container=container_info(app, instance, bridge=bridge, secrets=secrets),
         check=_check(app.check, app, instance) if app.check is not None else None,
         limits=_limits(app),

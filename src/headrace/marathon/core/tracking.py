@@ -22,7 +22,7 @@ from headrace.marathon.core.records import (
     instance_of_task,
 )
 from headrace.marathon.core.residency import fits
-from headrace.marathon.core.shapes import ip_addresses
+from headrace.marathon.core.shapes import check_result, ip_addresses
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.pod import Pod
 from headrace.mesos.messages.common import AgentID, TaskID, TaskStatus, is_terminal
@@ -214,6 +214,10 @@ class Tracker:
             self._books.tell(instance.app_id, now, f"instance {instance.id} is back", "its agent is reachable again")
             if instance.goal is not Goal.RUNNING:
                 self._killer.kill(instance, now, "was to end while it was unreachable")
+        checked = check_result(status)
+        if isinstance(app, App) and checked and checked != instance.check:
+            instance.check = checked
+            self._books.save(instance)
         if isinstance(app, App) and status.healthy is not None:
             self._health.reported(instance, app, status, now)
         elif isinstance(app, Pod) and status.healthy is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from headrace.marathon.definitions.parts import LinuxInfo, Part, Persistent, PullConfig
 
 DOCKER, MESOS = "DOCKER", "MESOS"
+DVDI, DRIVER = "dvdi", "dvdi/driver"
+"""The provider of external volumes, and its option for the driver."""
 
 
 class Parameter(Part, frozen=True, omit_defaults=False):

@@ -30,6 +30,14 @@ class Rejected(Exception):  # noqa: N818 - the API's word for a refused request
         self.body: dict[str, Any] = {"message": message, **more}
 
 
+class TooManyDeployments(Rejected):
+    """As many run as may; the request would change something in ``groups``."""
+
+    def __init__(self, limit: int, groups: list[str]) -> None:
+        super().__init__(403, f"Max number ({limit}) of running deployments is achieved. Wait for one to complete.")
+        self.groups = groups
+
+
 def unreadable(violations: Iterable[Violation]) -> Rejected:
     """Wrong types, missing fields, values out of a field's own bounds."""
     return Rejected(422, "Invalid JSON", details=_grouped(violations))

@@ -11,15 +11,19 @@ from types import MappingProxyType
 
 from headrace.kernel.daemon import UserError
 from headrace.kernel.flags import not_empty, port
-from headrace.marathon.core.books import Settings
+from headrace.kernel.store.znodes import LIMIT, Policy
+from headrace.kernel.zookeeper.address import ZooKeeperAddress
+from headrace.kernel.zookeeper.address import parse as parse_address
+from headrace.marathon.core.settings import Settings
 from headrace.marathon.flags.cluster import FEATURES
 from headrace.marathon.flags.reading import read
+from headrace.mesos import masters
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Identifier
 
 CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE", "REGION_AWARE", "RESERVATION_REFINEMENT")
 _OF_FEATURES = {"gpu_resources": "GPU_RESOURCES", "task_killing": "TASK_KILLING_STATE"}
 
-_TEXTS = ("master", "data", "http_address", "http_port", "hostname", "https_address", "https_port", "http_realm")
+_TEXTS = ("master", "data", "zk", "http_address", "http_port", "hostname", "https_address", "https_port", "http_realm")
 _AT_LEAST_ONE = (
     "max_running_deployments",
     "max_instances_per_offer",
@@ -28,7 +32,16 @@ _AT_LEAST_ONE = (
     "event_stream_max_outstanding_messages",
     "reconciliation_interval",
     "scale_apps_interval",
+    "zk_timeout",
+    "zk_session_timeout",
+    "zk_connection_timeout",
+    "on_elected_prepare_timeout",
+    "leader_proxy_connection_timeout",
+    "leader_proxy_read_timeout",
+    "leader_proxy_max_open_connections",
 )
+LEAST_NODE = 10_000
+"""Bytes that a znode must be able to hold."""
 _LEVELS = {"off": "CRITICAL", "fatal": "CRITICAL", "warn": "WARNING", "trace": "DEBUG", "all": "DEBUG"}
 
 
@@ -43,6 +56,19 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = MappingProx
     options.https_address = options.https_address or options.http_address
     _check(options)
     return options
+
+
+def zookeeper(options: argparse.Namespace) -> ZooKeeperAddress | None:
+    """Where ZooKeeper keeps the state; None if it does not. Raises UserError, which says no password."""
+    if options.zk is None:
+        return None
+    return parse_address(masters.read_master(options.zk, "--zk"), "--zk")
+
+
+def policy(options: argparse.Namespace) -> Policy:
+    """How values are kept in ZooKeeper."""
+    above = int(options.zk_compression_threshold) if options.zk_compression else None
+    return Policy(min(LIMIT, options.zk_max_node_size), above)
 
 
 def features(options: argparse.Namespace) -> frozenset[str]:
@@ -129,10 +155,12 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError(f"--{name} is {value:g}; give 1 or more")
     if options.executor not in ("", "//cmd"):
         raise UserError(f"--executor {options.executor}: custom executors are not supported; leave it out")
-    if options.ha:
-        raise UserError(
-            "--ha needs --zk, which is not supported yet: leave it out; one Marathon keeps its state in --data"
-        )
+    if options.zk_max_node_size < LEAST_NODE:
+        raise UserError(f"--zk_max_node_size is {options.zk_max_node_size}; give {LEAST_NODE} bytes or more")
+    if options.ha and options.zk is None:
+        raise UserError("--ha needs --zk zk://host:port/path, where several Marathons meet; one alone needs neither")
+    options.ha = options.zk is not None if options.ha is None else options.ha
+    zookeeper(options)
     _check_login(options)
     _check_listening(options)
 

@@ -150,7 +150,7 @@ def _add(reader: Parser, flag: Flag) -> None:
 def _toggle_help(flag: Flag, shown: str) -> str:
     if shown is argparse.SUPPRESS or flag.kind is Kind.SWITCH:
         return shown
-    return f"{shown} (default: {'on' if flag.default else 'off'})"
+    return shown if flag.default is None else f"{shown} (default: {'on' if flag.default else 'off'})"
 
 
 def _count(text: str) -> int:

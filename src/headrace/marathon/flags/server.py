@@ -7,10 +7,8 @@ from headrace.marathon.flags.flag import Flag, Kind, idle, refused
 _MS, _COUNT, _TEXT, _TOGGLE = Kind.MILLISECONDS, Kind.COUNT, Kind.TEXT, Kind.TOGGLE
 LEVELS = ("off", "fatal", "error", "warn", "info", "debug", "trace", "all")
 
-NO_ZOOKEEPER = "not supported yet: leave it out; the state is kept in a file under --data"
-_WITH_ZK = "only with --zk, which is not there yet"
+_ONE_CONNECTION = "one connection carries all of them, as they come"
 _IN_MEMORY = "everything is in memory, and a change is stored before it is answered"
-_ALONE = "there is one Marathon, and none that stands by"
 _SCRAPE = "have /metrics/prometheus or /metrics read, and leave it out"
 _STREAM = "read the event stream /v2/events, and leave it out"
 _STDERR = "the log goes to stderr: send that on, and leave it out"
@@ -58,16 +56,23 @@ SERVER: tuple[Flag, ...] = (
     refused("http_event_callback_slow_consumer_timeout", _MS, "time for these", _STREAM),
     refused("http_event_request_timeout", _MS, "time for these", _STREAM),
     # what is stored
-    Flag("data", _TEXT, "marathon-data", "Headrace's own: where the state is kept", metavar="DIR"),
-    refused("zk", _TEXT, "where the state is kept, and the leader chosen", NO_ZOOKEEPER),
-    idle("zk_timeout", _MS, 10_000, "time for one operation, and for one request", _WITH_ZK),
-    idle("zk_session_timeout", _MS, 10_000, "silence that ends a session", _WITH_ZK),
-    idle("zk_connection_timeout", _MS, 10_000, "time to connect", _WITH_ZK),
+    Flag("data", _TEXT, "marathon-data", "Headrace's own: where the state is kept without --zk", metavar="DIR"),
+    Flag(
+        "zk",
+        _TEXT,
+        None,
+        "ZooKeeper, where the state is kept and several Marathons choose who leads:"
+        " zk://user:password@host:port,…/path, or file:///… of a file that says so; default: a file under --data",
+        metavar="zk://HOST:PORT,…/PATH",
+    ),
+    Flag("zk_timeout", _MS, 10_000, "with --zk: a request that is not answered by then gets 503"),
+    Flag("zk_session_timeout", _MS, 10_000, "silence of a leader after which another one leads; the servers grant it"),
+    Flag("zk_connection_timeout", _MS, 10_000, "time to connect to ZooKeeper at the start"),
     idle("zk_max_versions", _COUNT, 50, "versions kept of an app", "50 are kept, and those that still run"),
-    idle("zk_max_node_size", _COUNT, 1_024_000, "greatest size of a value", _WITH_ZK),
-    idle("zk_compression", _TOGGLE, True, "large values are compressed", _WITH_ZK),
-    idle("zk_compression_threshold", _COUNT, 65_536, "what is large", _WITH_ZK),
-    idle("zk_max_concurrency", _COUNT, 32, "operations at a time", _WITH_ZK),
+    Flag("zk_max_node_size", _COUNT, 1_024_000, "bytes in a znode; larger values are split, at 800 kB at the latest"),
+    Flag("zk_compression", _TOGGLE, True, "large values are compressed in ZooKeeper"),
+    Flag("zk_compression_threshold", _COUNT, 65_536, "bytes of what is not large yet"),
+    idle("zk_max_concurrency", _COUNT, 32, "operations at a time", _ONE_CONNECTION),
     idle("zk_cleaning_interval", Kind.SECONDS, 30, "how often old versions are removed", "they go with each change"),
     idle("gc_actor_scan_batch_size", _COUNT, 32, "how many at a time", "they go with each change"),
     idle("storage_compaction_interval", Kind.SECONDS, 30, "its name since 1.6", "they go with each change"),
@@ -75,22 +80,22 @@ SERVER: tuple[Flag, ...] = (
     idle("group_versions_cache_size", _COUNT, 1000, "versions of groups in memory", _IN_MEMORY),
     idle("store_cache", _TOGGLE, True, "keep in memory what is stored", _IN_MEMORY),
     idle("internal_version_caching", _TOGGLE, True, "the same for versions", _IN_MEMORY),
-    idle("internal_store_backend", _TEXT, None, "what stores", "the store is a file under --data"),
+    idle("internal_store_backend", _TEXT, None, "what stores", "--zk or --data say it"),
     idle("marathon_store_timeout", _MS, None, "time to store", "Marathon does not look at it either"),
     refused(
         "backup_location",
         _TEXT,
         "a copy of the state before each migration",
-        "copy the directory --data while Marathon is stopped, and leave it out",
+        "copy the directory --data, or that of ZooKeeper, while Marathon is stopped, and leave it out",
     ),
     # who leads
-    Flag("ha", _TOGGLE, False, "several Marathons elect a leader: needs --zk, which is not there yet"),
-    idle("leader_election_backend", _TEXT, "curator", "how they do", _ALONE),
-    idle("on_elected_prepare_timeout", _MS, 180_000, "time for a new leader to begin", _ALONE),
-    idle("leader_proxy_connection_timeout", _MS, 5000, "time to connect to the leader", _ALONE),
-    idle("leader_proxy_read_timeout", _MS, 10_000, "time for its answer", _ALONE),
-    idle("leader_proxy_max_open_connections", _COUNT, 64, "connections to it", _ALONE),
-    idle("leader_proxy_ssl_ignore_hostname", _TOGGLE, False, "its certificate may have another name", _ALONE),
+    Flag("ha", _TOGGLE, None, "several Marathons elect a leader; default: on with --zk"),
+    idle("leader_election_backend", _TEXT, "curator", "how they do", "there is one way: znodes with numbers"),
+    Flag("on_elected_prepare_timeout", _MS, 180_000, "time for a new leader to read the state"),
+    Flag("leader_proxy_connection_timeout", _MS, 5000, "time for a standby to connect to the leader"),
+    Flag("leader_proxy_read_timeout", _MS, 10_000, "time for the leader's answer after that"),
+    Flag("leader_proxy_max_open_connections", _COUNT, 64, "requests of a standby to the leader at a time"),
+    Flag("leader_proxy_ssl_ignore_hostname", _TOGGLE, False, "the leader's certificate may have another name"),
     idle("graceful_shutdown_timeout", _MS, 45_000, "time to end", "it ends within a second"),
     # what is told
     Flag("logging_level", _TEXT, "info", "what is logged", choices=LEVELS),

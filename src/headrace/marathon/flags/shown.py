@@ -89,7 +89,7 @@ def config(options: argparse.Namespace) -> dict[str, Any]:
         value = getattr(options, flag.name)
         if flag.kind is Kind.SECRET and value is not None:
             value = "***"
-        elif flag.name == "master" and value is not None:
+        elif flag.name in ("master", "zk") and value is not None:
             value = masters.shown(value)
         elif isinstance(value, float) and value.is_integer():
             value = int(value)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from headrace.kernel.http import HttpClient
+from headrace.kernel.tasks import Works
 from headrace.mesos.agent.check_runner import CheckRunner
 from headrace.mesos.agent.core.checks import outcome_of
 from headrace.mesos.agent.core.events import Checked, ProbeCheck, Probed, ProbeHealth
@@ -33,27 +33,19 @@ class Prober:
         self._runners = runners
         self._http = http
         self._post = post
-        self._probes: set[asyncio.Task[None]] = set()
+        self._works = Works()
 
     def probe(self, what: ProbeHealth) -> None:
         """Start a health check."""
-        self._begin(self._probe(what))
+        self._works.begin(self._probe(what))
 
     def check(self, what: ProbeCheck) -> None:
         """Start a general check."""
-        self._begin(self._check(what))
+        self._works.begin(self._check(what))
 
     async def stop(self) -> None:
         """Break off all checks, with their processes."""
-        probes = list(self._probes)
-        for task in probes:
-            task.cancel()
-        await asyncio.gather(*probes, return_exceptions=True)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
+        await self._works.stop()
 
     async def _probe(self, what: ProbeHealth) -> None:
         try:

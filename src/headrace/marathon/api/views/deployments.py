@@ -19,7 +19,7 @@ def deployments(core: MarathonCore, now: float, embeds: Embeds) -> Answer:
 
 def deployment_view(core: MarathonCore, deployment: Deployment, now: float, embeds: Embeds) -> dict[str, Any]:
     """As Marathon shows it; with ``why`` also what each current action still lacks, and when its time is up."""
-    current, pods = [], deployment.affected_pods()
+    current = []
     for action in deployment.actions():
         app = core.books.apps.get(action.app)
         results = readiness(core, app) if app is not None else []
@@ -30,8 +30,8 @@ def deployment_view(core: MarathonCore, deployment: Deployment, now: float, embe
     out = {
         "id": deployment.plan.id,
         "version": deployment.plan.version,
-        "affectedApps": [one for one in deployment.affected() if one not in pods],
-        "affectedPods": pods,
+        "affectedApps": deployment.affected_apps,
+        "affectedPods": deployment.affected_pods,
         "steps": [{"actions": [one.shown() for one in step]} for step in deployment.steps],
         "currentActions": current,
         "currentStep": deployment.at + 1,

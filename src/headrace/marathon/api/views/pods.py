@@ -103,6 +103,8 @@ def _instance(core: MarathonCore, it: Pod, instance: Instance) -> dict[str, Any]
         "statusSince": iso8601(instance.since),
         "agentHostname": instance.host or None,
         "agentId": instance.agent_id or None,
+        "agentRegion": instance.place.get("@region"),
+        "agentZone": instance.place.get("@zone"),
         "resources": msgspec.to_builtins(spec.total()),
         "networks": [{"addresses": instance.ip_addresses}] if instance.ip_addresses else [],
         "containers": [_container(spec, one, instance) for one in spec.containers if instance.containers],

@@ -26,6 +26,8 @@ def context(books: Books, spec_id: str, before: RunSpec | None, groups: Mapping[
         roles = [top]
     else:
         roles = [own, top]
+    if top is None or not _enforced(books, top, groups):
+        roles.append("*")  # nobody's resources are anybody's, whatever --mesos_role is
     if before is not None and before.role not in roles:
         roles.append(before.role)
     return Context(tuple(dict.fromkeys(roles)), books.settings.features)

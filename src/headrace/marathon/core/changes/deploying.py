@@ -15,7 +15,7 @@ from headrace.marathon.core.ports import with_service_ports
 from headrace.marathon.core.queue import LaunchQueue
 from headrace.marathon.core.records import Change, Plan, Steps
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.errors import Rejected, Violation, invalid, locked
+from headrace.marathon.definitions.errors import Rejected, TooManyDeployments, Violation, invalid, locked
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import ancestors, parent
 from headrace.marathon.definitions.pod import Pod
@@ -59,6 +59,8 @@ class Deployer:
         """Begin the deployment. Raises Rejected and has changed nothing then."""
         try:
             return self._deploy(wanted, force, now)
+        except TooManyDeployments:
+            raise  # it may wait
         except Rejected as rejected:
             version = self._books.next_version(now)
             for group in _groups_of(wanted.targets, wanted.groups):
@@ -69,7 +71,7 @@ class Deployer:
         conflicts = self._deployments.conflicts(wanted.targets)
         if conflicts and not force:
             raise locked(conflicts)
-        self._check_limit(len(conflicts))
+        self._check_limit(len(conflicts), wanted)
         targets, plan = self._prepare(wanted, now)
         for deployment_id in conflicts:
             outcome, why = "replaced", "a newer deployment of the same app was forced"
@@ -87,7 +89,7 @@ class Deployer:
     def revert(self, deployment: Deployment, why: str, now: float) -> Plan:
         """Begin the way back. Raises Rejected and has changed nothing then."""
         plan = deployment.plan
-        back: Targets = {one: plan.original.get(one) for one in deployment.affected()}
+        back: Targets = {one: plan.original.get(one) for one in deployment.affected}
         wanted = Wanted(back, dict(plan.groups_before), revert=True, reverts=plan.id, why=why)
         return self.deploy(wanted, True, now)
 
@@ -108,10 +110,10 @@ class Deployer:
         _, plan = self._prepare(wanted, now)
         return planner.steps(plan.original, plan.target, plan.groups)
 
-    def _check_limit(self, replaced: int) -> None:
+    def _check_limit(self, replaced: int, wanted: Wanted) -> None:
         limit = self._books.settings.max_running_deployments
         if len(self._deployments.running) - replaced >= limit:
-            raise Rejected(403, f"Max number ({limit}) of running deployments is achieved. Wait for one to complete.")
+            raise TooManyDeployments(limit, _groups_of(wanted.targets, wanted.groups))
 
     def _prepare(self, wanted: Wanted, now: float) -> tuple[Targets, Plan]:
         targets = self._with_ports(wanted.targets)
@@ -192,7 +194,7 @@ class Deployer:
         if depending or any(spec.dependencies for spec in new.values()):
             try:
                 others = {one: spec for one, spec in self._books.specs.items() if one not in targets}
-                planner.layers(others | new, depending)
+                planner.check_circles(new, groups, others | new, depending)
             except planner.CyclicDependencyError as error:
                 raise invalid([Violation("/", str(error))]) from None
 

@@ -14,12 +14,13 @@ from headrace.marathon.core.events import Answer, ChangeGroup, DeleteGroup, Enfo
 from headrace.marathon.core.history import root_at
 from headrace.marathon.definitions import reading
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.errors import Rejected, unknown_group, within
+from headrace.marathon.definitions.errors import Rejected, Violation, invalid, unknown_group, within
 from headrace.marathon.definitions.group import NOTHING, Group
 from headrace.marathon.definitions.paths import canonical, parent
 from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.reading import GroupUpdate
 from headrace.marathon.definitions.rules import check_app, check_pod
+from headrace.marathon.definitions.run_spec import RunSpec
 
 
 class GroupChanges:
@@ -77,7 +78,25 @@ class GroupChanges:
         self._collect_groups(update, groups)
         targets: Targets = {}
         self._collect(update, groups, targets, "")
+        self._check_enforced(targets, groups)
         return Wanted(targets, groups)
+
+    def _check_enforced(self, targets: Targets, groups: dict[str, Group | None]) -> None:
+        """A group that is there can't enforce its role from now on, or no more, while what is in it changes."""
+        for path, group in groups.items():
+            before = self._books.groups.get(path, NOTHING)
+            if group is None or group.enforce_role == before.enforce_role or not self._books.group_exists(path):
+                continue
+            changed = [one for one, spec in targets.items() if one.startswith(path + "/") and self._changes(one, spec)]
+            if changed:
+                words = f"enforceRole of {path} may not change together with {', '.join(changed)}: make two requests"
+                raise invalid([Violation("/enforceRole", words)])
+
+    def _changes(self, spec_id: str, spec: RunSpec | None) -> bool:
+        before = self._books.specs.get(spec_id)
+        if spec is None or before is None:
+            return spec is not before
+        return not spec.same_config(before) or spec.instances != before.instances
 
     def _collect_groups(self, update: GroupUpdate, groups: dict[str, Group | None]) -> None:
         before = self._books.groups.get(update.id)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from headrace.marathon.definitions import schema
-from headrace.marathon.definitions.errors import unreadable
+from headrace.marathon.definitions.errors import Violation, unreadable
 from headrace.marathon.definitions.parts import (
     HOST,
     Environment,
@@ -85,6 +85,13 @@ _MOUNT = schema.record(
     frozenset({"name", "mountPath"}),
 )
 
+
+def _no_pre_stop(value: Any, path: str, problems: schema.Problems) -> Any:
+    words = "only apps have it; let the container handle SIGTERM within lifecycle.killGracePeriodSeconds"
+    problems.append(Violation(path, words))
+    return value
+
+
 _CONTAINER = schema.record(
     {
         "name": _NAME,
@@ -101,6 +108,7 @@ _CONTAINER = schema.record(
         "artifacts": fields.fetch,
         "labels": fields.labels,
         "lifecycle": schema.record({"killGracePeriodSeconds": schema.number(0)}),
+        "preStop": _no_pre_stop,
         "linuxInfo": fields.linux_info,
         "tty": schema.boolean,
     },
@@ -151,6 +159,7 @@ _POD = schema.record(
         "linuxInfo": fields.linux_info,
         "legacySharedCgroups": schema.boolean,
         "dependencies": schema.array(fields.path_id),
+        "preStop": _no_pre_stop,
     },
     frozenset({"id", "containers"}),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.marathon.definitions.app import App
-from headrace.marathon.definitions.container import DOCKER, Container, Volume
+from headrace.marathon.definitions.container import DOCKER, DRIVER, DVDI, Container, Volume
 from headrace.marathon.definitions.errors import Violation
 from headrace.marathon.definitions.parts import CONTAINER
 from headrace.marathon.definitions.rules import common
@@ -55,10 +55,18 @@ def _volume(volume: Volume, app: App, path: str, context: Context) -> Iterator[V
         yield from context.needs(EXTERNAL_VOLUMES, path)
         if app.instances > 1:
             yield Violation("/instances", f"got {app.instances}, expected 1 or less")
+        if volume.external.provider != DVDI:
+            words = f"got {volume.external.provider}, expected one of: [{DVDI}]; others can't be had here"
+            yield Violation(f"{path}/external/provider", words)
+        elif not volume.external.options.get(DRIVER):
+            yield Violation(f"{path}/external/options", f"must name the volume's driver as {DRIVER}")
     elif volume.secret is not None:
         feature = list(context.needs("secrets", path))
         yield from feature
         if not feature and volume.secret not in app.secrets:
             yield Violation(f"{path}/secret", "references an undefined secret")
+        if app.docker:
+            words = "secrets as files need the type MESOS: Docker's containers can have them in env alone"
+            yield Violation(f"{path}/secret", words)
     elif volume.host_path is None:
         yield Violation(f"{path}/hostPath", "undefined")
