@@ -7,7 +7,7 @@
 # make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
-AT_ONCE = 2
+AT_ONCE = 3
 
 .PHONY: run test check unit machines flink-versions bench setup setup-test lock clean
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from headrace.kernel.daemon import read_ready
 
-PORTS = "[29000-30000]" if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else "[31000-32000]"
+_FIRST = {"gw1": 29000, "gw2": 27000}.get(os.environ.get("PYTEST_XDIST_WORKER", ""), 31000)
+PORTS = f"[{_FIRST}-{_FIRST + 1000}]"
 """What agents offer; tests that run side by side have ports of their own."""
 RESOURCES = f"cpus:8;mem:8192;disk:8192;ports:{PORTS}"
 
