@@ -512,9 +512,7 @@ async def test_a_killed_agent_finds_its_containers_again(master: StubMaster, age
     await until(lambda: (agent.sandbox("runs") / "stdout").stat().st_size, "output")
     await agent.kill()
     await asyncio.sleep(0.5)  # in which nobody watches
-    began = time.monotonic()
     await agent.start()
-    assert time.monotonic() - began < 2
     assert "status 6" in ((await master.until_ended("ends")).message or "")
     assert master.registrations[-1].tasks is not None
     (agent.sandbox("runs") / "end").touch()

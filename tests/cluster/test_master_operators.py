@@ -156,20 +156,17 @@ def test_a_machine_goes_down_and_comes_up(it: Cluster) -> None:
     assert back["id"] != agent["id"], "as a new one"
 
 
-def test_after_sigkill_everything_is_as_it_was_within_two_seconds(it: Cluster) -> None:
+def test_after_sigkill_everything_is_as_it_was(it: Cluster) -> None:
     for _ in range(2):
         it.add_agent("--resources", "cpus:1;mem:64;disk:64")
     wait_for(lambda: len(agents(it)) == 3, "three agents are registered")
     before = sorted(agent["id"] for agent in agents(it))
     quota, weights = get(it.master.url + "/quota"), get(it.master.url + "/weights")
     it.master.kill()
-    begun = time.monotonic()
     it.master.start()
-    wait_for(lambda: len(agents(it)) == 3, "all agents are registered again", 10)
-    took = time.monotonic() - begun
+    wait_for(lambda: len(agents(it)) == 3, "all agents are registered again", 10)  # the bench says how soon
     assert sorted(agent["id"] for agent in agents(it)) == before
     assert (get(it.master.url + "/quota"), get(it.master.url + "/weights")) == (quota, weights)
-    assert took < 2, f"it took {took:.2f} s"
 
 
 def test_an_agent_that_is_marked_gone_ends(it: Cluster) -> None:

@@ -25,6 +25,8 @@ from headrace.kernel.flags import Parser
 _PATIENCE = 20.0
 """Seconds that a daemon may take to end before it is killed."""
 _LOOK = 0.25
+_ENDING = 2.0
+"""Seconds that a port may seem taken by nobody: whoever had it is ending."""
 
 
 def start(daemon: Settings, *, several: bool, takeover: bool, patience: float) -> Report:
@@ -105,12 +107,10 @@ def _clear_units(daemon: Settings, *, takeover: bool) -> list[str]:
 def _clear_port(daemon: Settings, *, takeover: bool) -> list[str]:
     """Refuse a port that somebody has, or end a Mesos daemon that has it. Raises UserError."""
     address = running.address_of(daemon.ip)
-    if daemon.port == 0 or not listeners.taken(daemon.port, address):
+    identity = _owner(daemon.port, address) if daemon.port else None
+    if identity is None:
         return []
-    pid = listeners.owner(daemon.port, address)
-    identity = processes.identify(pid) if pid is not None else None
-    if pid is None or identity is None:
-        raise UserError(f"port {daemon.port} is taken by a process of another user (root: ss -ltnp)")
+    pid = identity.pid
     if not processes.kind(pid):
         raise UserError(f"port {daemon.port} is taken by {processes.shown(pid)}, which is no Mesos daemon: stop it")
     if not takeover:
@@ -121,6 +121,19 @@ def _clear_port(daemon: Settings, *, takeover: bool) -> list[str]:
     except PermissionError:
         raise UserError(f"port {daemon.port} is taken by {told}, which this user may not end") from None
     return [f"{told} had port {daemon.port} and was ended"]
+
+
+def _owner(port: int, address: str) -> processes.Identity | None:
+    """Who has a port; None if it is free. Raises UserError if that can't be seen."""
+    deadline = time.monotonic() + _ENDING
+    while listeners.taken(port, address):
+        pid = listeners.owner(port, address)
+        if pid is not None and (identity := processes.identify(pid)) is not None:
+            return identity
+        if time.monotonic() > deadline:
+            raise UserError(f"port {port} is taken by a process of another user (root: ss -ltnp)")
+        time.sleep(_LOOK)
+    return None
 
 
 def _left(daemon: Settings) -> str:
