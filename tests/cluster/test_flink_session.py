@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,10 +128,8 @@ def test_second_cluster_lives_beside_the_first(mesos: Cluster, session: AppMaste
         assert len(frameworks(mesos)) == 2
         assert session.wait_for_task_managers(2) == first
         os.kill(other.pid, signal.SIGKILL)  # so that nobody is there to hear the signal that follows
-        stopped = time.monotonic()
         assert other.stop() == 0
-        wait_for(lambda: not task_manager_pids(worker), "its TaskManager is gone", 3)
-        assert time.monotonic() - stopped < 3
+        wait_for(lambda: not task_manager_pids(worker), "its TaskManager is gone", 10)
     assert len(frameworks(mesos)) == 1
     assert session.wait_for_task_managers(2) == first
 
@@ -159,10 +156,8 @@ def test_without_high_availability_a_new_job_manager_has_new_task_managers(mesos
 
 def test_sigterm_takes_everything_down(mesos: Cluster, session: AppMaster) -> None:
     workers, job_manager = session.wait_for_task_managers(2), session.job_manager_pid
-    stopped = time.monotonic()
     assert session.stop() == 0
-    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 3)
-    assert time.monotonic() - stopped < 3
+    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 10)
     assert not Path(f"/proc/{job_manager}").exists()
     assert not frameworks(mesos)
 

@@ -156,10 +156,8 @@ async def test_an_offer_that_nobody_answers_is_rescinded(tmp_path_factory: pytes
     with stage(tmp_path_factory.mktemp("timeout"), ("r1",), "--offer-timeout", "300ms") as its:
         async with framework(its.master.url) as it:
             offer = (await it.offers(1))[0]
-            at = time.monotonic()
             rescinded = await it.event("RESCIND")
             assert rescinded["offer_id"] == offer["id"]
-            assert time.monotonic() - at < 1
             again = await it.until(lambda e: e["type"] == "OFFERS" and offer not in e["offers"]["offers"], "another")
             assert again["offers"]["offers"][0]["agent_id"] == offer["agent_id"]
 
