@@ -3,13 +3,14 @@
 # make check     linters and types alone
 # make unit      unit tests alone
 # make machines  long walks of the cores' state machines
+# make fuzz      50,000 requests of every form to a master and an agent
 # make flink-versions  the cluster tests of Flink with the versions beside the default one
 # make bench     the figures
 SHELL = /bin/sh
 VENV = .venv/bin
 AT_ONCE = 3
 
-.PHONY: run test check unit machines flink-versions bench setup setup-test lock clean
+.PHONY: run test check unit machines fuzz flink-versions bench setup setup-test lock clean
 
 run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
@@ -30,6 +31,9 @@ check: setup-test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+
+fuzz: setup-test
+	HEADRACE_FUZZ=50000 $(VENV)/python -m pytest -q -o faulthandler_timeout=0 tests/cluster/test_fuzz.py
 
 flink-versions: setup-test
 	@for version in 2.2 2.3; do \

@@ -84,14 +84,18 @@ def mean(points: Sequence[Point], number: int, phase: float = PHASE) -> Point:
 
 # The picture
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 640, 150, 60, 30, 50
+WIDTH, HEIGHT, LEFT, TOP, GAP, CAPTION_HEIGHT = 640, 150, 60, 30, 50, 34
+CAPTION = (
+    "What each job holds of a cluster of 48 machines of 4 CPUs and 15 GB; its dominant share is the larger one.",
+    "Dashed: all tasks have ended, and others come. Where the shares are equal, job 2 hides job 1.",
+)
 COLOURS = {"job-1": "#1f6feb", "job-2": "#d4660a"}
 PANELS = {"CPU": "cpus", "memory": "mem", "dominant share": "dominant"}
 
 
 def svg(points: dict[str, list[Point]]) -> str:
     """Three panels, one above the other: shares of CPU and of memory, dominant shares."""
-    tall = TOP + len(PANELS) * (HEIGHT + GAP)
+    tall = TOP + len(PANELS) * (HEIGHT + GAP) + CAPTION_HEIGHT
     wide = LEFT + WIDTH + 90
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" font-family="sans-serif" font-size="12">',
@@ -103,8 +107,12 @@ def svg(points: dict[str, list[Point]]) -> str:
         parts += _axes(title, top)
         parts += [_line(points[name], kind, top, colour) for name, colour in COLOURS.items()]
     for number, (name, colour) in enumerate(COLOURS.items()):
-        y = TOP + 10 + 18 * number
-        parts.append(f'<text x="{LEFT + WIDTH + 10}" y="{y}" fill="{colour}">{name}</text>')
+        x, y = LEFT + WIDTH + 10, TOP + 10 + 18 * number
+        parts.append(f'<line x1="{x}" x2="{x + 18}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="3"/>')
+        parts.append(f'<text x="{x + 24}" y="{y}" fill="{colour}">{name.replace("-", " ")}</text>')
+    for number, text in enumerate(CAPTION):
+        y = tall - CAPTION_HEIGHT + 8 + 16 * number
+        parts.append(f'<text x="{LEFT}" y="{y}" fill="#57606a">{text}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

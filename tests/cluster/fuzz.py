@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -19,11 +20,16 @@ from urllib.parse import quote
 import msgspec
 
 from headrace.kernel import recordio
-from headrace.kernel.http import HttpClient, HttpClientError
 from headrace.kernel.protobuf import encoding
-from headrace.mesos import MESOS_VERSION
+from headrace.kernel.protobuf.decoding import MAX_FIELDS
+from headrace.kernel.protobuf.wire import varint
+from headrace.mesos.agent.api.container_calls import NO_SESSION
+from headrace.mesos.content import MAX_PROTOBUF
+from headrace.mesos.door import MAX_ELEMENTS
 from headrace.mesos.messages import agent_link, agent_operator, executor, operator, scheduler
-from tests.cluster.fuzz_seeds import PORTS, Seeds, scalar
+from headrace.mesos.messages.common import ContainerID
+from tests.cluster.fuzz_living import Known, Living, Watch
+from tests.cluster.fuzz_seeds import Seeds
 from tests.cluster.fuzz_values import COMMANDS, HUGE, WORDS, Maker, Spoiler, encode
 
 PATIENCE = 30.0
@@ -34,7 +40,12 @@ STREAMS = 24
 LARGEST = 4_000_000
 """Bytes; what is above a daemon's limit is answered while it is still being sent, and that answer may be lost."""
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
-TYPES = [JSON] * 24 + [PROTOBUF, "text/plain", "", "application/json; charset=latin-1", "application/recordio", "\x01"]
+RECORDIO = "application/recordio"
+TYPES = [JSON] * 36 + [PROTOBUF] * 20 + ["text/plain", "", "application/json; charset=latin-1", RECORDIO, "\x01"]
+NUMBERS = ["0", "10", "-5", "999999999999999999", "9223372036854775807", "99999999999999999999", "1e9", "1ns", "5mins"]
+ALIVE = "ontainer has not terminated yet"
+SLOW = 5.0
+"""Seconds that metrics may take meanwhile; nothing that anybody sends may hold a daemon for longer."""
 GETS = {
     "master": "state state-summary slaves frameworks tasks roles weights quota health version flags metrics/snapshot"
     " redirect maintenance/schedule maintenance/status logging/toggle files/browse files/read files/download"
@@ -76,19 +87,6 @@ class Made:
     may_wait: bool = False
 
 
-@dataclass
-class Known:
-    """Ids that exist."""
-
-    framework_id: list[str] = field(default_factory=list)
-    agent_id: list[str] = field(default_factory=list)
-    offer_id: list[str] = field(default_factory=list)
-    task_id: list[str] = field(default_factory=lambda: [f"fuzz-{number}" for number in range(20)])
-    role: list[str] = field(default_factory=lambda: ["test", "*", "test/below", "other"])
-    stream: str = ""
-    agent_stream: str = ""
-
-
 class Fuzz:
     """Makes the requests of a seed."""
 
@@ -106,6 +104,10 @@ class Fuzz:
             return self._form(rng, Maker(rng, ids))
         if how < 0.22:
             return self._raw(rng, whom)
+        if how < 0.222:
+            return self._large(rng, whom)
+        if how < 0.30 and whom == "agent":
+            return self._input(rng, Maker(rng, ids))
         return self._post(rng, whom, ids)
 
     def _post(self, rng: random.Random, whom: str, ids: dict[str, Any]) -> Made:
@@ -129,15 +131,15 @@ class Fuzz:
             document = (
                 json.loads(json.dumps(document).replace(ids["agent_id"][0], "S-nobody")) if ids["agent_id"] else {}
             )
-        spoiler = Spoiler(rng)
+        spoiler, content = Spoiler(rng), rng.choice(TYPES)
+        sound = encode(document)
         if rng.random() < 0.6:
             document = spoiler.spoil(document, 1 if seeded else 3)
         body = encode(document)
-        content = rng.choice(TYPES)
-        if content == PROTOBUF and kind is not None:
-            with contextlib.suppress(msgspec.DecodeError, ValueError, RecursionError):
-                body = encoding.encode(msgspec.json.decode(body, type=kind))
-        if rng.random() < (0.5 if content == PROTOBUF else 0.08):
+        if content == PROTOBUF:
+            content = JSON if kind is None and rng.random() < 0.95 else content
+            body = body if kind is None else as_protobuf(kind, body, sound)
+        if rng.random() < (0.4 if content == PROTOBUF else 0.08):
             body = spoiler.bytes_of(body)
         body = body[:LARGEST]
         more = {}
@@ -178,7 +180,7 @@ class Fuzz:
     def _get(self, rng: random.Random, whom: str) -> Made:
         path = rng.choice(GETS[whom].split())
         prefix = rng.choice(("/", "/master/" if whom == "master" else "/slave(1)/"))
-        values = [*WORDS, "0", "10", "-5", "99999999999999999999", "1e9", "1ns", "5mins", *self.known.framework_id[-1:]]
+        values = [*WORDS, *NUMBERS, *self.known.path, *self.known.framework_id[-1:]]
         odd = ("%", "%zz", "&&=")
         query = "&".join(
             f"{rng.choice(PARAMETERS)}={quote(rng.choice(values)) if rng.random() < 0.9 else rng.choice(odd)}"
@@ -201,6 +203,41 @@ class Fuzz:
         method = rng.choice(("POST", "POST", "PUT", "DELETE"))
         path = f"/master/{path}" + (f"/{quote(rng.choice(WORDS))}" if method == "DELETE" else "")
         return self._request(method, path, f"master {method} {path}", body, rng.choice(TYPES), rng)
+
+    def _input(self, rng: random.Random, maker: Maker) -> Made:
+        """Input of a container: records in a body that may come in parts."""
+        kind = rng.choice((JSON, JSON, PROTOBUF, PROTOBUF, RECORDIO, "", "?"))
+        first = {"type": "CONTAINER_ID", "container_id": maker.of(ContainerID, "container_id", 1)}
+        spoiler, records = Spoiler(rng), []
+        for number in range(rng.choice((0, 1, 2, 2, 5, 200))):
+            body = first if number == 0 and rng.random() < 0.9 else maker.of(agent_operator.AttachInput, "", 1)
+            call = {"type": "ATTACH_CONTAINER_INPUT", "attach_container_input": body}
+            sound = encode(call)
+            record = encode(spoiler.spoil(call, 1)) if rng.random() < 0.2 else sound
+            record = as_protobuf(agent_operator.Call, record, sound) if kind == PROTOBUF else record
+            records.append(recordio.encode(spoiler.bytes_of(record) if rng.random() < 0.05 else record))
+        said = b"".join(records)[:LARGEST]
+        if rng.random() < 0.1:
+            said = spoiler.bytes_of(said)
+        more = {"Message-Content-Type": kind} if kind else {}
+        return self._request("POST", "/api/v1", "agent input", said, RECORDIO, rng, more, may_wait=True)
+
+    def _large(self, rng: random.Random, whom: str) -> Made:
+        """At the limits of what is read, or just beyond."""
+        small = rng.choice((b"{},", b'{"":[]},', b"1,", b"[],"))
+        elements = b"[" + small * (MAX_ELEMENTS - 1 + rng.choice((0, 9))) + b"{}]"
+        field = rng.choice((b"\x08\x01", b"\xf8\x7f\x00", b"\x0a\x00", b"\x52\x00", b"\xca\x01\x00"))
+        fields = field * (MAX_FIELDS + rng.choice((0, 9)))
+        forms = [
+            (JSON, b'{"type":"GET_HEALTH","machines":' + elements + b"}"),
+            (JSON, b'{"type":"START_MAINTENANCE","start_maintenance":{"machines":' + elements + b"}}"),
+            (PROTOBUF, fields),
+            (PROTOBUF, (field * MAX_PROTOBUF)[: MAX_PROTOBUF + rng.choice((0, 1))]),
+            (PROTOBUF, b"\x12" + varint(len(fields)) + fields),
+        ]
+        content, body = rng.choice(forms)
+        door = rng.choice(("/api/v1", "/api/v1/scheduler" if whom == "master" else "/api/v1/executor"))
+        return self._request("POST", door, f"{whom} large", body, content, rng)
 
     def _raw(self, rng: random.Random, whom: str) -> Made:
         """What is hardly HTTP."""
@@ -228,6 +265,14 @@ class Fuzz:
         return Made(data, f"{whom} {name}", broken=True)
 
 
+def as_protobuf(kind: type, said: bytes, sound: bytes) -> bytes:
+    """What is said, or else what was before it was spoiled; the first as it is if neither has that form."""
+    for one in (said, sound):
+        with contextlib.suppress(msgspec.DecodeError, ValueError, RecursionError):
+            return encoding.encode(msgspec.json.decode(one, type=kind))
+    return said
+
+
 def chunked(rng: random.Random, body: bytes) -> bytes:
     """In chunks, sometimes of one byte, sometimes with something wrong in between."""
     out: list[bytes] = []
@@ -248,6 +293,8 @@ class Outcome:
 
     statuses: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    slowest: tuple[float, str] = (0.0, "")
+    slow: list[str] = field(default_factory=list)
 
     def note(self, number: int, made: Made, status: int, text: bytes) -> None:
         self.statuses[f"{made.name.partition(' ')[0]} {status}"] += 1
@@ -259,8 +306,9 @@ class Outcome:
 
 
 def documented(status: int, text: bytes) -> bool:
-    """501 for what is not there, by name; 503 of an agent that is not registered yet."""
-    return status in (501, 503) and bool(text.strip())
+    """501 for what is not there, by name; 503 of an agent that is not registered yet; 500 as Mesos has it."""
+    words = text.decode("utf-8", "replace")
+    return (status in (501, 503) and bool(words.strip())) or words == NO_SESSION or words.endswith(ALIVE)
 
 
 class Sender:
@@ -278,13 +326,13 @@ class Sender:
         except (OSError, TimeoutError) as error:
             self._outcome.fault(number, made, f"no connection: {error!r}")
             return
-        kept = False
+        kept, begun = False, time.monotonic()
         try:
             with contextlib.suppress(ConnectionError):
                 writer.write(made.data)
                 if made.broken:
                     writer.write_eof()
-            async with asyncio.timeout(PATIENCE if not made.may_wait else 2):
+            async with asyncio.timeout(PATIENCE if not made.may_wait else 0.5):
                 kept = await self._answer(number, made, reader)
         except TimeoutError:
             if not made.may_wait:
@@ -293,6 +341,8 @@ class Sender:
             if not made.broken:
                 self._outcome.fault(number, made, f"the connection ended without an answer: {error!r}")
         finally:
+            if (took := time.monotonic() - begun) > SLOW / 5:
+                self._outcome.slow.append(f"request {number} ({made.name}): {took:.1f} s")
             if kept:
                 self._streams.append(writer)
                 if len(self._streams) > STREAMS:
@@ -315,70 +365,7 @@ class Sender:
 
     def close(self) -> None:
         for writer in self._streams:
-            writer.close()
-
-
-class Living:
-    """A framework and an agent that stay, so that calls of such meet one that exists, with offers and tasks."""
-
-    def __init__(self, master: str, known: Known) -> None:
-        self._master, self._known = master, known
-
-    async def run(self) -> None:
-        """Until cancelled; whenever it is torn down, as a new one."""
-        http = HttpClient()
-        try:
-            await asyncio.gather(self._again(http, self._framework), self._again(http, self._agent))
-        finally:
-            http.close()
-
-    async def _again(self, http: HttpClient, once: Callable[[HttpClient], Awaitable[None]]) -> None:
-        while True:
-            with contextlib.suppress(HttpClientError, TimeoutError, KeyError):
-                await once(http)
-            await asyncio.sleep(0.05)
-
-    async def _agent(self, http: HttpClient) -> None:
-        resources = [scalar("cpus", 4), scalar("mem", 1024), scalar("disk", 1024), PORTS]
-        info = {"hostname": "living", "port": 1, "resources": resources}
-        body = json.dumps({"type": "REGISTER", "agent_info": info, "version": MESOS_VERSION}).encode()
-        headers = {"Content-Type": JSON, "Accept": JSON}
-        stream = await http.stream("POST", self._master + "/api/v1/agent", headers=headers, body=body)
-        try:
-            self._known.agent_stream = stream.headers["mesos-stream-id"]
-            records = recordio.Decoder()
-            async for chunk in stream:
-                for record in records.feed(chunk):
-                    self._take(msgspec.json.decode(record))
-        finally:
-            stream.close()
-
-    async def _framework(self, http: HttpClient) -> None:
-        capabilities = [{"type": name} for name in ("MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE")]
-        info = {"user": "root", "name": "living", "roles": ["test", "*"], "capabilities": capabilities}
-        body = json.dumps({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}).encode()
-        headers = {"Content-Type": JSON, "Accept": JSON}
-        stream = await http.stream("POST", self._master + "/api/v1/scheduler", headers=headers, body=body)
-        try:
-            self._known.stream = stream.headers["mesos-stream-id"]
-            records = recordio.Decoder()
-            async for chunk in stream:
-                for record in records.feed(chunk):
-                    self._take(msgspec.json.decode(record))
-        finally:
-            stream.close()
-
-    def _take(self, event: dict[str, Any]) -> None:
-        if event["type"] == "SUBSCRIBED":
-            self._known.framework_id[:] = [event["subscribed"]["framework_id"]["value"]]
-        elif event["type"] == "REGISTERED":
-            self._known.agent_id[1:] = [event["agent_id"]["value"]]
-        elif event["type"] == "RUN_TASKS":
-            self._known.task_id += [task["task_id"]["value"] for task in event["tasks"]]
-            del self._known.task_id[:-30]
-        elif event["type"] == "OFFERS":
-            self._known.offer_id += [offer["id"]["value"] for offer in event["offers"]["offers"]]
-            del self._known.offer_id[:-10]
+            writer.transport.abort()
 
 
 async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) -> Outcome:
@@ -387,7 +374,11 @@ async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) ->
     outcome, known = Outcome(), Known(agent_id=[agent_id])
     addresses = {whom: _address(url) for whom, url in (("master", master), ("agent", agent))}
     senders = {whom: Sender(address, outcome) for whom, address in addresses.items()}
-    living = asyncio.create_task(Living(master, known).run())
+    watch = Watch((master, agent))
+    beside = [
+        asyncio.create_task(Living(master, agent, known).run()),
+        asyncio.create_task(asyncio.to_thread(watch.run)),
+    ]
     makers = {whom: Fuzz(seed, f"{address[0]}:{address[1]}", known) for whom, address in addresses.items()}
     numbers = iter(range(count))
 
@@ -403,10 +394,14 @@ async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) ->
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
     finally:
-        living.cancel()
-        await asyncio.gather(living, return_exceptions=True)
+        watch.stop()
+        beside[0].cancel()
+        ends = await asyncio.gather(*beside, return_exceptions=True)
         for sender in senders.values():
             sender.close()
+    await asyncio.sleep(0.1)  # for the ends of the connections
+    outcome.faults += [f"beside the requests: {end!r}" for end in ends if isinstance(end, Exception)]
+    outcome.slowest = watch.slowest
     return outcome
 
 

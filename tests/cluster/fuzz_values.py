@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import msgspec
 
 from headrace.kernel.protobuf import Enum
+from headrace.mesos.messages.common import ContainerID
 
 WORDS = [
     "",
@@ -113,6 +114,8 @@ class Maker:
         return self._text(field)
 
     def _message(self, kind: type[msgspec.Struct], field: str, depth: int) -> Any:
+        if kind is ContainerID and (paths := self._ids.get("container")) and self.rng.random() < 0.7:
+            return _container(self.rng.choice(paths))
         out = {}
         likely = 0.5 if depth < DEEPEST - 2 else 0.0
         for info in msgspec.structs.fields(kind):
@@ -199,6 +202,12 @@ def encode(document: Any) -> bytes:
     for name, depth in deep.items():
         text = text.replace(f'"{name}"', "[" * depth + "]" * depth, 1)
     return text.encode()
+
+
+def _container(path: str) -> dict[str, Any]:
+    """``parent/child`` as an id."""
+    parent, _, name = path.rpartition("/")
+    return {"value": name, "parent": _container(parent)} if parent else {"value": name}
 
 
 def _places(document: Any) -> typing.Iterator[tuple[Any, Any]]:

@@ -36,9 +36,9 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pau
         time.sleep(pause)
 
 
-def get(url: str) -> Any:
+def get(url: str, timeout: float = 10) -> Any:
     """A JSON document."""
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own daemons
+    with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own daemons
         return json.load(answer)
 
 

@@ -174,7 +174,7 @@ async def test_exec_of_the_command_line(master: StateMaster, containers: Contain
     assert (await headrace(*to, "-e", "A=b c", "t", "sh", "-c", 'echo "$A"; kill -9 $$'))[:2] == (137, b"b c\n")
     assert (await headrace(*to, "t", "cat", stdin=b"not for it"))[:2] == (0, b"")
     code, _, why = await headrace(*to, "none", "true")
-    assert code == 1
+    assert code == 3
     assert b"there is no task none" in why
     code, _, why = await headrace("task", "attach", "--master", master.url, "t", stdin=b"")
     assert code == 1

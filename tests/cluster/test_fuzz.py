@@ -6,18 +6,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 
-from tests.cluster.fuzz import fuzz
+import pytest
+
+from tests.cluster.fuzz import SLOW, fuzz
 from tests.cluster.harness import cluster, get, wait_for
 
 REQUESTS = int(os.environ.get("HEADRACE_FUZZ", "3000"))
 SEED = int(os.environ.get("HEADRACE_FUZZ_SEED", "6"))
+ENOUGH = {"master 202": 0.01, "master 200": 0.03, "agent 200": 0.03}
+"""The share of requests that must have been answered so, at least."""
 GROWTH = 150.0
 """MiB that a daemon may have grown by: books, streams and what Python keeps."""
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is cancelled while it connects
 def test_requests_of_every_form(tmp_path: Path) -> None:
     with cluster(tmp_path) as it:
         master, agent = it.master, it.agents[0]
@@ -25,12 +31,15 @@ def test_requests_of_every_form(tmp_path: Path) -> None:
         before = {daemon.name: resident(daemon.pid) for daemon in (master, agent)}
         outcome = asyncio.run(fuzz(SEED, REQUESTS, master.url, agent.url, agent_id))
         logs = "".join(daemon.log.read_text() for daemon in (master, agent))
+        gc.collect()  # what is left of cancelled connections, while it is not warned of
         found = "\n".join(outcome.faults)
         assert not outcome.faults, f"{found}\n{logs[-3000:]}"
         assert master.runs, logs[-3000:]
         assert agent.runs, logs[-3000:]
         assert "Traceback" not in logs, logs[logs.index("Traceback") - 500 :][:3000]
-        assert outcome.statuses["master 202"] > REQUESTS / 100, outcome.statuses  # and it was not all refused
+        for status, share in ENOUGH.items():
+            assert outcome.statuses[status] > REQUESTS * share, outcome.statuses  # and it was not all refused
+        assert outcome.slowest[0] < SLOW, f"metrics took {outcome.slowest}, and {outcome.slow[-30:]}"
         for daemon in (master, agent):
             grown = resident(daemon.pid) - before[daemon.name]
             assert grown < GROWTH, f"{daemon.name} has grown by {grown:.0f} MiB"

@@ -1,4 +1,4 @@
-"""The tasks of docs/how-to, run by the examples as the pages say."""
+"""The tasks of docs/how-to, run by the examples as the pages say, and the calls of docs/api/operator.md."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.harness import Cluster, cluster
+from tests.cluster.harness import Cluster, cluster, get, wait_for
 
 ROOT = Path(__file__).parents[2]
 RESOURCES = "cpus:2;mem:2000;disk:2000;ports:[31900-31999]"
@@ -82,3 +83,82 @@ def test_a_group_ends_with_the_first_that_fails(one: Cluster) -> None:
     del web["health_check"]
     ask["command"]["value"] = "exit 1"
     assert {words[0]: words[1] for words in run(one, group)} == {"ask": "TASK_FAILED", "web": "TASK_KILLED"}
+
+
+# docs/api/operator.md
+
+STUBBORN = {
+    "task_id": {"value": "stubborn"},
+    "command": {"value": "trap '' TERM; while :; do sleep 0.1; done"},
+    "kill_policy": {"grace_period": {"nanoseconds": 2_000_000_000}},
+    "resources": [
+        {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
+        {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}},
+    ],
+}
+
+
+def shell_examples(page: str) -> list[tuple[str, str]]:
+    """The commands on a page, each with what it prints there; a line that ends within quotes goes on."""
+    found: list[tuple[str, str]] = []
+    printing = False
+    for line in (ROOT / "docs" / page).read_text().splitlines():
+        text = line.removeprefix("    ")
+        if text != line and text.startswith("$ "):
+            found.append((text[2:], ""))
+            printing = True
+        elif found and found[-1][0].count("'") % 2:
+            found[-1] = (f"{found[-1][0]}\n{text}", "")
+        elif text == line:
+            printing = False
+        elif printing:
+            found[-1] = (found[-1][0], found[-1][1] + text)
+    return found
+
+
+@contextmanager
+def stubborn_task(it: Cluster, directory: Path) -> Iterator[None]:
+    """A task runs that takes as long to end as its kill policy allows."""
+    with (directory / "task.json").open("x+") as task, (directory / "out").open("x") as out:
+        json.dump(STUBBORN, task)
+        task.seek(0)
+        program = [sys.executable, str(ROOT / "examples" / "framework.py"), "--master", it.master.url[7:], "-"]
+        with subprocess.Popen(program, stdin=task, stdout=out, stderr=out) as framework:
+            try:
+                wait_for(lambda: "TASK_RUNNING" in (directory / "out").read_text(), "the task runs", 60)
+                yield
+            finally:
+                framework.kill()
+
+
+def test_the_operator_examples_answer_as_the_page_says(tmp_path: Path) -> None:
+    """What prints nothing or JSON there is done, and what prints a sentence is refused so."""
+    with ExitStack() as ends:
+        it = ends.enter_context(cluster(tmp_path / "cluster", resources=RESOURCES))
+        agents = f"{it.master.url}/slaves"
+        wait_for(lambda: get(agents)["slaves"], "the agent is there", 60)
+        variables = ""
+        for line, said in shell_examples("api/operator.md"):
+            command = line.replace("http://127.0.0.1:5050", it.master.url)
+            if command.startswith("AGENT="):
+                script = f'{command}; echo "$AGENT"'
+                done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+                assert done.stdout.strip() == get(agents)["slaves"][0]["id"]
+                continue
+            if not command.startswith("curl "):
+                variables += f"{command}\n"
+                continue
+            if "SUBSCRIBE" in command:
+                continue  # which goes on
+            names = ""
+            if "$AGENT" in command:  # after `/machine/up` it comes back with another id
+                (agent,) = wait_for(lambda: get(agents)["slaves"], "the agent is there again", 60)
+                names = f"{variables}AGENT={agent['id']}\n"
+            if '"DRAIN_AGENT"' in command:
+                ends.enter_context(stubborn_task(it, tmp_path))
+            script = names + command.replace("curl ", "curl -s -m 20 -w '\\n%{http_code}' ", 1)
+            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+            body, _, status = done.stdout.rpartition("\n")
+            refused = re.match("[A-Z]", said) is not None
+            assert status in (("400", "409") if refused else ("200", "202")), (command, done.stdout)
+            assert not said or "".join(body.split()) == "".join(said.split()), (command, body)

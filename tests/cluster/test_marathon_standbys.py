@@ -251,6 +251,17 @@ def test_a_killed_leader_that_comes_back_leads_on(marathons: Marathons) -> None:
     assert "this Marathon leads" not in standby.log.read_text()
 
 
+def test_a_killed_leader_that_comes_back_elsewhere_blocks_nobody(marathons: Marathons, server: ZooKeeper) -> None:
+    """With the same directory, and so with the session that it had, but at another znode."""
+    leader, standby = marathons.pair()
+    leader.kill()
+    data = leader.log.parent / leader.name
+    assert (data / "zookeeper-session").exists()
+    other = marathons.start("--data", str(data), zk=server.address(f"/{marathons.name}/elsewhere"))
+    assert leader_of(other) == address(other)
+    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads", 30)
+
+
 def test_large_state(marathons: Marathons, server: ZooKeeper) -> None:
     """An app of several MB, which can't be compressed, and a group of thousands go to the successor."""
     leader, standby = marathons.pair()

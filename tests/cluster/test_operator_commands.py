@@ -56,7 +56,7 @@ def test_a_drained_node_is_empty_and_its_service_is_elsewhere(it: tuple[Cluster,
     node = task["slaveId"]
     assert task["id"] in headrace(it, "node", "show", node)
     assert "TASK_RUNNING" in headrace(it, "task", "show", task["id"])
-    assert "is drained" in headrace(it, "node", "drain", node, "--grace", "0.5", "--wait")
+    assert "is drained" in headrace(it, "node", "drain", node, "--grace", "0.5", "--wait", "--yes")
     moved = wait_for(lambda: web(it), "the app runs elsewhere", SECONDS)
     assert moved["slaveId"] != node
     (seen,) = get(it[0].master.url + f"/master/slaves?slave_id={node}")["slaves"]
@@ -79,7 +79,7 @@ def test_an_agent_that_is_away_is_drained_when_it_is_back(it: tuple[Cluster, Dae
     agent = next(one for one in it[0].agents if one.url.endswith(f":{port}"))
     agent.kill()
     wait_for(lambda: not nodes(it)[node]["active"], "the master knows", SECONDS)
-    headrace(it, "node", "drain", node, "--grace", "0")
+    headrace(it, "node", "drain", node, "--grace", "0", "--yes")
     assert "draining" in headrace(it, "node", "show", node)
     assert "can't be called off" in headrace(it, "node", "reactivate", node, status=1)
     agent.start()

@@ -14,8 +14,9 @@ from headrace.kernel.core import Delete, Put
 from headrace.kernel.election.contest import CANDIDATE_LABEL
 from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection, watch_leader
 from headrace.kernel.store import StoreError
+from headrace.kernel.store.owner import check_owner
 from headrace.kernel.store.znodes import LIMIT, Policy
-from headrace.kernel.store.zookeeper import ZooKeeperStore, check_owner, open_zookeeper_store
+from headrace.kernel.store.zookeeper import ZooKeeperStore, open_zookeeper_store
 from headrace.kernel.zookeeper import Session, SessionId, ZooKeeperError, parse
 from headrace.mesos.masters import masters
 from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
@@ -102,7 +103,7 @@ async def wire(server: ZooKeeper) -> AsyncIterator[Wire]:
 
 
 async def opened(session: Session, *, component: str = "x", layout: int = 1, fence: str = "") -> ZooKeeperStore:
-    return await open_zookeeper_store(session, component=component, layout=layout, fence=fence)
+    return await open_zookeeper_store(session, component=component, layout=layout, fence=fence, beside=["leader"])
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -139,40 +140,49 @@ async def test_large_values_and_many(sessions: Sessions, server: ZooKeeper) -> N
     assert [path for path in await tree(server, "/large") if path.startswith("/large/large/")] == []
 
 
+@pytest.mark.parametrize(("dies_at", "resumes"), [(2, True), (3, False)])
 async def test_more_changes_than_a_transaction_takes(
-    sessions: Sessions, server: ZooKeeper, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, server: ZooKeeper, wire: Wire, monkeypatch: pytest.MonkeyPatch, dies_at: int, resumes: bool
 ) -> None:
-    """All or none of them, also if the writer dies amid: whoever comes next does the rest."""
-    session = await sessions.open("/journal")
+    """All or none of them, also if the writer dies amid: whoever comes next does the rest, also in its session."""
+    session = await sessions.open("/journal", hosts=await wire.start())
     store = await open_zookeeper_store(session, component="x", layout=1, policy=Policy(100_000))
     await store.commit([Put("old", b"1"), Put("gone", b"x" * 2 * LIMIT)])
-    large = bytes(range(256)) * 1000
-    changes = [Put(f"{i}", b"v%d" % i) for i in range(2000)]
-    expected = {"old": b"2", "large": large, **{put.key: put.value for put in changes}}
+    large = [Put(f"large-{i}", random.Random(i).randbytes(250_000)) for i in range(3)]
+    changes = [*large, *(Put(f"{i}", b"v%d" % i) for i in range(2000))]
+    expected = {"old": b"2", **{put.key: put.value for put in changes}}
     applied = store._apply
     times = 0
 
-    async def dies_amid(data: Any, journal: Any) -> None:
+    async def dies_amid(*arguments: Any) -> None:
         nonlocal times
         times += 1
-        if times == 3:
+        if times == dies_at:
             raise StoreError("killed")
-        await applied(data, journal)
+        await applied(*arguments)
 
     monkeypatch.setattr(store, "_apply", dies_amid)
     with pytest.raises(StoreError, match="killed"):
-        await store.commit([Put("old", b"2"), *changes, Put("large", large), Delete("gone")])
+        await store.commit([Put("old", b"2"), *changes, Delete("gone")])
     before = await tree(server, "/journal/entries")
-    assert 2 < len(before) < 2000, "some of it was done"
-    again = await opened(await sessions.open("/journal"))
+    assert (3 < len(before) < 2000) == (dies_at == 3), "some of it was done"
+    wire.broken = resumes
+    if resumes:
+        wire.cut()
+    successor = await sessions.open("/journal", resume=session.id if resumes else None)
+    assert (successor.number == session.number) == resumes
+    again = await opened(successor)
     assert again.load() == expected
-    await again.commit([*map(Delete, (put.key for put in changes)), Delete("large")])
-    assert (await opened(session)).load() == {"old": b"2"}
+    assert (await opened(successor)).load() == expected
+    await again.commit([*map(Delete, (put.key for put in changes))])
+    assert (await opened(successor)).load() == {"old": b"2"}
     assert [path for path in await tree(server, "/journal") if path.startswith("/journal/large/")] == []
-    monkeypatch.setattr(store, "_apply", applied)
-    with pytest.raises(StoreError, match="two clusters use the same store"):
-        await store.commit(changes)
-    assert (await opened(session)).load() == {"old": b"2"}
+    if not resumes:
+        monkeypatch.setattr(store, "_apply", applied)
+        with pytest.raises(StoreError, match="two clusters use the same store"):
+            await store.commit(changes)
+    assert (await opened(successor)).load() == {"old": b"2"}
+    await successor.remove("/journal")
 
 
 async def test_large_values_are_compressed_if_asked_for(sessions: Sessions) -> None:

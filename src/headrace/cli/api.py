@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 FAILED, NOT_THERE, TOO_LATE = 1, 3, 4
-"""Exit statuses: it failed; there is no such cluster or job; it is not done in time. 2 is wrong usage."""
+"""Exit statuses: it failed; there is no such thing; it is not done in time. 2 is wrong usage."""
+
+
+_NOT_FOUND = 404
 
 
 class CommandError(Exception):
@@ -33,7 +36,7 @@ class AnswerError(CommandError):
     """A server answers with an error; ``code`` is its HTTP status."""
 
     def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+        super().__init__(message, NOT_THERE if code == _NOT_FOUND else FAILED)
         self.code = code
 
 

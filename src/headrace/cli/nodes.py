@@ -49,6 +49,30 @@ class MachineId(msgspec.Struct, frozen=True, omit_defaults=True):
         return name.lower() in (self.hostname.lower(), self.ip, str(self).lower())
 
 
+class _Persistence(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class _Disk(msgspec.Struct, frozen=True):
+    persistence: _Persistence | None = None
+
+
+class _Scalar(msgspec.Struct, frozen=True):
+    value: float = 0.0
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """A resource of an agent's ``reserved_resources_full``."""
+
+    scalar: _Scalar = _Scalar()
+    disk: _Disk | None = None
+
+    @property
+    def volume(self) -> str:
+        """The id of the persistent volume that it is; empty if it is none."""
+        return self.disk.persistence.id if self.disk is not None and self.disk.persistence is not None else ""
+
+
 class Node(msgspec.Struct):
     """An agent of ``/master/slaves``. ``recovered``: the master waits for it after its own restart."""
 
@@ -64,6 +88,7 @@ class Node(msgspec.Struct):
     resources: dict[str, Any] = {}
     used_resources: dict[str, Any] = {}
     reserved_resources: dict[str, dict[str, Any]] = {}
+    reserved_resources_full: dict[str, list[Reserved]] = {}
     drain_info: DrainInfo | None = None
     estimated_drain_start_time_seconds: float = 0.0
     recovered: bool = False
@@ -81,13 +106,17 @@ class Node(msgspec.Struct):
     @property
     def state(self) -> str:
         """One word, or two: what it may be used for."""
-        if self.recovered:
-            return "not back yet"
         if self.drain_info is not None:
-            return self.drain_info.state.lower() + (", then gone" if self.drain_info.config.mark_gone else "")
-        if self.deactivated:
-            return "deactivated"
-        return "active" if self.active else "disconnected"
+            decided = self.drain_info.state.lower() + (", then gone" if self.drain_info.config.mark_gone else "")
+        else:
+            decided = "deactivated" if self.deactivated else ""
+        if self.recovered:
+            return f"{decided}, not back yet" if decided else "not back yet"
+        return decided or ("active" if self.active else "disconnected")
+
+    def is_abbreviated(self, name: str) -> bool:
+        """Whether its id begins or ends so."""
+        return self.id.startswith(name) or self.id.endswith(f"-{name}")
 
 
 class Nodes(msgspec.Struct):
@@ -147,7 +176,7 @@ def find_node(nodes: Nodes, wanted: str) -> Node:
     found = (
         [node for node in known if wanted in (node.id, node.address)]
         or [node for node in known if node.machine.is_called(wanted)]
-        or [node for node in known if node.id.startswith(wanted) or node.id.endswith(f"-{wanted}")]
+        or [node for node in known if node.is_abbreviated(wanted)]
     )
     if not found:
         raise CommandError(f"there is no node {wanted}; `headrace node list` shows all", NOT_THERE)
@@ -158,7 +187,8 @@ def find_node(nodes: Nodes, wanted: str) -> Node:
 
 
 def find_machine(nodes: Nodes, schedule: Schedule, wanted: str) -> MachineId:
-    """The machine of this name, or with an agent of this id or address, or HOST@IP itself.
+    """The machine of this name, or with an agent of this id or address, or HOST@IP itself, or else with the only agent
+    whose id begins or ends so.
 
     One that is scheduled is named as it is there. Raises CommandError.
     """
@@ -168,6 +198,8 @@ def find_machine(nodes: Nodes, schedule: Schedule, wanted: str) -> MachineId:
     scheduled = [one for one in schedule.machines() if one.is_called(wanted)]
     scheduled += [one for one in schedule.machines() for its in machines if one.is_of(its.hostname, its.ip)]
     found = list(dict.fromkeys(scheduled or machines))
+    if not found and any(node.is_abbreviated(wanted) for node in nodes.all()):
+        return find_machine(nodes, schedule, find_node(nodes, wanted).id)
     if not found and "@" in wanted:
         hostname, _, ip = wanted.partition("@")
         return MachineId(hostname, ip)

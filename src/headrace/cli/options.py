@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -77,6 +78,16 @@ def _flags(_context: click.Context, parameter: click.Parameter, given: tuple[str
         if name.replace("_", "-") in _OWN:
             raise click.BadParameter(f"{name} is set by headrace up itself", param=parameter)
     return [f"--{text}" for text in given]
+
+
+class Finite(click.FloatRange):
+    """A number within bounds, but neither ``nan`` nor ``inf``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to reckon with.", param, ctx)
+        return number
 
 
 def _host(_context: click.Context, parameter: click.Parameter, given: str) -> str:

@@ -59,7 +59,16 @@ def moment(at: float) -> str:
 
 def span(start: float, seconds: float | None) -> str:
     """From when on, and for how long."""
-    return f"from {moment(start)}" + (f" for {seconds:g} s" if seconds is not None else ", without an end")
+    return f"from {moment(start)}" + (f" for {length(seconds)}" if seconds is not None else ", without an end")
+
+
+def length(seconds: float) -> str:
+    """A time in the largest units that it is made of: ``2 h``, ``1 h 30 min``, ``90.5 s``."""
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        count, seconds = divmod(seconds, size)
+        parts += [f"{count:g} {unit}"] if count else []
+    return " ".join([*parts, f"{seconds:g} s"] if seconds or not parts else parts)
 
 
 def amount(mib: float) -> str:

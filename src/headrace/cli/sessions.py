@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headrace.cli.api import AnswerError, CommandError, NoAnswerError, Server
+from headrace.cli.api import NOT_THERE, AnswerError, CommandError, NoAnswerError, Server
 from headrace.cli.errors import server_message
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, ClientUpload, HttpClient, HttpClientError
@@ -69,7 +69,8 @@ class Containers:
                 status = task.statuses[-1].container_status if task.statuses else None
                 if status is not None and status.container_id is not None:
                     return status.container_id
-        raise CommandError(f"task {task_id} does not run on {self._agent.name[0].lower()}{self._agent.name[1:]}")
+        where = f"{self._agent.name[0].lower()}{self._agent.name[1:]}"
+        raise CommandError(f"task {task_id} does not run on {where}", NOT_THERE)
 
     async def nested_in(self, parent: ContainerID) -> list[ContainerID]:
         """Those that run directly in ``parent``."""
@@ -128,7 +129,7 @@ class Containers:
         body = msgspec.json.encode(call)
         answer = await self._agent.call("POST", "/api/v1", body, _JSON, timeout=timeout, also=(_NOT_FOUND,))
         if answer.status == _NOT_FOUND:
-            raise _NotThereError(f"{self._agent.name} says: {server_message(answer.status, answer.body)}")
+            raise _NotThereError(f"{self._agent.name} says: {server_message(answer.status, answer.body)}", NOT_THERE)
         try:
             return msgspec.json.decode(answer.body, type=Response) if answer.body else Response(call.type or "")
         except msgspec.DecodeError as error:

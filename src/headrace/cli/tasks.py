@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from headrace.cli.api import CommandError, Server
+from headrace.cli.api import NOT_THERE, CommandError, Server
 from headrace.cli.logs import read_end
 from headrace.gateway.overview import AgentState, MasterState, TaskState
 from headrace.kernel.http import HttpClient
@@ -46,7 +46,7 @@ def any_task(state: MasterState, wanted: str) -> TaskState:
         or sorted(tasks, key=lambda task: task.since)[-1:]
     )
     if not found:
-        raise CommandError(f"there is no task {wanted}; `headrace task list --all` shows all")
+        raise CommandError(f"there is no task {wanted}; `headrace task list --all` shows all", NOT_THERE)
     if len({task.id for task in found}) > 1:
         some = ", ".join(task.id for task in found[:5])
         raise CommandError(f"{wanted} may mean {len(found)} tasks: {some} …")

@@ -89,6 +89,11 @@ class AgentState(msgspec.Struct):
         return "active" if self.active else "disconnected"
 
     @property
+    def ip(self) -> str:
+        """Empty if the master doesn't tell."""
+        return self.pid.rpartition("@")[2].rpartition(":")[0]
+
+    @property
     def url(self) -> str:
         """The agent's own address; empty if the master doesn't tell."""
         address = self.pid.rpartition("@")[2]

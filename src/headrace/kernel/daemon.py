@@ -96,7 +96,7 @@ async def _guarded(
     try:
         await main(stop)
     except Exception as error:
-        cause = _first(error)
+        cause = first_cause(error)
         if isinstance(cause, Leave):
             sys.stderr.write(f"headrace {name}: {cause}\n")
             return cause.status
@@ -131,7 +131,8 @@ def _text(error: BaseException) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) and not error.filename else str(error)
 
 
-def _first(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
+    """The error itself, or the first one in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

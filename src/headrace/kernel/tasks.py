@@ -1,14 +1,16 @@
-"""A set of asyncio tasks that are begun one by one and given up together.
+"""Sets of asyncio tasks that are given up together.
 
-For works that nobody waits for and that tell their outcome by themselves. What one of them raises is logged by the
-loop, as it is of any task that nobody awaits.
+``Works`` are begun one by one; nobody waits for them, and they tell their outcome by themselves. What one of them
+raises is logged by the loop, as it is of any task that nobody awaits. ``first_of`` begins several, and waits for one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Works:
@@ -35,3 +37,20 @@ class Works:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+async def first_of(*works: Coroutine[Any, Any, T]) -> T:
+    """The outcome of whichever ends first, also what it raises; the others are cancelled, and have ended then.
+
+    If several end at once one that raises counts more, and then one that comes first.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = [task.result() for task in ended]
+    return outcomes[0]

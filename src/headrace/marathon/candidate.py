@@ -6,7 +6,8 @@
 What the leader writes is fenced by its znode, and before it subscribes at the master it asks ZooKeeper whether it
 leads; so one that was cut off, or stopped for a while, neither changes anything nor takes the framework from its
 successor. It ends with status 103, as Marathon does, and whoever supervises it starts it again. A process that was
-killed comes back within its session (``zookeeper-session`` below ``--data``), so it still leads.
+killed comes back within its session (``zookeeper-session`` below ``--data``), so it still leads. Trouble with the store
+is such an end, too, once the ready line is out: before it is the user's mistake.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import asyncio
 import logging
 from ipaddress import ip_address
 
-from headrace.kernel.daemon import Leave
+from headrace.kernel.daemon import Leave, first_cause
 from headrace.kernel.election.contest import CANDIDATE_LABEL
 from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection, watch_leader
 from headrace.kernel.store import StoreError
-from headrace.kernel.store.zookeeper import ZooKeeperStore, check_owner, open_zookeeper_store
+from headrace.kernel.store.owner import check_owner
+from headrace.kernel.store.zookeeper import ZooKeeperStore, open_zookeeper_store
+from headrace.kernel.tasks import first_of
 from headrace.kernel.zookeeper import Session, ZooKeeperAddress
 from headrace.marathon import flags, repository
-from headrace.marathon.daemon import ABDICATED, EXIT_LEADERSHIP, until_one
-from headrace.marathon.front import Front
+from headrace.marathon.front import ABDICATED, EXIT_LEADERSHIP, Front
 from headrace.marathon.leader import Leader
 from headrace.marathon.proxy import Place
 from headrace.marathon.session_file import SessionFile
@@ -50,6 +52,7 @@ class Candidate:
             timeout=options.zk_session_timeout / 1000,
             resume=self._file.read() if options.ha else None,
         )
+        self._former = self._file.read_other()
         self._leader_path = f"{address.path}/leader"
         self._election = ZooKeeperElection(self._session, self._leader_path)
         self._known: str | None = None
@@ -63,10 +66,10 @@ class Candidate:
         self._warn()
         await front.start()
         try:
-            await until_one(self._lead_or_wait(stop), stop.wait(), self._follow())
+            await first_of(self._lead_or_wait(), stop.wait(), self._follow())
         except BaseException as error:
-            lost = _first(error)
-            if isinstance(lost, (LeadershipLostError, StoreError)) and front.api is not None:
+            lost = first_cause(error)
+            if isinstance(lost, (LeadershipLostError, StoreError)) and front.announced:
                 raise Leave(EXIT_LEADERSHIP, f"{lost}; start it again, and it stands by") from None
             if isinstance(lost, LeadershipLostError):
                 raise Leave(EXIT_LEADERSHIP, str(lost)) from None
@@ -81,7 +84,8 @@ class Candidate:
 
     # standing by
 
-    async def _lead_or_wait(self, stop: asyncio.Event) -> None:
+    async def _lead_or_wait(self) -> None:
+        await self._end_former()
         await self._connect()
         await check_owner(self._session, component=repository.COMPONENT, layout=repository.LAYOUT)
         if self._options.ha:
@@ -89,7 +93,22 @@ class Candidate:
             await self._election.lead(self._on_wait)
             self._file.write(self._session.id)
         log.info("this Marathon leads at %s", self._address)
-        await until_one(self._lead(), *([self._election.until_lost()] if self._options.ha else []))
+        await first_of(self._lead(), *([self._election.until_lost()] if self._options.ha else []))
+
+    async def _end_former(self) -> None:
+        """The session of a process that was killed at another address: nobody there has to wait for its end."""
+        if self._former is None:
+            return
+        where = ZooKeeperAddress(self._former.hosts, self._former.path)
+        session = Session(where, timeout=self._session.timeout, resume=self._former.session)
+        try:
+            async with asyncio.timeout(_CLOSE_PATIENCE):
+                await session.open()
+            log.info("the session of an earlier process at %s is ended", where)
+        except TimeoutError:
+            log.info("the session of an earlier process at %s has to run out: no connection", where)
+        finally:
+            await session.close(_CLOSE_PATIENCE)
 
     async def _connect(self) -> None:
         patience = self._options.zk_connection_timeout / 1000
@@ -136,7 +155,7 @@ class Candidate:
         log.info("%d entries of the state were read in %.1f s", len(entries), took)
         self._known = self._front.address
         del entries
-        await until_one(leader.run(), self._until_abdicated(leader))
+        await first_of(leader.run(), self._until_abdicated(leader))
 
     async def _open_store(self) -> ZooKeeperStore:
         return await open_zookeeper_store(
@@ -171,9 +190,3 @@ def _is_loopback(host: str) -> bool:
 
 def _all_near(address: ZooKeeperAddress) -> bool:
     return all(_is_loopback(host.rpartition(":")[0].strip("[]")) for host in address.hosts)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

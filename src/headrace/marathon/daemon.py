@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
 
 from headrace.kernel.daemon import Leave
 from headrace.kernel.store import Store, open_store
+from headrace.kernel.tasks import first_of
 from headrace.marathon import repository
-from headrace.marathon.front import EXIT_BIND, Front
+from headrace.marathon.front import ABDICATED, EXIT_BIND, EXIT_LEADERSHIP, Front
 from headrace.marathon.leader import Leader
 
-EXIT_LEADERSHIP, EXIT_FLAGS = 103, 112
-ABDICATED = "the leadership was given up (DELETE /v2/leader)"
+EXIT_FLAGS = 112
 
 __all__ = ["EXIT_BIND", "EXIT_FLAGS", "EXIT_LEADERSHIP", "main"]
 
@@ -46,22 +45,8 @@ async def _alone(options: argparse.Namespace, store: Store, stop: asyncio.Event)
     front.leader = lambda: front.address
     await front.start()
     try:
-        await until_one(leader.run(), stop.wait(), leader.abdicated.wait())
+        await first_of(leader.run(), stop.wait(), leader.abdicated.wait())
     finally:
         await front.stop()
     if leader.abdicated.is_set():
         raise Leave(EXIT_LEADERSHIP, ABDICATED)
-
-
-async def until_one(*works: Coroutine[object, object, object]) -> None:
-    """Return, or raise what it raises, when the first of them has ended; the others are cancelled."""
-    tasks = [asyncio.ensure_future(one) for one in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ended = [task for task in tasks if task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in ended:
-        task.result()

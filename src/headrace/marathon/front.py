@@ -17,7 +17,8 @@ from headrace.marathon.standby import Standby
 
 log = logging.getLogger(__name__)
 
-EXIT_BIND = 111
+EXIT_LEADERSHIP, EXIT_BIND = 103, 111
+ABDICATED = "the leadership was given up (DELETE /v2/leader)"
 
 
 class Front:
@@ -38,7 +39,8 @@ class Front:
             origins(options.access_control_allow_origin),
             options.http_compression,
         )
-        self._announced = False
+        self.announced = False
+        """Whether the ready line is out."""
         self.listeners = Listeners(options, Door(self._answer, rules, self.counts, self.leader_url))
 
     @property
@@ -60,8 +62,8 @@ class Front:
 
     def announce(self) -> None:
         """Print the ready line, once."""
-        if not self._announced:
-            self._announced = True
+        if not self.announced:
+            self.announced = True
             announce("marathon", self.listeners.url)
 
     def leads(self, api: Callable[[Request], Awaitable[Response]]) -> None:

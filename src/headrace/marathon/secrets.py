@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -20,17 +23,27 @@ class SecretFiles:
         """The secret of this source; None if there is none, or it can't be read: the log says why then."""
         parts = source.strip("/").split("/")
         if not all(parts) or any(part in (".", "..") or "\0" in part for part in parts):
-            log.warning("secret %r: a source is a path below --secrets_dir, without '.' and '..'", source)
+            log.warning("secret %.200r: a source is a path below --secrets_dir, without '.' and '..'", source)
             return None
         try:
-            with self._directory.joinpath(*parts).open("rb") as file:
-                data = file.read(MAX_SIZE + 1)
+            data = _content(self._directory.joinpath(*parts))
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.warning("secret %r can't be read: %s", source, error.strerror)
+            log.warning("secret %.200r can't be read: %s", source, error.strerror or error)
             return None
-        if len(data) > MAX_SIZE:
-            log.warning("secret %r has more than %d bytes", source, MAX_SIZE)
+        except UnicodeEncodeError as error:  # the machine's locale has no such character
+            log.warning("secret %.200r can't be read: %s", source, error.reason)
             return None
         return data.removesuffix(b"\n")
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds. Nothing waits here: a FIFO or a device would hold up all of Marathon. Raises OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        data = file.read(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_SIZE} bytes")
+    return data

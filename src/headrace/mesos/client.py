@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urljoin
 
 import msgspec
@@ -24,6 +24,7 @@ from headrace.kernel import recordio
 from headrace.kernel.backoff import Backoff
 from headrace.kernel.clock import Clock
 from headrace.kernel.http import ClientStream, HttpClient, HttpClientError
+from headrace.kernel.tasks import first_of
 from headrace.mesos.masters import masters
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import FrameworkInfo, MasterInfo
@@ -142,7 +143,7 @@ class SchedulerClient:
             level = level_of_try(self._tries)
             hint = "; look whether the master runs there" if level == logging.WARNING else ""
             log.log(level, "not subscribed to %s: %s; trying again in %.2f s%s", self._url, why, delay, hint)
-            await _first(self._masters.moved(master), _pause(delay))
+            await first_of(self._masters.moved(master), _pause(delay))
 
     async def _subscription(self, master: str) -> str:
         """Subscribe and handle events until the stream ends or another master leads; returns why it is over."""
@@ -160,7 +161,7 @@ class SchedulerClient:
             if stream.status != 200:
                 return f"the master answered {stream.status}: {await _beginning(stream)}"
             stream_id = stream.headers.get("mesos-stream-id", "")
-            return await _first(self._handle(stream), self._send_calls(stream_id), self._masters.moved(master))
+            return await first_of(self._handle(stream), self._send_calls(stream_id), self._masters.moved(master))
         except (HttpClientError, recordio.RecordIOError, msgspec.DecodeError) as error:
             return str(error)
         finally:
@@ -225,18 +226,6 @@ class SchedulerClient:
             calls.append((call.type or "", _encode_call(call)))
             size += len(calls[-1][1])
         return calls
-
-
-async def _first(*works: Coroutine[None, None, str]) -> str:
-    """The outcome of whichever ends first; the others are cancelled."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(task for task in tasks if task.done()).result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pause(seconds: float) -> str:

@@ -18,6 +18,9 @@ from headrace.mesos.messages.common import Message
 
 PROTOBUF_TYPE = "application/x-protobuf"
 
+MAX_PROTOBUF = 4 * 1024 * 1024
+"""Bytes of a body; it is read in Python, while nobody else is answered."""
+
 M = TypeVar("M", bound=Message)
 
 _encode_json = msgspec.json.Encoder().encode
@@ -109,11 +112,19 @@ class Spoken(NamedTuple):
 
 def negotiate(request: Request) -> Spoken | Response:
     """How to read and answer a request whose answer is a message, or the refusal."""
-    reads = sent(request.headers.get("content-type"))
+    reads = taken(request)
     if isinstance(reads, Response):
         return reads
     writes = wanted(request.headers.get("accept"))
     return not_acceptable() if writes is None else Spoken(request.body, reads, writes)
+
+
+def taken(request: Request) -> Format | Response:
+    """The form of a request's body, or the refusal: also of one that is too large for its form."""
+    form = sent(request.headers.get("content-type"))
+    if form is PROTOBUF and len(request.body) > MAX_PROTOBUF:
+        return text(413, f"A body of {PROTOBUF_TYPE} may have {MAX_PROTOBUF} bytes; send less at once, or {JSON_TYPE}")
+    return form
 
 
 def sent(content_type: str | None) -> Format | Response:

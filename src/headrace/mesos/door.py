@@ -23,6 +23,9 @@ _BYTE = re.compile(r"\(byte (\d+)\)$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`(?: - at `\$\.?(.*?)`)?$")
 _NEAR = 200
 
+MAX_ELEMENTS = 250_000
+"""Commas of a call in JSON, so that many values: small ones take much more memory than they are long."""
+
 
 class CallError(Exception):
     """The call is malformed: HTTP status 400 with this text."""
@@ -30,6 +33,8 @@ class CallError(Exception):
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """``body`` as what ``decoder`` reads. Raises CallError, in the words of Mesos's parsers."""
+    if len(body) > MAX_ELEMENTS and (commas := body.count(b",")) > MAX_ELEMENTS:
+        raise CallError(f"It has {commas} commas, more than {MAX_ELEMENTS}; send less at once")
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -61,7 +61,11 @@ class OwnLog:
         return Response(200, FileBody(self._file, 0, self._size()), "application/octet-stream", headers)
 
     def _debug(self, _: Request) -> Response:
-        return Response.json({self._path: os.path.realpath(self._file)} if self._file is not None else {})
+        return Response.json(self.real_paths())
+
+    def real_paths(self) -> dict[str, str]:
+        """Which virtual path stands for which file."""
+        return {self._path: os.path.realpath(self._file)} if self._file is not None else {}
 
     def _found(self, request: Request) -> Response | None:
         path = request.parameter("path")
@@ -93,5 +97,7 @@ class OwnLog:
         if self._file is None:
             return b""
         with self._file.open("rb") as file:
+            if offset >= os.fstat(file.fileno()).st_size:
+                return b""  # there is no such place to go to
             file.seek(offset)
             return file.read(min(length, PAGE))

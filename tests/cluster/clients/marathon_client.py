@@ -1,8 +1,7 @@
 """Drives a whole Marathon with PyPI's client, version 0.13.0: ``python marathon_client.py URL``.
 
 Prints the methods that it has called, as JSON. Its models refuse keys that they do not know, so they also say that
-nothing surprising comes; ``enforceRole`` of groups and ``role`` of the queue, which Marathon sends from 1.9 on, are the
-exceptions.
+nothing surprising comes.
 """
 
 from __future__ import annotations
@@ -20,20 +19,9 @@ collections.Iterable = collections.abc.Iterable  # type: ignore[attr-defined]  #
 from marathon import MarathonClient, NotFoundError  # type: ignore[import-not-found]  # noqa: E402
 from marathon.exceptions import ConflictError, MarathonHttpError  # type: ignore[import-not-found]  # noqa: E402
 from marathon.models import MarathonApp, MarathonGroup, MarathonHealthCheck  # type: ignore[import-not-found]  # noqa: E402
-from marathon.models.queue import MarathonQueueItem  # type: ignore[import-not-found]  # noqa: E402
 
 COMMAND = "exec sleep 1000"
 CALLED: set[str] = set()
-
-
-def relax(model: Any, *unknown: str) -> None:
-    """Have a model take keys that it does not know."""
-    read = model.from_json
-
-    def from_json(attributes: dict[str, Any]) -> Any:
-        return read({key: value for key, value in attributes.items() if key not in unknown})
-
-    model.from_json = from_json
 
 
 class Driven:
@@ -65,8 +53,6 @@ def refused(error: type[Exception], call: Callable[[], Any]) -> str:
 
 
 def main(url: str) -> None:
-    relax(MarathonGroup, "enforceRole")
-    relax(MarathonQueueItem, "role")
     client = Driven(url)
     about(client)
     apps(client)
@@ -83,6 +69,7 @@ def about(client: Driven) -> None:
     info = client.get_info()
     assert info.elected is True
     assert info.marathon_config.checkpoint is True
+    assert tuple(map(int, info.version.split("."))) >= (1, 5)
     assert client.get_leader() == {"leader": info.leader}
     assert client.get_metrics()["version"] == "4.0.0"
 
@@ -153,6 +140,7 @@ def groups(client: Driven) -> None:
     settled(client)
     before = client.get_group("/shop")
     assert [one.id for one in before.apps] == ["/shop/one"]
+    assert [one.id for one in client.list_groups()] == ["/shop"]
     client.scale_group("/shop", 2)
     settled(client)
     assert client.get_app("/shop/one").instances == 2

@@ -42,6 +42,12 @@ def test_wrong_use_is_status_2(arguments: list[str]) -> None:
     assert result.exit_code == 2, result.output
 
 
+@pytest.mark.parametrize("number", ["-1", "abc", "1.5"])
+def test_what_is_no_number_of_instances_is_named(number: str) -> None:
+    result = CliRunner().invoke(main, ["app", "scale", "/x", number])
+    assert (result.exit_code, f"'{number}' is no number of instances: give 0 or more" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize("arguments", [["app", "list", "--marathon", NOWHERE], ["task", "list", "--master", NOWHERE]])
 def test_no_answer_is_one_line_and_status_1(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)

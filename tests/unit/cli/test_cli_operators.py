@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from headrace.cli import output
 from headrace.cli.main import main
 from tests.unit.cli.flink_stub import Stub, stub
 
@@ -29,6 +30,17 @@ def agent(number: int, hostname: str, **more: Any) -> dict[str, Any]:
 
 
 DRAINING = {"state": "DRAINING", "config": {"max_grace_period": {"nanoseconds": 2_000_000_000}, "mark_gone": False}}
+FOR_GOOD = {**DRAINING, "config": {**DRAINING["config"], "mark_gone": True}}  # type: ignore[dict-item]
+DATABASE = {
+    "reserved_resources": {"db": {"disk": 2048}},
+    "reserved_resources_full": {
+        "db": [
+            {"name": "disk", "type": "SCALAR", "scalar": {"value": 1536}},
+            {"name": "disk", "type": "SCALAR", "scalar": {"value": 512}, "disk": {"persistence": {"id": "data"}}},
+            {"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 1, "end": 2}]}},
+        ]
+    },
+}
 TASK = {
     "id": "web.1",
     "name": "web",
@@ -55,11 +67,11 @@ def master() -> Iterator[Stub]:
             "GET /master/slaves": {
                 "slaves": [
                     agent(1, "one", drain_info=DRAINING, deactivated=True, active=False),
-                    agent(2, "two", attributes={"rack": "r1"}, reserved_resources={"db": {"disk": 2048}}),
+                    agent(2, "two", attributes={"rack": "r1"}, **DATABASE),
                     agent(3, "two", deactivated=True, active=False),
                     agent(4, "four", active=False),
                 ],
-                "recovered_slaves": [agent(5, "five")],
+                "recovered_slaves": [agent(5, "five"), agent(6, "six", drain_info=DRAINING)],
             },
             "GET /master/state": {
                 "slaves": [agent(1, "one")],
@@ -74,7 +86,7 @@ def master() -> Iterator[Stub]:
                 "draining_machines": [
                     {
                         "id": {"hostname": "one", "ip": "10.0.0.1"},
-                        "statuses": [{"status": "ACCEPT", "framework_id": {"value": "f"}, "timestamp": {}}],
+                        "statuses": [{"status": "ACCEPT", "framework_id": {"value": "f1"}, "timestamp": {}}],
                     }
                 ],
                 "down_machines": [{"hostname": "spare"}],
@@ -86,6 +98,7 @@ def master() -> Iterator[Stub]:
                         "weight": 2.0,
                         "frameworks": ["f1"],
                         "allocated": {"cpus": 0.5, "mem": 64},
+                        "reserved": {"disk": 2048},
                         "quota": {"guarantee": {"cpus": 1}, "limit": {}, "consumed": {"cpus": 0.5}},
                     }
                 ]
@@ -119,9 +132,8 @@ def done(it: Stub, *arguments: str, **more: Any) -> str:
 def test_nodes_are_listed_with_what_may_be_used_of_them(master: Stub) -> None:
     lines = done(master, "node", "list").splitlines()
     assert lines[0].split() == ["HOST", "ADDRESS", "ID", "STATE", "CPUS", "MEMORY", "DISK", "SINCE"]
-    for line, state in zip(
-        lines[1:], ("draining", "active", "deactivated", "disconnected", "not back yet"), strict=True
-    ):
+    states = ("draining", "active", "deactivated", "disconnected", "not back yet", "draining, not back yet")
+    for line, state in zip(lines[1:], states, strict=True):
         assert f" {state} " in line
     assert "0.5 of 8" in lines[1]
     assert json.loads(done(master, "node", "list", "--json"))["slaves"][0]["id"] == f"{ID}1"
@@ -132,7 +144,7 @@ def test_a_node_is_shown_with_its_tasks_and_its_story(master: Stub) -> None:
     for words in (
         "state        draining",
         "at most 2 s for each task",
-        "for 60 s",
+        "for 1 min",
         "web.1",
         "draining (by an operator)",
         "ports        [31000-32000]",
@@ -140,7 +152,7 @@ def test_a_node_is_shown_with_its_tasks_and_its_story(master: Stub) -> None:
         assert words in text
     other = done(master, "node", "show", f"{ID}2")
     assert "attributes   rack=r1" in other
-    assert "reserved     for db: disk 2.0 GiB" in other
+    assert "reserved     for db: disk 2.0 GiB\nvolume       data of db: 512 MiB\n" in other
     assert "No tasks." in other
     assert json.loads(done(master, "node", "show", "10.0.0.2:5051", "--json"))["id"] == f"{ID}2"
 
@@ -163,17 +175,28 @@ def test_a_master_that_keeps_no_stories_is_no_error(master: Stub) -> None:
         (["quota", "set", "dev", "--limit", "cpus:1;cpus:2"], 2, "cpus is given twice"),
         (["quota", "update", "ops", "--limit", "cpus:1"], 3, "role ops has no quota"),
         (["quota", "remove", "ops"], 3, "role ops has no quota; `headrace quota list` shows which have"),
+        (["node", "drain", "four", "--grace", "inf"], 2, "inf is no number to reckon with"),
         (["weight", "set", "dev", "0"], 2, "WEIGHT"),
+        (["weight", "set", "dev", "nan"], 2, "nan is no number to reckon with"),
+        (["weight", "set", "dev", "inf"], 2, "inf is no number to reckon with"),
         (["maintenance", "schedule"], 2, "give machines, or a whole schedule with --file"),
         (["maintenance", "schedule", "nine"], 3, "no agent is on a machine nine, and none is scheduled"),
+        (["maintenance", "schedule", ID], 1, f"{ID} may mean 6 nodes"),
         (["maintenance", "schedule", "one", "--start", "soon"], 2, "'soon' is no time"),
+        (["maintenance", "schedule", "one", "--start", "+inf"], 2, "'+inf' is no time"),
+        (["maintenance", "schedule", "one", "--duration", "inf"], 2, "inf is no number to reckon with"),
         (["maintenance", "start", "two"], 1, "two@10.0.0.2, two@10.0.0.3; name one as HOST@IP"),
         (["maintenance", "start", "four", "--yes"], 1, "four@10.0.0.4: not scheduled; `headrace maintenance schedule`"),
         (["maintenance", "cancel"], 2, "name machines, or give --all"),
         (["maintenance", "cancel", "four"], 1, "four@10.0.0.4: not scheduled"),
         (["task", "kill", "job"], 1, "task job is of the framework other, and only that can end it"),
-        (["task", "kill", ""], 1, "there is no task"),
-        (["task", "show", "nine"], 1, "there is no task nine"),
+        (["task", "kill", ""], 3, "there is no task"),
+        (["task", "kill", "nine"], 3, "there is no task nine"),
+        (["task", "show", "nine"], 3, "there is no task nine"),
+        (["task", "logs", "nine"], 3, "there is no task nine"),
+        (["task", "exec", "nine", "true"], 3, "there is no task nine"),
+        (["task", "attach", "nine"], 3, "there is no task nine"),
+        (["app", "show", "nine"], 3, "Marathon says (404)"),
     ],
 )
 def test_mistakes_are_told_and_change_nothing(arguments: list[str], status: int, said: str, master: Stub) -> None:
@@ -184,7 +207,7 @@ def test_mistakes_are_told_and_change_nothing(arguments: list[str], status: int,
 
 
 def test_orders_about_nodes(master: Stub) -> None:
-    assert "is draining" in done(master, "node", "drain", "four", "--grace", "1.5")
+    assert "is draining" in done(master, "node", "drain", "four", "--grace", "1.5", "-y")
     assert "is deactivated" in done(master, "node", "deactivate", "S2")
     assert "is reactivated" in done(master, "node", "reactivate", f"{ID}2")
     assert "is gone" in done(master, "node", "gone", "four", "--yes")
@@ -203,7 +226,12 @@ def test_orders_about_nodes(master: Stub) -> None:
 
 
 def test_what_can_not_be_undone_is_asked_about(master: Stub) -> None:
-    for arguments in (["node", "gone", "four"], ["node", "drain", "four", "--gone"], ["maintenance", "start", "one"]):
+    for arguments in (
+        ["node", "gone", "four"],
+        ["node", "drain", "four"],
+        ["node", "drain", "four", "--gone"],
+        ["maintenance", "start", "one"],
+    ):
         assert headrace(master, *arguments, input="n\n").exit_code == 1
     assert not [what for what, _ in master.asked if what.startswith("POST")]
     done(master, "node", "drain", "four", "--gone", input="y\n")
@@ -218,13 +246,58 @@ def test_an_unreachable_node_is_gone_by_its_whole_id(master: Stub) -> None:
 def test_waiting_for_a_node_to_be_empty(master: Stub) -> None:
     drained = agent(2, "two", drain_info={**DRAINING, "state": "DRAINED"})
     master.answers["GET /master/slaves"] = [{"slaves": [agent(2, "two")]}] * 2 + [{"slaves": [drained]}]
-    assert "is drained" in done(master, "node", "drain", "two", "--wait")
+    assert "is drained" in done(master, "node", "drain", "two", "--wait", "-y")
     master.answers["GET /master/slaves"] = [{"slaves": [agent(2, "two")]}, {"slaves": []}]
+    master.answers["POST /api/v1"] = [(200, b""), (400, b"Unknown agent")]
     assert "is gone" in done(master, "node", "drain", "two", "--wait", "--gone", "--yes")
     master.answers["GET /master/slaves"] = {"slaves": [agent(2, "two")]}
-    result = headrace(master, "node", "drain", "two", "--wait", "--timeout", "0")
+    master.answers["POST /api/v1"] = (200, b"")
+    result = headrace(master, "node", "drain", "two", "--wait", "--yes", "--timeout", "0")
     assert result.exit_code == 4
     assert "is not empty after 0 s" in result.output
+
+
+@pytest.mark.parametrize("more", [[], ["--gone"]])
+def test_a_node_that_is_not_listed_may_be_unreachable_only(more: list[str], master: Stub) -> None:
+    """It says so by taking orders."""
+    master.answers["GET /master/slaves"] = [{"slaves": [agent(2, "two")]}, {"slaves": []}]
+    assert headrace(master, "node", "drain", "two", "--wait", "--yes", "--timeout", "0", *more).exit_code == 4
+
+
+def test_who_waits_bears_a_master_that_is_away(master: Stub) -> None:
+    drained = agent(1, "one", drain_info={**DRAINING, "state": "DRAINED"})
+    draining = {"slaves": [agent(1, "one", drain_info=DRAINING)]}
+    master.answers["GET /master/slaves"] = [draining, (503, b"not elected"), {"slaves": [drained]}]
+    assert "is drained" in done(master, "node", "drain", "one", "--wait")
+    master.answers["GET /master/slaves"] = [draining, (503, b"not elected")]
+    result = headrace(master, "node", "drain", "one", "--wait", "--timeout", "0")
+    assert result.exit_code == 4
+    assert "not elected" in result.output
+
+
+def test_what_was_ordered_of_a_node_that_drains_stays(master: Stub) -> None:
+    master.answers["GET /master/slaves"] = {"slaves": [agent(1, "one", drain_info=FOR_GOOD)]}
+    assert "is draining, then gone already" in done(master, "node", "drain", "one")
+    done(master, "node", "drain", "one", "--gone", "--grace", "2")
+    refused = headrace(master, "node", "drain", "one", "--grace", "1")
+    assert refused.exit_code == 1
+    assert "give --gone too" in refused.output
+    assert not master.bodies("POST /api/v1")
+    done(master, "node", "drain", "one", "--grace", "1", "--gone", "-y")
+    master.answers["GET /master/slaves"] = [
+        {"slaves": [agent(1, "one", drain_info=FOR_GOOD)]},
+        {"slaves": []},
+    ]
+    master.answers["POST /api/v1"] = (400, b"Unknown agent")
+    assert "is gone" in done(master, "node", "drain", "one", "--wait")
+    master.answers["GET /master/slaves"] = {"slaves": [agent(1, "one", drain_info=DRAINING)]}
+    master.answers["POST /api/v1"] = (200, b"")
+    done(master, "node", "drain", "one", "--gone", "-y")
+    bodies = [body["drain_agent"] for body in master.bodies("POST /api/v1") if body["type"] == "DRAIN_AGENT"]
+    assert bodies == [
+        {"agent_id": {"value": f"{ID}1"}, "max_grace_period": {"seconds": 1, "nanos": 0}, "mark_gone": True},
+        {"agent_id": {"value": f"{ID}1"}, "max_grace_period": {"seconds": 2, "nanos": 0}, "mark_gone": True},
+    ]
 
 
 def test_a_node_that_still_drains_is_not_reactivated(master: Stub) -> None:
@@ -239,7 +312,7 @@ def test_a_node_that_still_drains_is_not_reactivated(master: Stub) -> None:
 
 def test_roles_quota_and_weights_are_listed(master: Stub) -> None:
     row = done(master, "role", "list").splitlines()[1].split()
-    assert row[:5] == ["dev", "2", "1", "cpus", "0.5,"]
+    assert row[:11] == ["dev", "2", "1", "cpus", "0.5,", "mem", "64", "MiB", "-", "disk", "2.0"]
     quota = " ".join(done(master, "quota", "list").splitlines()[1].split())
     assert quota == "dev cpus 1 mem 2.0 GiB cpus 0.5"
     assert done(master, "weight", "list").splitlines()[1].split() == ["dev", "2"]
@@ -279,18 +352,26 @@ def test_quota_and_weights_are_changed(master: Stub) -> None:
 # Maintenance
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (90, "1 min 30 s"), (7200, "2 h"), (90_060, "1 d 1 h 1 min"), (0.5, "0.5 s")],
+)
+def test_lengths_of_time_are_told_in_units_that_people_use(seconds: float, said: str) -> None:
+    assert output.length(seconds) == said
+
+
 def test_maintenance_is_shown(master: Stub) -> None:
     lines = done(master, "maintenance", "status").splitlines()
     assert "one@10.0.0.1" in lines[1]
     assert "planned" in lines[1]
-    assert lines[1].split()[-1] == "accept"
+    assert lines[1].endswith("1 min   marathon: accept, other: no answer")
     assert lines[2].split()[:2] == ["spare", "down"]
     assert set(json.loads(done(master, "maintenance", "status", "--json"))) == {"schedule", "status"}
 
 
 def test_machines_are_scheduled_beside_others_and_anew(master: Stub) -> None:
     done(master, "maintenance", "schedule", "four", "new@10.0.0.9", "--start", "2026-11-21T00:00:00+00:00")
-    done(master, "maintenance", "schedule", f"{ID}1", "--start", "1970-01-01T00:00:01+00:00", "--duration", "2")
+    done(master, "maintenance", "schedule", "S1", "--start", "1970-01-01T00:00:01+00:00", "--duration", "2")
     first, second = master.bodies("POST /maintenance/schedule")
     assert first["windows"][0] == SCHEDULE["windows"][0]
     assert first["windows"][1] == {

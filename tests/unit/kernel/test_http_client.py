@@ -120,6 +120,20 @@ async def test_of_several_requests_all_or_none_are_answered(second: bytes, error
             await HttpClient().request_all("POST", url, bodies=[b"", b""])
 
 
+async def test_the_end_of_a_connection_is_no_answer() -> None:
+    """Also not after one whose head says nothing of its length, as that of a 204."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n" * 2)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(HttpClientError, match="broke off"):
+            await HttpClient().request_all("POST", url, bodies=[b"", b"", b""])
+
+
 async def test_of_several_requests_none_may_be_answered_without_end() -> None:
     def handler(_: Request) -> Response:
         return Response.text("x" * 3_000_000)

@@ -44,6 +44,27 @@ def test_other_sites_are_told_from_this_one(headers: dict[str, str], foreign: bo
     assert (origin.foreign_source(headers) is not None) == foreign
 
 
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"host": "h:1"}, False),
+        ({"host": "h:1", "referer": "http://H:1/state?x=http://evil.example"}, False),
+        ({"host": "h", "referer": "http://h:80"}, False),
+        ({"host": "[::1]:1", "referer": "http://[::1]:1/"}, False),
+        ({"host": "h:1", "referer": "http://h:2/"}, True),
+        ({"host": "h:1", "referer": "http://evil.example/http://h:1/"}, True),
+        ({"host": "h:1", "referer": "http://evil.example?http://h:1"}, True),
+        ({"host": "h:1", "referer": "h:1"}, True),
+        ({"referer": "http://h:1/"}, True),
+        ({"host": "h", "referer": "http://h/", "sec-fetch-site": "cross-site"}, True),
+        ({"host": "h:1", "origin": "null"}, True),
+    ],
+)
+def test_pages_that_include_scripts_are_told_by_their_referer_too(headers: dict[str, str], foreign: bool) -> None:
+    assert (origin.foreign_reader(headers) is not None) == foreign
+
+
 async def _status(server: HttpServer, method: str, **headers: str) -> int:
     request = Request(method, "/", "", {name.replace("_", "-"): value for name, value in headers.items()}, b"")
     try:

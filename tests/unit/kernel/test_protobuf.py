@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from headrace.kernel.protobuf import Base64, Enum, Int32, Int64, Uint32, Uint64, Unbounded
-from headrace.kernel.protobuf.decoding import DecodeError, decode
+from headrace.kernel.protobuf.decoding import MAX_FIELDS, DecodeError, decode
 from headrace.kernel.protobuf.encoding import EncodeError, encode
 
 Colour = Annotated[str, Enum(RED=0, GREEN=1, NONE=-1)]
@@ -177,5 +177,34 @@ def test_what_has_no_form_here_is_an_error_of_the_declaration() -> None:
 
 
 def test_many_parts_of_one_message_cost_no_more_than_they_are_long() -> None:
-    parts = bytes.fromhex("52050a01611000") + bytes.fromhex("52021005") * 100_000
+    parts = bytes.fromhex("52050a01611000") + bytes.fromhex("52021005") * 40_000
     assert decode(parts, Outer) == Outer(inner=Inner("a", 5))
+
+
+MANY = [
+    ("known", b"\x18\x01" * 10),
+    ("unknown", b"\xf8\x7f\x01" * 10),
+    ("packed", b"\x62\x09" + b"\x01" * 9),
+    ("in an unknown group", b"\xa3\x06" + b"\x08\x01" * 8 + b"\xa4\x06"),
+    ("messages", b"\x5a\x02\x0a\x00" * 5),
+    ("a message in parts", b"\x52\x02\x0a\x00" * 5),
+]
+
+
+@pytest.mark.parametrize(("what", "data"), MANY)
+def test_fields_are_counted_wherever_they_are(what: str, data: bytes) -> None:
+    assert decode(data, Outer, 10), what
+    with pytest.raises(DecodeError, match="the message has more than 9 fields"):
+        decode(data, Outer, 9)
+
+
+def test_entries_of_maps_are_counted() -> None:
+    data = b"\x7a\x02\x0a\x00" * 5
+    assert decode(data, Outer, 10) == Outer(words={"": ""})
+    with pytest.raises(DecodeError, match="words: the message has more than 9 fields"):
+        decode(data, Outer, 9)
+
+
+def test_small_messages_do_not_become_large_ones() -> None:
+    with pytest.raises(DecodeError, match=f"more than {MAX_FIELDS} fields"):
+        decode(b"\x62\x00" * (MAX_FIELDS + 1), Outer)

@@ -24,7 +24,7 @@ from headrace.marathon.core.events import (
     Subscribe,
     UpdateApps,
 )
-from headrace.marathon.core.records import Instance
+from headrace.marathon.core.records import START, Instance, instance_of_task
 from headrace.marathon.core.settings import Settings
 from headrace.mesos import operations
 from headrace.mesos.client import Connected, Received
@@ -80,6 +80,10 @@ class Cluster:
         """By task those that are launched together with it, itself included."""
         self.secrets: dict[str, bytes] = {}
         self._offered: dict[str, tuple[str, Resources]] = {}
+        self._begun: dict[str, set[str]] = {}
+        """By deployment the apps whose step has begun, also before a crash."""
+        self._there: dict[str, set[tuple[str, str]]] = {}
+        """By deployment the configurations of its apps that there were instances of when it began."""
         self._settings = settings or Settings(min_revive_offers_interval=0.0)
         self._numbers = itertools.count(1)
         self._ids = numbered_ids("id")
@@ -122,6 +126,27 @@ class Cluster:
         self.core.queue.validate(self.now)
         stored = {key.removeprefix("deployment/") for key in self.store if key.startswith("deployment/")}
         assert stored == self.core.deployments.running.keys()
+        for plan_id, deployment in self.core.deployments.running.items():
+            steps = deployment.steps[: deployment.at + 1]
+            begun = {action.app for step in steps for action in step if action.action != START}
+            self._begun.setdefault(plan_id, set()).update(begun)
+            members = (one for app_id in deployment.affected for one in self.instances(app_id))
+            self._there.setdefault(plan_id, {(one.app_id, one.config_version) for one in members})
+
+    def _in_turn(self, task_id: str) -> bool:
+        """Whether a task is not of a version that a deployment brings in a step that has not begun."""
+        instance = self.core.books.instances[instance_of_task(task_id)]
+        deployment = self.core.deployments.of_app(instance.app_id)
+        if deployment is None:
+            return True
+        plan, config = deployment.plan, (instance.app_id, instance.config_version)
+        before, after = plan.original.get(instance.app_id), plan.target.get(instance.app_id)
+        new = after is not None and instance.config_version == after.config_version
+        if not new or (before is not None and before.config_version == instance.config_version):
+            return True
+        steps = deployment.steps[: deployment.at + 1]
+        begun = {action.app for step in steps for action in step if action.action != START}
+        return instance.app_id in begun | self._begun.get(plan.id, set()) or config in self._there.get(plan.id, set())
 
     def create(self, app_id: str, *, force: bool = False, **fields: Any) -> Answer:
         body = {"id": app_id, "cmd": "sleep 1000", "cpus": 0.1, "mem": 16, **fields}
@@ -254,6 +279,11 @@ class Cluster:
     def alive(self) -> set[str]:
         return {one for one, state in self.tasks.items() if state in ("TASK_STAGING", "TASK_RUNNING")}
 
+    def commands(self, app_id: str) -> list[str | None]:
+        """What the tasks of an app run."""
+        infos = [self.infos[one.task_id] for one in self.instances(app_id) if one.task_id in self.alive()]
+        return [one.command.value for one in infos if one.command is not None]
+
     def instances(self, app_id: str) -> list[Instance]:
         return list(self.core.books.of_app(app_id))
 
@@ -324,6 +354,7 @@ class Cluster:
     def _start(self, host: str, left: Resources, info: TaskInfo, held: Resources) -> Resources:
         task_id = info.task_id.value
         assert task_id not in self.infos, "a task id is used once"
+        assert self._in_turn(task_id), "a new version begins in its app's step"
         assert left.contains(held), "only what is offered can be used"
         assert held
         self.infos[task_id] = info

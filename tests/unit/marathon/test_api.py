@@ -152,3 +152,27 @@ def test_new_service_ports_of_a_large_group_are_found_without_a_search_for_each(
     ports = {one.ports[0].service for one in cluster.core.books.apps.values()}
     assert ports == set(range(10_000, 10_500))
     assert looks < 5 * len(apps)
+
+
+@pytest.mark.parametrize(
+    ("path", "view"),
+    [
+        ("/v2/deployments", "headrace.marathon.api.routes.deployments"),
+        ("/ui/", "headrace.marathon.api.pages.overview"),
+        ("/metrics", "headrace.marathon.api.metrics.metrics"),
+    ],
+)
+async def test_a_view_that_fails_ends_nothing(
+    path: str, view: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("a bug")
+
+    async with home() as it:
+        with monkeypatch.context() as patch:
+            patch.setattr(view, broken)
+            answer = await it("GET", path)
+        said = b'{"message":"This can\'t be shown: KeyError; the log of this Marathon says where"}'
+        assert (answer.status, answer.body) == (500, said)
+        assert "a bug" in caplog.text
+        assert (await it("GET", path)).status == 200

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from headrace.kernel.core import Put, Reply
-from headrace.marathon.core import line
 from headrace.marathon.core.events import (
     CancelDeployment,
     CreateApp,
@@ -326,9 +325,8 @@ def test_deployments_beyond_the_limit_begin_in_their_order_when_others_end() -> 
     assert "group_change_failed" not in it.kinds()
 
 
-def test_not_everybody_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "LENGTH", 2)
-    it = Cluster(Settings(max_running_deployments=1))
+def test_not_everybody_may_wait() -> None:
+    it = Cluster(Settings(max_running_deployments=1, max_queued_root_group_updates=2))
     it.create("/a")
     for number, app_id in enumerate(["/b", "/c", "/d"], 1000):
         waiting_create(it, number, app_id)

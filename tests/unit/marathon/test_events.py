@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any, cast
 
+import pytest
+
 from headrace.kernel.clock import ManualClock
 from headrace.marathon.api.counts import Counts
 from headrace.marathon.api.events import KINDS, EventBus
@@ -141,6 +143,16 @@ def test_what_an_executor_says() -> None:
     message = scheduler.ExecutorMessage(AgentID("s"), ExecutorID("e"), "aGk=")
     cluster.post(Received(scheduler.Event("MESSAGE", message=message)))
     assert fields(cluster, "framework_message_event") == {"slaveId": "s", "executorId": "e", "message": [104, 105]}
+
+
+@pytest.mark.parametrize("data", ["abc", "a", "\u00e4"])
+def test_what_an_executor_says_that_is_no_base64(data: str) -> None:
+    cluster = Cluster()
+    message = scheduler.ExecutorMessage(AgentID("s"), ExecutorID("e"), data)
+    cluster.post(Received(scheduler.Event("MESSAGE", message=message)))
+    assert "framework_message_event" not in kinds(cluster)
+    last = cluster.core.books.stories.of("marathon")[-1]
+    assert (last.what, "is not base64" in last.why) == ("a message of executor e is not told", True)
 
 
 def test_all_kinds_are_listed() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.marathon.api.views import apps as views
 from headrace.marathon.api.views.embeds import Embeds
-from headrace.marathon.core.events import KillTasks
+from headrace.marathon.core.events import ChangeGroup, KillTasks
 from headrace.mesos.resources import Resources
 
 from .simulation import ORIGIN, Cluster
@@ -44,6 +44,25 @@ def daemon(*hosts: str, **fields: Any) -> Cluster:
 
 def shown(it: Cluster) -> dict[str, Any]:
     return dict(views.app(it.core, it.now, "/d", Embeds()).body["app"])
+
+
+def test_a_change_waits_for_its_turn() -> None:
+    """What is there stays what it was, a new agent gets that too; a new app waits."""
+    it = daemon("host-1")
+    new = {"id": "/new", "cmd": "x", "cpus": 0.1, "mem": 16, "instancesPer": "agent", "dependencies": ["/c"]}
+    changed = {**new, "id": "/d", "cmd": "new"}
+    body = {"apps": [changed, new, {"id": "/c", "cmd": "x", "cpus": 100, "mem": 16}]}
+    it.ask(lambda to: ChangeGroup(to, "/", body, create=False, dry_run=False, force=False, origin=ORIGIN))
+    it.status(min(it.alive()), "TASK_FAILED")
+    it.advance(10)
+    around(it, "host-1", "host-2")
+    assert on(it) == ["host-1", "host-2"]
+    assert it.commands("/d") == ["sleep 1000"] * 2
+    assert not on(it, "/new")
+    it.update("/c", cpus=0.1, force=True)
+    around(it, "host-1", "host-2", rounds=20)
+    assert on(it, "/new") == on(it) == ["host-1", "host-2"]
+    assert it.commands("/d") == ["new"] * 2
 
 
 def test_every_agent_has_one_and_a_new_one_gets_one() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headrace import __version__
 from headrace.kernel.daemon import UserError
 from headrace.kernel.store.znodes import Policy
 from headrace.kernel.zookeeper import ZooKeeperAddress
@@ -132,6 +133,7 @@ def test_what_the_core_is_told() -> None:
         "--draining_seconds=5",
         "--disable_suppress_offers",
         "--kill_retry_timeout=1500",
+        "--max_queued_root_group_updates=7",
     )
     settings = flags.settings(parse(*words))
     told = (
@@ -139,8 +141,10 @@ def test_what_the_core_is_told() -> None:
         settings.draining_seconds,
         settings.suppress_offers,
         settings.kill_retry_interval,
+        settings.max_queued_root_group_updates,
     )
-    assert told == (60.0, 5.0, False, 1.5)
+    assert told == (60.0, 5.0, False, 1.5, 7)
+    assert flags.settings(parse()).max_queued_root_group_updates == 500
 
 
 def test_where_the_state_is() -> None:
@@ -173,6 +177,19 @@ def test_info_has_marathon_s_keys() -> None:
     config = info["marathon_config"]
     assert (config["features"], config["launch_token"], config["mesos_user"] != "") == (["secrets", "vips"], 7, True)
     assert (config["failover_timeout"], type(config["failover_timeout"])) == (604_800, int)
+
+
+def test_scripts_find_a_version_of_marathon_and_people_that_of_headrace() -> None:
+    info = flags.info(parse(), {})
+    assert tuple(map(int, info["version"].split("."))) >= (1, 5, 0)
+    assert info["buildref"] == f"headrace {__version__}"
+
+
+@pytest.mark.parametrize("role", ["a/../b", "/a", "a b", "-a"])
+def test_what_the_master_would_refuse_as_a_role_is_refused(role: str) -> None:
+    with pytest.raises(UserError, match="--mesos_role: Role"):
+        parse(f"--mesos_role={role}")
+    assert parse("--mesos_role=a/b").mesos_role == "a/b"
 
 
 def test_no_secret_is_shown() -> None:

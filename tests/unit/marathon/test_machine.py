@@ -27,8 +27,9 @@ from headrace.marathon.core.events import (
 from headrace.marathon.core.records import Condition, Goal
 from headrace.marathon.core.settings import Settings
 from headrace.marathon.core.upgrade import limits
+from headrace.mesos.resources import Resources
 
-from .simulation import ORIGIN, Cluster
+from .simulation import ORIGIN, ROOM, Cluster
 
 IDS = st.sampled_from(["/a", "/dev/b", "/g/c", "/db"])
 PODS = st.sampled_from(["/p", "/g/p", "/dbp"])
@@ -128,17 +129,31 @@ class Machine(RuleBasedStateMachine):
 
     # groups
 
-    @rule(group=GROUPS, apps=APPS, pods=IN_GROUP, chain=st.booleans(), force=FORCE, size=st.integers(0, 2))
-    def put_group(self, group: str, apps: list[str], pods: list[str], chain: bool, force: bool, size: int) -> None:
-        """All that was in the group itself and is not named goes; each app may depend on the one before."""
+    @rule(
+        group=GROUPS,
+        apps=APPS,
+        pods=IN_GROUP,
+        chain=st.booleans(),
+        force=FORCE,
+        size=st.integers(0, 2),
+        cmd=st.sampled_from(["sleep 1", "sleep 2"]),
+        mem=st.sampled_from([16, 32]),
+    )
+    def put_group(
+        self, group: str, apps: list[str], pods: list[str], chain: bool, force: bool, size: int, cmd: str, mem: int
+    ) -> None:
+        """All that was in the group itself and is not named goes; each app may depend on the one before.
+
+        Then it changes in a later step; ``Cluster`` looks that no instance of what it is then is launched earlier.
+        """
         needs = {one: [f"{group}/{before}"] if chain else [] for before, one in itertools.pairwise(apps)}
         body = {
             "apps": [
                 {
                     "id": one,
-                    "cmd": "sleep 1",
+                    "cmd": cmd,
                     "cpus": 0.1,
-                    "mem": 16,
+                    "mem": mem,
                     "instances": size,
                     "dependencies": needs.get(one, []),
                 }
@@ -283,5 +298,67 @@ class Machine(RuleBasedStateMachine):
         assert stored == {f"instance/{one}" for one in it.core.books.instances}
 
 
+class Turns(RuleBasedStateMachine):
+    """Versions that come in later steps, again and again; ``Cluster`` looks that none is launched before its step.
+
+    And that what refuses one app refuses all that share what was refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.it = Cluster()
+
+    @rule(late=st.sampled_from(["a", "b"]), cpus=st.sampled_from([1, 3, 100]), holds=FORCE, size=st.integers(1, 2))
+    def change(self, late: str, cpus: float, holds: bool, size: int) -> None:
+        """Two apps alike; one changes when another runs, which never does as long as that ``holds``."""
+        alike = {"mem": 16, "instances": size}
+        apps = [
+            {"id": late, "cmd": f"sleep {self.it.now}", "cpus": cpus, "dependencies": ["/g/first"], **alike},
+            {"id": "b" if late == "a" else "a", "cmd": "sleep 1", "cpus": 1, **alike},
+            {"id": "first", "cmd": "sleep 1", "cpus": 1000 if holds else 0.1, "mem": 16},
+        ]
+        event = ChangeGroup(0, "/g", {"apps": apps}, False, False, True, ORIGIN)
+        assert self.it.ask(lambda to: msgspec.structs.replace(event, to=to)).status == 200
+
+    @rule(force=FORCE)
+    def cancel(self, force: bool) -> None:
+        for plan in list(self.it.core.deployments.running):
+            self.it.ask(lambda to, plan=plan: CancelDeployment(to, plan, force))
+
+    @rule(cpus=st.sampled_from([2, 8]))
+    def offer(self, cpus: int) -> None:
+        if self.it.wants_offers:
+            self.it.offer(room=ROOM - Resources.of(cpus=8 - cpus))
+
+    @rule()
+    def run(self) -> None:
+        self.it.run_all()
+        self.it.end_killed()
+
+    @rule(number=st.integers(0, 5))
+    def fail(self, number: int) -> None:
+        for task_id in sorted(self.it.alive())[number : number + 1]:
+            self.it.status(task_id, "TASK_FAILED")
+
+    @rule(seconds=st.sampled_from([1.0, 40.0]))
+    def time(self, seconds: float) -> None:
+        self.it.advance(seconds)
+
+    @rule()
+    def crash(self) -> None:
+        self.it.crash()
+
+    def teardown(self) -> None:
+        if self.it.core.books.specs:
+            self.change("a", 1, holds=False, size=2)
+            self.it.settle(200)
+            assert not self.it.core.deployments.running
+            for spec in self.it.core.books.specs.values():
+                conditions = [one.condition for one in self.it.instances(spec.id)]
+                assert conditions == [Condition.RUNNING] * spec.instances, spec.id
+
+
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestTurns = Turns.TestCase
+TestTurns.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)

@@ -253,15 +253,46 @@ def test_a_secret_is_told_to_the_agent_alone() -> None:
 
 
 def test_an_app_waits_for_its_secret() -> None:
-    it = start(features=frozenset({"secrets"}))
+    it = start(features=frozenset({"secrets"}), secrets_dir="/etc/keys/")
     it.create("/a", **SECRETS)
     it.offer()
     assert not it.alive()
     assert not it.wants_offers
-    assert "db/password" in str(it.core.books.stories.of("/a"))
+    (one,) = it.core.explainer.app(it.core.books.apps["/a"], it.now)
+    assert (one.kind, one.text) == ("secrets", "there is no secret pw (no file /etc/keys/db/password that can be read)")
+    assert one.text in str(it.core.books.stories.of("/a"))
     it.secrets["db/password"] = b"hush"
     it.settle(15)
     assert len(it.alive()) == 1
+
+
+def test_secrets_are_read_for_what_is_launched_only_and_once_per_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = start(features=frozenset({"secrets"}))
+    it.secrets["db/password"] = b"hush"
+    reads: list[str] = []
+    monkeypatch.setattr(it.core._secrets, "_find", lambda source: reads.append(source) or it.secrets.get(source))  # type: ignore[func-returns-value]
+    it.create("/big", cpus=64, **SECRETS)
+    it.create("/everywhere", cpus=64, instancesPer="agent", **SECRETS)
+    it.offer("h1")
+    it.offer("h2")
+    assert not reads
+    it.create("/a", instances=3, **SECRETS)
+    it.create("/b", **SECRETS)
+    it.offer("h1")
+    assert (len(it.alive()), reads) == (4, ["db/password"])
+    it.create("/c", **SECRETS)
+    it.secrets["db/password"] = b"new"
+    it.offer("h1")
+    assert (len(it.alive()), len(reads)) == (5, 2)
+    assert base64.b64encode(b"new").decode() in str(it.infos[next(one for one in it.infos if one.startswith("c."))])
+
+
+def test_without_a_directory_of_secrets_the_flag_is_named() -> None:
+    it = start(features=frozenset({"secrets"}))
+    it.create("/a", **SECRETS)
+    it.offer()
+    (one,) = it.core.explainer.app(it.core.books.apps["/a"], it.now)
+    assert "--secrets_dir" in one.text
 
 
 def test_what_waits_has_its_app_s_role_before_the_deployment_has_come_to_it() -> None:

@@ -111,7 +111,7 @@ def test_an_offer_that_refuses_one_app_is_not_tried_with_all_others_of_its_kind(
         attempt = it.core.queue.attempts[app_id]
         assert attempt.processed == 2
         assert attempt.refusals == {"InsufficientCpus": 2}
-    assert len({id(one) for one in it.core.queue.attempts.values()}) == 3
+    assert len({id(one.refused) for one in it.core.queue.attempts.values()}) == 3
     it.update("/g/large-7", cpus=0.1, force=True)
     it.offer("host-3")
     assert len(it.instances("/g/large-7")) == 1

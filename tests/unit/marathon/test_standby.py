@@ -14,7 +14,7 @@ from headrace.kernel.zookeeper import SessionId, parse
 from headrace.marathon import flags, proxy
 from headrace.marathon.front import Front
 from headrace.marathon.proxy import Forward, Own, Place, Redirect, Refuse, Wait, decide
-from headrace.marathon.session_file import SessionFile
+from headrace.marathon.session_file import Kept, SessionFile
 from headrace.marathon.standby import Standby
 
 PLACE = Place("me:1", "you:2")
@@ -161,29 +161,36 @@ async def test_a_leader_that_is_not_there() -> None:
 SESSION = SessionId(7, "00ff")
 
 
-def test_the_session_file_is_for_the_next_process_with_the_same_servers(tmp_path: Path) -> None:
-    here, elsewhere = parse("zk://a:1,b:2/m", "--zk"), parse("zk://c:1/m", "--zk")
+@pytest.mark.parametrize("elsewhere", ["zk://c:1/m", "zk://a:1,b:2/other", "zk://me:pass@a:1,b:2/m"])
+def test_the_session_file_is_for_the_next_process_at_the_same_address(
+    tmp_path: Path, elsewhere: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = parse("zk://you:pass@a:1,b:2/m", "--zk")
     first = SessionFile(tmp_path / "data", here)
     assert first.read() is None
     first.write(SESSION)
     path = tmp_path / "data" / "zookeeper-session"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert b"pass" not in path.read_bytes().replace(b'"password"', b"")
     second = SessionFile(tmp_path / "data", here)  # the first one lives: its session is its own
     assert second.read() is None
+    (warning,) = caplog.records
+    assert (warning.levelname, "--data" in warning.getMessage()) == ("WARNING", True)
     second.write(SessionId(8, "01"))
     second.close()
     kept = path.read_bytes()
     first.close()
     assert not path.exists()
     path.write_bytes(kept)  # as a process that is killed leaves it
-    other = SessionFile(tmp_path / "data", elsewhere)
+    other = SessionFile(tmp_path / "data", parse(elsewhere, "--zk"))
     assert other.read() is None
+    assert other.read_other() == Kept(("a:1", "b:2"), "/m", "you", SESSION)
     other.close()
     path.write_bytes(kept)
     after = SessionFile(tmp_path / "data", here)
-    assert after.read() == SESSION
+    assert (after.read(), after.read_other()) == (SESSION, None)
     path.write_bytes(b"{")
-    assert after.read() is None
+    assert (after.read(), after.read_other()) == (None, None)
     after.close()
 
 

@@ -11,7 +11,7 @@ from headrace.marathon.api.views import deployments as views
 from headrace.marathon.api.views import history
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.api.views.queue import queue
-from headrace.marathon.core.events import CreateApp, UpdateApps
+from headrace.marathon.core.events import CancelDeployment, ChangeGroup, CreateApp, UpdateApps
 from headrace.marathon.core.settings import Settings
 from headrace.marathon.definitions import writing
 from headrace.mesos.resources import Resources
@@ -108,6 +108,19 @@ def test_checks_that_hold_a_deployment_up_are_named_with_their_last_answer() -> 
     it.advance(0.2)
     it.answer_probes(passed=False)
     assert lacks(it)[1].endswith("health check HTTP /ok has not succeeded yet; 0 s ago: refused")
+
+
+@pytest.mark.parametrize(("protocol", "said"), [("MESOS_HTTP", "; the first check is in 8 s"), ("HTTP", "")])
+def test_a_check_that_the_agent_has_not_begun_says_when(protocol: str, said: str) -> None:
+    it = Cluster()
+    check = {"protocol": protocol, "path": "/ok", "delaySeconds": 10, "gracePeriodSeconds": 60}
+    it.create("/a", portDefinitions=[{"port": 0}], healthChecks=[check])
+    it.offer()
+    it.run_all()
+    it.advance(2)
+    assert lacks(it)[1].endswith(f"health check {protocol} /ok has no answer yet{said}")
+    it.advance(9)
+    assert lacks(it)[1].endswith(f"health check {protocol} /ok has no answer yet")
 
 
 def test_an_instance_that_does_not_end_is_named() -> None:
@@ -274,3 +287,48 @@ def test_an_event_tells_of_what_waits_without_a_deployment() -> None:
     it.run_all()
     it.advance(4000)
     assert len(told()) == before
+
+
+def told_of(it: Cluster) -> list[str]:
+    return [fields["runSpecId"] for kind, fields in it.events if kind == "instances_waiting_event"]
+
+
+def many(count: int) -> Cluster:
+    """Apps that wait, of one deployment."""
+    it = Cluster()
+    apps = [{"id": f"a{number}", "cmd": "x", "cpus": 64} for number in range(count)]
+    body = {"apps": apps}
+    it.ask(lambda to: ChangeGroup(to, "/g", body, create=True, dry_run=False, force=False, origin=ORIGIN))
+    it.offer()
+    return it
+
+
+def test_a_look_at_a_large_deployment_explains_what_is_shown_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    it, explained = many(200), 0
+    explain = it.core.explainer.deployment
+
+    def counted(*given: Any) -> Any:
+        nonlocal explained
+        explained += 1
+        return explain(*given)
+
+    monkeypatch.setattr(it.core.explainer, "deployment", counted)
+    it.advance(121)
+    ((_, event),) = [one for one in it.events if one[0] == "deployment_stalled_event"]
+    assert (len(event["why"]), explained) == (20, 10)
+    assert it.core.books.stories.of("/g/a0")[-1].why == "0 of 1 instances are good"
+
+
+def test_of_many_that_wait_some_are_told_at_a_time_and_all_in_the_end() -> None:
+    it = many(250)
+    (deployment,) = it.core.deployments.running
+    it.ask(lambda to: CancelDeployment(to, deployment, force=True))
+    before = it.now
+    while len(told_of(it)) < 250 and it.now < before + 200:
+        seen = len(told_of(it))
+        it.advance(0.5)
+        assert len(told_of(it)) - seen <= 100
+    assert sorted(told_of(it)) == sorted(f"/g/a{number}" for number in range(250))
+    assert it.now < before + 125
+    it.advance(63)
+    assert sorted(told_of(it)) == sorted([*(f"/g/a{number}" for number in range(250))] * 2), "nobody is left behind"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from headrace.kernel import recordio
 from headrace.kernel.http import Request, Response
-from headrace.mesos.content import JSON, PROTOBUF, Format, Spoken, negotiate, sent, wanted
+from headrace.mesos.agent.api import speaking
+from headrace.mesos.content import JSON, MAX_PROTOBUF, PROTOBUF, Format, Spoken, negotiate, sent, wanted
 from headrace.mesos.master.api.streams import Streams
 from headrace.mesos.master.core.effects import SendToFramework, SendToOperators
 from headrace.mesos.messages import operator, operator_answers, scheduler
@@ -61,6 +63,18 @@ def test_each_side_has_its_own_form() -> None:
     assert spoken.read(operator.Call) == operator.Call("GET_HEALTH")
     answer = spoken.answer(operator_answers.Response("GET_HEALTH"))
     assert (answer.content_type, answer.body) == ("application/json", b'{"type":"GET_HEALTH"}')
+
+
+@pytest.mark.parametrize("negotiated", [negotiate, speaking.negotiate])
+def test_protobuf_has_a_limit_of_its_own(negotiated: Callable[[Request], object]) -> None:
+    def ask(content_type: str, size: int) -> object:
+        return negotiated(Request("POST", "/api/v1", "", {"content-type": content_type}, b" " * size))
+
+    refusal = ask("application/x-protobuf", MAX_PROTOBUF + 1)
+    assert isinstance(refusal, Response)
+    assert refusal.status == 413
+    assert not isinstance(ask("application/x-protobuf", MAX_PROTOBUF), Response)
+    assert not isinstance(ask("application/json", MAX_PROTOBUF + 1), Response)
 
 
 class Transport(asyncio.WriteTransport):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,14 +11,19 @@ import pytest
 
 from headrace.kernel.clock import SystemClock
 from headrace.kernel.http.messages import Request
+from headrace.kernel.process import Ended
 from headrace.mesos.agent.api import views as agent_views
+from headrace.mesos.agent.api.statistics import Measured, shown_containers, v0_container, v0_statistics
+from headrace.mesos.agent.core.containers import DOCKER, POSIX
 from headrace.mesos.master.api.views import Views
 from headrace.mesos.messages.common import ExecutorInfo, TaskInfo
 from headrace.mesos.public import public_form
 from tests.unit.mesos.agent import agent_world
+from tests.unit.mesos.agent.test_agent_operator_api import Door, FakeShell, said
 from tests.unit.mesos.master.master_world import World
 
-SECRET = "hunter22"  # also base64
+SECRET = "aHVudGVy"  # also base64, of what is below
+DECODED = "hunter"
 COMMAND: dict[str, Any] = {
     "value": "run",
     "user": "nobody",
@@ -115,20 +121,52 @@ def test_no_view_of_the_master_shows_a_secret() -> None:
     assert [task["container"]["docker"]["image"] for task in shown] == ["i", "i"]
 
 
-def test_the_state_of_an_agent_shows_no_secret() -> None:
-    world = agent_world.World()
-    given = TASK | {"agent_id": {"value": world.core.agent_id}, "command": COMMAND}
-    world.run(agent_world.task("t", **_fields(given)))
-    own = {name: value for name, value in EXECUTOR.items() if name != "container"}
-    info = msgspec.convert(own, ExecutorInfo)
-    world.run(agent_world.task("u", command=None, executor=info))
-    assert list(world.core.tasks)
-    shown = agent_views.state(world.core, started=0.0, port=1, master="", flags={}, directory=lambda _: "d")
-    text = msgspec.json.encode(shown).decode()
-    assert '"executors":[{' in text
-    assert SECRET not in text
+AGENT_CALLS = (
+    *("GET_STATE", "GET_EXECUTORS", "GET_TASKS", "GET_CONTAINERS", "GET_FRAMEWORKS", "GET_OPERATIONS", "GET_AGENT"),
+    *("GET_HEALTH", "GET_FLAGS", "GET_VERSION", "GET_METRICS", "GET_LOGGING_LEVEL", "GET_RESOURCE_PROVIDERS"),
+)
+ENDS: dict[str, list[str]] = {
+    "it runs": ["c-1", "c-2"],
+    "it has ended, and nobody has acknowledged it": ["c-1"],
+    "it is over": [],
+}
 
 
-def _fields(given: dict[str, Any]) -> dict[str, Any]:
-    info = msgspec.convert(given, TaskInfo)
-    return {name: getattr(info, name) for name in ("command", "health_check", "check", "data")}
+@pytest.mark.parametrize("running", ENDS.values(), ids=ENDS)
+async def test_no_view_of_an_agent_shows_a_secret(tmp_path: Path, running: list[str]) -> None:
+    door = Door(tmp_path)
+    world = door.world = agent_world.World(containerizers=(POSIX, DOCKER))
+    world.register()
+    docker = {"type": "DOCKER", "docker": CONTAINER["docker"], "volumes": VOLUMES[1:2]}
+    checks = {"health_check": HEALTH_CHECK | {"http": None}, "data": SECRET}
+    given = TASK | {"agent_id": {"value": "S0"}, "container": docker, "command": COMMAND} | checks
+    world.run(msgspec.convert(given, TaskInfo))
+    executor = EXECUTOR | {"container": docker}
+    world.run(msgspec.convert(given | {"task_id": {"value": "u"}, "command": None, "executor": executor}, TaskInfo))
+    for container_id in ("c-1", "c-2"):
+        world.fetched(container_id)
+        world.start(container_id)
+    world.subscribe("e")
+    world.says("u", "TASK_RUNNING")
+    for container_id in ("c-1", "c-2"):
+        if container_id not in running:
+            world.end(container_id, Ended(0))
+    if not running:
+        world.acknowledge_all()
+    door.containers.attach(FakeShell(world), world.core)  # type: ignore[arg-type]
+    bodies = {kind: said(await door.ask({"type": kind}, accept="application/json")) for kind in AGENT_CALLS}
+    state = agent_views.state(world.core, started=0.0, port=1, master="", flags={}, directory=lambda _: "d")
+    bodies["/state"] = msgspec.json.encode(state).decode()
+    shown = shown_containers(world.core, nested=True, standalone=True)
+    nothing = Measured(0.0, {})
+    bodies["/containers"] = msgspec.json.encode([v0_container(one, nothing) for one in shown]).decode()
+    bodies["/monitor/statistics"] = msgspec.json.encode([v0_statistics(one, nothing) for one in shown]).decode()
+    bodies["/story"] = msgspec.json.encode([world.core.stories.of(of) for of in ("agent", "fw/t", "fw/u")]).decode()
+    assert not [where for where, body in bodies.items() if SECRET in body or DECODED in body]
+    executors = json.loads(bodies["GET_EXECUTORS"])["get_executors"]
+    infos = [one["executor_info"] for one in executors["executors"] + executors["completed_executors"]]
+    assert sorted(info["executor_id"]["value"] for info in infos) == ["e", "t"]
+    assert len(executors["completed_executors"]) == 2 - len(running)
+    tasks = json.loads(bodies["GET_TASKS"])["get_tasks"]
+    assert {one["container"]["docker"]["image"] for kind in tasks.values() for one in kind} == {"i"}
+    assert {one["health_check"]["command"]["value"] for kind in tasks.values() for one in kind} == {"run"}

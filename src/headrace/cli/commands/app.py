@@ -193,9 +193,21 @@ def update(
     _deploy(marathon, "PATCH", _path(app_id), definition, wait, timeout, force, deadline, "updated")
 
 
-@app.command()
+class _Number(click.ParamType[int]):
+    """How many instances: 0 or more."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+            self.fail(f"{value!r} is no number of instances: give 0 or more", param, ctx)
+        return int(value)
+
+
+# without ignore_unknown_options -1 would be taken for an option that there is not
+@app.command(context_settings={"ignore_unknown_options": True})
 @click.argument("app_id", metavar="ID")
-@click.argument("instances", type=click.IntRange(0))
+@click.argument("instances", type=_Number())
 @marathon_option
 @deployment_options
 def scale(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -20,7 +21,8 @@ from headrace.cli.nodes import (
     Window,
     find_machine,
 )
-from headrace.cli.options import json_option, master_option, master_server, run
+from headrace.cli.options import Finite, json_option, master_option, master_server, run
+from headrace.gateway.overview import MasterState
 from headrace.kernel.http import HttpClient
 
 _SCHEDULE = "/maintenance/schedule"
@@ -28,8 +30,13 @@ _SCHEDULE = "/maintenance/schedule"
 machines_argument = click.argument("names", metavar="MACHINE…", nargs=-1, required=True)
 
 
+class _FrameworkId(msgspec.Struct, frozen=True):
+    value: str = ""
+
+
 class _Answer(msgspec.Struct):
     status: str = ""
+    framework_id: _FrameworkId = _FrameworkId()
 
 
 class _Draining(msgspec.Struct):
@@ -48,11 +55,15 @@ def _time(_context: click.Context, parameter: click.Parameter, given: str) -> fl
         return time.time()
     try:
         if given.startswith("+"):
-            return time.time() + float(given[1:])
-        return datetime.fromisoformat(given).timestamp()
+            seconds = float(given[1:])
+            if math.isfinite(seconds):
+                return time.time() + seconds
+        else:
+            return datetime.fromisoformat(given).timestamp()
     except (ValueError, OverflowError):
-        why = f"{given!r} is no time; give now, +3600 (seconds from now), or 2026-11-21T14:00"
-        raise click.BadParameter(why, param=parameter) from None
+        pass
+    why = f"{given!r} is no time; give now, +3600 (seconds from now), or 2026-11-21T14:00"
+    raise click.BadParameter(why, param=parameter)
 
 
 @click.group()
@@ -73,7 +84,8 @@ def status(master: str, as_json: bool) -> None:
         if as_json:
             output.json({"schedule": planned, "status": now})
             return
-        _print(msgspec.convert(planned, Schedule), msgspec.convert(now, _Status))
+        state = await server.get("/master/state", MasterState)
+        _print(msgspec.convert(planned, Schedule), msgspec.convert(now, _Status), state)
 
     run(work)
 
@@ -83,7 +95,7 @@ def status(master: str, as_json: bool) -> None:
 @click.option(
     "--start", callback=_time, default="now", show_default=True, metavar="TIME", help="now, +SECONDS, or ISO 8601."
 )
-@click.option("--duration", type=click.FloatRange(0), metavar="SECONDS", help="How long; else nobody knows.")
+@click.option("--duration", type=Finite(0), metavar="SECONDS", help="How long; else nobody knows.")
 @click.option("--file", "file", type=click.File("rb"), metavar="FILE", help="A whole schedule as JSON instead.")
 @master_option
 def schedule(names: tuple[str, ...], start: float, duration: float | None, file: BinaryIO | None, master: str) -> None:
@@ -176,8 +188,18 @@ def _listed(machines: list[MachineId]) -> str:
     return ", ".join(map(str, machines))
 
 
-def _print(planned: Schedule, now: _Status) -> None:
-    answers = {one.id: [answer.status.lower() for answer in one.statuses] for one in now.draining_machines}
+def _answers(one: _Draining, state: MasterState) -> str:
+    """What frameworks have said of a machine's maintenance; those that have tasks there and say nothing, too."""
+    said = {answer.framework_id.value: answer.status.lower() for answer in one.statuses}
+    there = {agent.id for agent in state.slaves if one.id.is_of(agent.hostname, agent.ip)}
+    asked = [f.id for f in state.frameworks if any(task.slave_id in there for task in f.tasks)]
+    names = {framework.id: framework.name for framework in state.frameworks}
+    both = dict.fromkeys([*said, *asked])
+    return ", ".join(f"{names.get(one, one)}: {said.get(one, 'no answer')}" for one in both)
+
+
+def _print(planned: Schedule, now: _Status, state: MasterState) -> None:
+    answers = {one.id: _answers(one, state) for one in now.draining_machines}
     output.table(
         ["MACHINE", "STATE", "FROM", "FOR", "FRAMEWORKS' ANSWERS"],
         [
@@ -186,7 +208,7 @@ def _print(planned: Schedule, now: _Status) -> None:
                 "down" if machine in now.down_machines else "planned",
                 output.moment(window.unavailability.start.seconds),
                 _length(window.unavailability.duration),
-                ", ".join(answers.get(machine, ())) or "-",
+                answers.get(machine) or "-",
             )
             for window in planned.windows
             for machine in window.machine_ids
@@ -196,4 +218,4 @@ def _print(planned: Schedule, now: _Status) -> None:
 
 
 def _length(duration: Nanoseconds | None) -> str:
-    return f"{duration.seconds:g} s" if duration is not None else "-"
+    return output.length(duration.seconds) if duration is not None else "-"

@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from headrace.cli import amounts, output
-from headrace.cli.api import TOO_LATE, AnswerError, CommandError, Server
-from headrace.cli.nodes import Node, Nodes, Schedule, find_node
-from headrace.cli.options import json_option, master_option, master_server, run, until
+from headrace.cli.api import TOO_LATE, AnswerError, CommandError, Server, passes
+from headrace.cli.nodes import DrainConfig, Nanoseconds, Node, Nodes, Schedule, find_node
+from headrace.cli.options import Finite, json_option, master_option, master_server, run, until
 from headrace.cli.orders import of_agent, order
 from headrace.gateway.overview import MasterState, TaskState
 from headrace.kernel.http import HttpClient
@@ -95,7 +95,7 @@ def show(name: str, master: str, as_json: bool) -> None:
 @node.command()
 @node_argument
 @click.option(
-    "--grace", type=click.FloatRange(0), metavar="SECONDS", help="No task gets longer to end; else as long as it wants."
+    "--grace", type=Finite(0), metavar="SECONDS", help="No task gets longer to end; else as long as it wants."
 )
 @click.option("--gone", is_flag=True, help="When it is empty it is gone for good, with all data on it.")
 @click.option("--wait", is_flag=True, help="Return when it is empty.")
@@ -103,22 +103,27 @@ def show(name: str, master: str, as_json: bool) -> None:
 @yes_option
 @master_option
 def drain(name: str, grace: float | None, gone: bool, wait: bool, timeout: float, yes: bool, master: str) -> None:
-    """End all tasks of an agent, and offer nothing of it until it is reactivated. This can't be called off."""
+    """End all tasks of an agent, and offer nothing of it until it is reactivated. This can't be called off.
+
+    Of one that is draining already, --grace and --gone change how; without both it goes on as it was ordered.
+    """
 
     async def work(http: HttpClient) -> None:
         server = master_server(master, http)
         found = await _find(server, name)
-        if gone and not yes:
-            _confirm_gone(found)
-        limit = {"max_grace_period": _duration(grace)} if grace is not None else {}
-        await order(server, "DRAIN_AGENT", **of_agent(found.id), **limit, **({"mark_gone": True} if gone else {}))
-        if not wait:
-            click.echo(f"node {found.id} is draining; `headrace node show {found.id}` tells how far it is")
+        config = _drain_config(found, grace, gone)
+        if found.drain_info is None or config != found.drain_info.config:
+            if not yes:
+                _confirm_drain(found, gone)
+            await order(server, "DRAIN_AGENT", **of_agent(found.id), **_drain_body(config))
+        elif not wait:
+            click.echo(f"node {found.id} is {found.state} already")
             return
-        if not await until(lambda: _is_empty(server, found.id), timeout):
-            why = "a task takes its time, or its framework has not acknowledged its end, or the agent is away"
-            raise CommandError(f"node {found.id} is not empty after {timeout:g} s: {why}", TOO_LATE)
-        click.echo(f"node {found.id} is {'gone' if gone else 'drained'}")
+        if wait:
+            await _await_empty(server, found.id, config.mark_gone, timeout)
+            click.echo(f"node {found.id} is {'gone' if config.mark_gone else 'drained'}")
+        else:
+            click.echo(f"node {found.id} is draining; `headrace node show {found.id}` tells how far it is")
 
     run(work)
 
@@ -187,10 +192,60 @@ async def _find(server: Server, name: str) -> Node:
     return find_node(await server.get(_NODES, Nodes), name)
 
 
-async def _is_empty(server: Server, agent_id: str) -> bool:
-    """Drained, or gone altogether."""
-    found = [one for one in (await server.get(_NODES, Nodes)).all() if one.id == agent_id]
-    return not found or (found[0].drain_info is not None and found[0].drain_info.state == "DRAINED")
+def _drain_config(found: Node, grace: float | None, gone: bool) -> DrainConfig:
+    """What an order has to say, as it takes the place of the one before. Raises CommandError."""
+    before = found.drain_info.config if found.drain_info is not None else DrainConfig()
+    if grace is None:
+        return DrainConfig(before.max_grace_period, gone or before.mark_gone)
+    if before.mark_gone and not gone:
+        why = "is to be gone when it is empty, which --grace alone would call off; give --gone too"
+        raise CommandError(f"node {found.id} {why}")
+    return DrainConfig(Nanoseconds(round(grace * 1e9)), gone)
+
+
+def _drain_body(config: DrainConfig) -> dict[str, Any]:
+    grace = config.max_grace_period
+    limit = {"max_grace_period": _duration(grace)} if grace is not None else {}
+    return {**limit, **({"mark_gone": True} if config.mark_gone else {})}
+
+
+async def _await_empty(server: Server, agent_id: str, gone: bool, timeout: float) -> None:
+    """Until it is drained or gone; a master that is away may come back meanwhile. Raises CommandError."""
+    away: list[CommandError] = []
+
+    async def is_empty() -> bool:
+        away.clear()
+        try:
+            return await _is_empty(server, agent_id, gone)
+        except CommandError as error:
+            if not passes(error):
+                raise
+            away.append(error)
+            return False
+
+    if not await until(is_empty, timeout):
+        why = "a task takes its time, or its framework has not acknowledged its end, or the agent is away"
+        raise CommandError(f"node {agent_id} is not empty after {timeout:g} s: {away[0] if away else why}", TOO_LATE)
+
+
+async def _is_empty(server: Server, agent_id: str, gone: bool) -> bool:
+    """Whether it is drained, or gone if that was the wish."""
+    nodes = await server.get(f"{_NODES}?slave_id={agent_id}", Nodes)
+    found = [one for one in nodes.all() if one.id == agent_id]
+    if found:
+        return found[0].drain_info is not None and found[0].drain_info.state == "DRAINED"
+    return gone and not await _is_known(server, agent_id)
+
+
+async def _is_known(server: Server, agent_id: str) -> bool:
+    """Whether one that is not listed is only unreachable: an order that changes nothing of one that drains tells."""
+    try:
+        await order(server, "DEACTIVATE_AGENT", **of_agent(agent_id))
+    except AnswerError as error:
+        if passes(error):
+            raise
+        return False
+    return True
 
 
 async def _story(server: Server, found: Node) -> list[_Line]:
@@ -206,9 +261,14 @@ def _confirm_gone(found: Node) -> None:
     click.confirm(f"Node {what} can't come back then, and volumes on it are lost. Go on?", abort=True)
 
 
-def _duration(seconds: float) -> dict[str, int]:
-    nanoseconds = round(seconds * 1e9)
-    return {"seconds": nanoseconds // 10**9, "nanos": nanoseconds % 10**9}
+def _confirm_drain(found: Node, gone: bool) -> None:
+    end = f"All tasks on {found.id} ({found.hostname}) end, which can't be called off"
+    more = "; then it can't come back, and volumes on it are lost" if gone else ""
+    click.confirm(f"{end}{more}. Go on?", abort=True)
+
+
+def _duration(grace: Nanoseconds) -> dict[str, int]:
+    return {"seconds": grace.nanoseconds // 10**9, "nanos": grace.nanoseconds % 10**9}
 
 
 def _used(one: Node, name: str) -> str:
@@ -242,6 +302,9 @@ def _print(one: Node, schedule: Schedule) -> None:
             click.echo(f"{name:<12} {value}")
     for role, held in one.reserved_resources.items():
         click.echo(f"reserved     for {role}: {amounts.shown(held)}")
+        for part in one.reserved_resources_full.get(role, ()):
+            if part.volume:
+                click.echo(f"volume       {part.volume} of {role}: {output.amount(part.scalar.value)}")
 
 
 def _limit(drain: Any) -> str:

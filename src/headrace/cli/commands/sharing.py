@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.cli import amounts, output
 from headrace.cli.api import NOT_THERE, CommandError, Server
-from headrace.cli.options import json_option, master_option, master_server, run
+from headrace.cli.options import Finite, json_option, master_option, master_server, run
 from headrace.cli.orders import order
 from headrace.kernel.http import HttpClient
 
@@ -28,6 +28,7 @@ class _Role(msgspec.Struct):
     frameworks: list[str] = []
     allocated: dict[str, Any] = {}
     offered: dict[str, Any] = {}
+    reserved: dict[str, Any] = {}
     quota: _Quota = _Quota()
 
 
@@ -71,7 +72,7 @@ def list_roles(master: str, as_json: bool) -> None:
         output.json(body)
         return
     output.table(
-        ["ROLE", "#WEIGHT", "#FRAMEWORKS", "HOLDS", "OFFERED", "GUARANTEE", "LIMIT"],
+        ["ROLE", "#WEIGHT", "#FRAMEWORKS", "HOLDS", "OFFERED", "RESERVED", "GUARANTEE", "LIMIT"],
         [
             (
                 one.name,
@@ -79,6 +80,7 @@ def list_roles(master: str, as_json: bool) -> None:
                 len(one.frameworks),
                 amounts.shown(one.allocated),
                 amounts.shown(one.offered),
+                amounts.shown(one.reserved),
                 amounts.shown(one.quota.guarantee),
                 amounts.shown(one.quota.limit),
             )
@@ -212,7 +214,7 @@ def list_weights(master: str, as_json: bool) -> None:
 
 @weight.command("set")
 @click.argument("role_name", metavar="ROLE")
-@click.argument("value", metavar="WEIGHT", type=click.FloatRange(0, min_open=True))
+@click.argument("value", metavar="WEIGHT", type=Finite(0, min_open=True))
 @master_option
 def set_weight(role_name: str, value: float, master: str) -> None:
     """Give ROLE a weight. Offers that are out for it are taken back and made anew."""

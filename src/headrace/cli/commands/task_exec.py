@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from headrace.cli.api import AnswerError, CommandError, Server
+from headrace.cli.api import NOT_THERE, AnswerError, CommandError, Server
 from headrace.cli.keyboard import Keyboard, raw, size
 from headrace.cli.options import master_option, master_server, run
 from headrace.cli.sessions import Attached, Containers
@@ -137,7 +137,7 @@ async def _attached(containers: Containers, parent: ContainerID, name: str | Non
     if found:
         raise CommandError(f"give --container: {_listed(found)}")
     if name is not None:
-        raise CommandError(f"there is no container {name} in that of the task; {_listed(nested)}")
+        raise CommandError(f"there is no container {name} in that of the task; {_listed(nested)}", NOT_THERE)
     try:
         return await containers.attach(parent)
     except AnswerError as error:

@@ -36,7 +36,8 @@ from headrace.kernel.daemon import announce
 from headrace.kernel.election.zookeeper import LeadershipLostError, ZooKeeperElection
 from headrace.kernel.http import Request, Response
 from headrace.kernel.store import Store, StoreError, Write
-from headrace.kernel.store.zookeeper import check_owner, open_zookeeper_store
+from headrace.kernel.store.owner import check_owner
+from headrace.kernel.store.zookeeper import open_zookeeper_store
 from headrace.kernel.zookeeper import Session, SessionId, ZooKeeperAddress, ZooKeeperError
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ JOB_MANAGER_PATIENCE = 3.0
 LEAVING = 3.0
 """Seconds for removing what was kept."""
 
+_ELECTION = "leader"
+"""The contest's znode, a child of the store's."""
 Serve = Callable[[Store, int], Coroutine[None, None, Finish]]
 
 
@@ -83,7 +86,7 @@ class Leadership:
         self._component = f"appmaster of {cluster.cluster_id}"
         timeout = zookeeper_ha.session_timeout(cluster.given)
         self._session = Session(address, timeout=timeout, resume=_read(self._session_file))
-        self._election_path = f"{address.path}/leader"
+        self._election_path = f"{address.path}/{_ELECTION}"
         self._election = ZooKeeperElection(self._session, self._election_path)
         self._ending_job_managers: asyncio.Task[None] | None = None
         self._failed_over = asyncio.Event()
@@ -103,9 +106,7 @@ class Leadership:
             await self._end_job_managers()
             await self._session.close()
             return None
-        store = await open_zookeeper_store(
-            self._session, component=self._component, layout=records.LAYOUT, fence=self._election.node
-        )
+        store = await self._open_store(self._session, self._election.node)
         if (ended := await self._told_to_end(store)) is not None:
             await self._end_job_managers()
             await self._leave(ended)
@@ -183,9 +184,14 @@ class Leadership:
     async def _contest(self, on_wait: Callable[[str], None]) -> None:
         await self._session.open()
         conf.write_private(self._session_file, msgspec.json.encode(self._session.id))
-        await check_owner(self._session, component=self._component, layout=records.LAYOUT)
+        await check_owner(self._session, component=self._component, layout=records.LAYOUT, beside=[_ELECTION])
         await self._election.lead(on_wait)
         conf.write_private(self._session_file, msgspec.json.encode(self._session.id))
+
+    async def _open_store(self, session: Session, fence: str = "") -> Store:
+        return await open_zookeeper_store(
+            session, component=self._component, layout=records.LAYOUT, fence=fence, beside=[_ELECTION]
+        )
 
     async def _end_job_managers(self, but: int = 0) -> None:
         """End what a process here has left when it led: two JobManagers must not lead at a time."""
@@ -288,7 +294,7 @@ class Leadership:
         """Nothing of a cluster that others have begun here meanwhile."""
         if await session.call("exists", self._election_path) is None:
             return  # another one has done it
-        store = await open_zookeeper_store(session, component=self._component, layout=records.LAYOUT)
+        store = await self._open_store(session)
         if find(store.load(), self._address) == self._left:
             await store.commit([Delete(KEY)])
         if not store.load() and not await ZooKeeperElection(session, self._election_path).look_for_others():

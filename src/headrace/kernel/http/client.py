@@ -442,6 +442,7 @@ class _Connection(asyncio.Protocol):
             self._finish()
 
     def _finish(self) -> None:
+        self._until_close = False  # the answer that it was said of is whole
         if self._left:
             self._answers.append(ClientResponse(self.status, self.headers, b"".join(self._chunks)))
             self._chunks.clear()

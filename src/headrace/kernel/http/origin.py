@@ -9,12 +9,14 @@ stop such a page: the name in ``Host`` must be the server's own (a page that reb
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 
 READING = frozenset(("GET", "HEAD", "OPTIONS"))
 """Methods that change nothing, whoever asks."""
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_PATH = re.compile(r"[/?#]")
 
 
 def host_name(host: str) -> str:
@@ -44,6 +46,22 @@ def foreign_source(headers: Mapping[str, str]) -> str | None:
         return origin
     site = headers.get("sec-fetch-site", "").strip().lower()
     return f"a {site} page" if site in ("cross-site", "same-site") else None
+
+
+def foreign_reader(headers: Mapping[str, str]) -> str | None:
+    """As ``foreign_source``, for reading requests that give something away or do something.
+
+    A page that includes a script sends no ``Origin``, so ``Referer`` is looked at, too. Browsers send
+    ``Sec-Fetch-Site`` to https and to the same machine only: elsewhere a page that also hides its ``Referer`` can't
+    be told from a program.
+    """
+    referer = headers.get("referer")
+    if referer:
+        scheme, separator, rest = referer.strip().partition("://")
+        page = scheme + separator + _PATH.split(rest, 1)[0]
+        if not _same(page, headers.get("host", "")):
+            return page
+    return foreign_source(headers)
 
 
 def _same(origin: str, host: str) -> bool:

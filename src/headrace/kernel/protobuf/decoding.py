@@ -2,7 +2,8 @@
 
 As in Google's libraries: fields come in any order, unknown ones and those of another wire type are skipped, of a
 scalar that comes twice the last counts, messages that come twice are merged, numbers may be packed or not.
-Stricter than those: text must be UTF-8, and a double finite unless the field is Unbounded, since JSON knows no other.
+Stricter than those: text must be UTF-8, and a double finite unless the field is Unbounded, since JSON knows no other;
+and a message has so many fields at most, since small ones that are sent take much more memory, and a while to read.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from headrace.kernel.protobuf.declared import Field, Kind, fields_of
-from headrace.kernel.protobuf.wire import BYTES, MAX_DEPTH, WireError, read_bytes, read_varint, skip
+from headrace.kernel.protobuf.wire import BYTES, MAX_DEPTH, Budget, WireError, read_bytes, read_varint, skip
 
 T = TypeVar("T", bound=msgspec.Struct)
 Reader = Callable[[bytes, int, int], tuple[Any, int]]
 """Reads a value at a place that is not beyond an end; returns it and where it ends. Raises WireError."""
 Spans = list[tuple[int, int]]
+
+MAX_FIELDS = 100_000
+"""Fields of one message, with those of the messages in it: they take 0.1 s, as measured, and some tens of MiB."""
 
 
 class DecodeError(ValueError):
@@ -33,9 +37,9 @@ class DecodeError(ValueError):
         self.path = path
 
 
-def decode(data: bytes, kind: type[T]) -> T:
-    """The message that ``data`` is. Raises DecodeError."""
-    return cast("T", _message(_plan(kind), data, [(0, len(data))], 0))
+def decode(data: bytes, kind: type[T], max_fields: int = MAX_FIELDS) -> T:
+    """The message that ``data`` is. Raises DecodeError, also for more than ``max_fields``, packed values counted."""
+    return cast("T", _message(_plan(kind), data, [(0, len(data))], 0, Budget(max_fields)))
 
 
 class _Member:
@@ -81,16 +85,16 @@ def _plan(kind: type[msgspec.Struct]) -> _Plan:
     return plan
 
 
-def _message(plan: _Plan, data: bytes, spans: Spans, depth: int) -> msgspec.Struct:
+def _message(plan: _Plan, data: bytes, spans: Spans, depth: int, budget: Budget) -> msgspec.Struct:
     """One message; several ``spans`` are parts of it that came apart."""
     if depth > MAX_DEPTH:
         raise DecodeError(f"messages are nested more than {MAX_DEPTH} deep")
     values: dict[str, Any] = {}
     held: dict[_Member, Spans] = {}
     for start, end in spans:
-        _scan(plan.by_tag, data, start, end, values, held)
+        _scan(plan.by_tag, data, start, end, values, held, budget)
     for member, places in held.items():
-        values[member.name] = _nested(member, data, places, depth + 1)
+        values[member.name] = _nested(member, data, places, depth + 1, budget)
     for field in plan.lists:
         values.setdefault(field.name, {} if field.map else [])
     for name in plan.required:
@@ -106,16 +110,20 @@ def _scan(
     end: int,
     values: dict[str, Any],
     held: dict[_Member, Spans],
+    budget: Budget,
 ) -> None:
     """Take up the fields between two places: scalars as values, messages as where they stand."""
     name = ""
     try:
         while at < end:
             name = ""
+            budget.left -= 1
+            if budget.left < 0:
+                raise budget.spent()
             tag, at = read_varint(data, at, end)
             known = by_tag.get(tag)
             if known is None:
-                at = skip(data, at, end, tag)
+                at = skip(data, at, end, tag, budget)
                 continue
             member, packed = known
             name = member.name
@@ -127,7 +135,7 @@ def _scan(
                     held[member] = [(start, at)]
             elif packed:
                 start, at = read_bytes(data, at, end)
-                _packed(member.read, data, start, at, values.setdefault(name, []))
+                _packed(member.read, data, start, at, values.setdefault(name, []), budget)
             else:
                 value, at = member.read(data, at, end)
                 if value is None:
@@ -140,43 +148,44 @@ def _scan(
         raise DecodeError(str(error), name) from None
 
 
-def _packed(read: Reader, data: bytes, at: int, end: int, values: list[Any]) -> None:
+def _packed(read: Reader, data: bytes, at: int, end: int, values: list[Any], budget: Budget) -> None:
     while at < end:
+        budget.spend()
         value, at = read(data, at, end)
         if value is not None:
             values.append(value)
 
 
-def _nested(member: _Member, data: bytes, spans: Spans, depth: int) -> Any:
+def _nested(member: _Member, data: bytes, spans: Spans, depth: int, budget: Budget) -> Any:
     """The value of a field of messages."""
     field = member.field
     if field.map:
-        return _map(member, data, spans, depth)
+        return _map(member, data, spans, depth, budget)
     plan = member.plan
     if plan is None:
         assert field.message is not None  # noqa: S101 - a field without a reader
         plan = member.plan = _plan(field.message)
     if not field.repeated:
         try:
-            return _message(plan, data, spans, depth)
+            return _message(plan, data, spans, depth, budget)
         except DecodeError as error:
             raise _told(error, field.name) from None
     found = []
     for index, span in enumerate(spans):
         try:
-            found.append(_message(plan, data, [span], depth))
+            found.append(_message(plan, data, [span], depth, budget))
         except DecodeError as error:
             raise _told(error, f"{field.name}[{index}]") from None
     return found
 
 
-def _map(member: _Member, data: bytes, spans: Spans, depth: int) -> dict[str, Any]:
+def _map(member: _Member, data: bytes, spans: Spans, depth: int, budget: Budget) -> dict[str, Any]:
     """A map: entries are messages of a key and a value; of a key that comes twice the last counts."""
     found: dict[str, Any] = {}
     assert member.entry is not None  # noqa: S101 - a map
     for span in spans:
         try:
-            entry = _message(member.entry, data, [span], depth)
+            entry = _message(member.entry, data, [span], depth, budget)
         except DecodeError as error:
             raise _told(error, member.field.name) from None
         key, value = msgspec.structs.astuple(entry)
@@ -192,7 +201,7 @@ def _unset(field: Field) -> Any:
     if field.message is None:
         return _ZERO.get(field.kind, 0)
     try:
-        return _message(_plan(field.message), b"", [], 0)
+        return _message(_plan(field.message), b"", [], 0, Budget(0))
     except DecodeError as error:
         raise _told(error, field.name) from None
 

@@ -19,6 +19,25 @@ class WireError(ValueError):
     """These bytes are no protocol buffers; the text says why."""
 
 
+class Budget:
+    """How many fields may still come: a byte or two of a field make an object, and take a while."""
+
+    __slots__ = ("left", "most")
+
+    def __init__(self, most: int) -> None:
+        self.left = self.most = most
+
+    def spend(self) -> None:
+        """One more has come. Raises WireError."""
+        self.left -= 1
+        if self.left < 0:
+            raise self.spent()
+
+    def spent(self) -> WireError:
+        """What to raise when there are too many."""
+        return WireError(f"the message has more than {self.most} fields, those of the messages in it counted")
+
+
 def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """A number below 2^64, and where it ends. Raises WireError."""
     if at < end and (byte := data[at]) < 0x80:  # most are so small
@@ -43,8 +62,8 @@ def read_bytes(data: bytes, at: int, end: int) -> tuple[int, int]:
     return start, start + length
 
 
-def skip(data: bytes, at: int, end: int, tag: int) -> int:
-    """Where a field that nobody knows ends. Raises WireError."""
+def skip(data: bytes, at: int, end: int, tag: int, budget: Budget) -> int:
+    """Where a field that nobody knows ends; those of a group are spent. Raises WireError."""
     open_groups: list[int] = []
     while True:
         number, kind = tag >> 3, tag & 7
@@ -61,6 +80,7 @@ def skip(data: bytes, at: int, end: int, tag: int) -> int:
             at = _skip_value(data, at, end, kind)
         if not open_groups:
             return at
+        budget.spend()
         tag, at = read_varint(data, at, end)
 
 

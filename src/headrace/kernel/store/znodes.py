@@ -27,8 +27,8 @@ _TOGETHER = {apart: together for together, apart in _APART.items()}
 _EMPTY = "%"
 """The znode of the empty key."""
 _LEVEL = 1
-_REFERENCE = 200
-"""Bytes of an entry that says where the value lies, generously."""
+_REFERENCE = 400
+"""Bytes of an entry that says where the value lies, and of looking whether it does, generously."""
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -4,9 +4,10 @@
     <path>/entries/<key>    the value, or where a large one lies (see ``znodes``); the key percent-encoded
     <path>/large/<id>.<n>   the parts of a value that is too large for a transaction
 
-A commit is one transaction: large values are written first, where nobody looks for them. It
-contains a check of ``fence``, the znode by which its writer leads, and of the owner's version; so whoever does
-not lead any more, or has missed a commit of another, writes nothing.
+A commit is one transaction: large values are written first, where nobody looks for them, under names that no other
+process has ever used: one that was killed leaves parts behind, which the next one removes before it writes. It
+contains checks of these parts, of ``fence``, the znode by which its writer leads, and of the owner's version; so
+whoever does not lead any more, or has missed a commit of another, writes nothing.
 
 Changes that are too many for one transaction are written as a large value, the journal. The commit is then the
 transaction that has the owner name it; as many as it takes carry it out, and the last one has it forgotten. Whoever
@@ -21,23 +22,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from headrace.kernel.core import Put
+from headrace.kernel.ids import IdSource, random_ids
 from headrace.kernel.store import znodes
+from headrace.kernel.store.owner import ENTRIES, LARGES, OWNER, Owner, advice, find_or_make, repeated
 from headrace.kernel.store.protocol import StoreError, Write
 from headrace.kernel.store.znodes import Policy, Reference
 from headrace.kernel.zookeeper import Session, ZooKeeperError
-
-T = TypeVar("T")
-
-_ENTRIES, _LARGES, _OWNER = "entries", "large", "owner"
-OTHERS = frozenset({"leader", "ended"})
-"""Children of the store's znode that are not the store's business."""
-
 
 _AT_ONCE = 500
 """Entries that are asked for at a time."""
@@ -48,17 +44,12 @@ Changes = Mapping[str, bytes | None]
 """By key: the value, or for entries what is written of it; None deletes."""
 
 
-class _Owner(msgspec.Struct, frozen=True, omit_defaults=True):
-    component: str
-    layout: int
-    journal: Reference | None = None
-    """What a commit has yet to carry out."""
-
-
 class ZooKeeperStore:
     """The store at the session's address. Make one with ``open_zookeeper_store``."""
 
-    def __init__(self, session: Session, owner: _Owner, version: int, fence: str, policy: Policy) -> None:
+    def __init__(
+        self, session: Session, owner: Owner, version: int, fence: str, policy: Policy, ids: Iterable[str]
+    ) -> None:
         self._session = session
         self._path = session.address.path
         self._owner = owner
@@ -68,7 +59,7 @@ class ZooKeeperStore:
         self._fence = fence
         self._policy = policy
         self._references: dict[str, Reference] = {}
-        self._ids = map(str, itertools.count(1))
+        self._ids = iter(ids)
         self._turn = asyncio.Lock()
 
     def found(self, key: str, value: bytes, reference: Reference | None) -> None:
@@ -78,11 +69,6 @@ class ZooKeeperStore:
             self._values[key] = value
         if reference is not None:
             self._references[key] = reference
-
-    @property
-    def references(self) -> list[Reference]:
-        """Where the large values lie."""
-        return list(self._references.values())
 
     def load(self) -> dict[str, bytes]:
         if self._values is None:
@@ -105,13 +91,24 @@ class ZooKeeperStore:
                 await self._change(entries)
             else:
                 journal = await self._write_journal(changes)
-                await self._apply({}, journal)  # from here on it counts
+                await self._apply({}, journal, [journal])  # from here on it counts
                 await self._in_lots(entries, lots, journal)
             self._remember(changes)
 
-    async def carry_out(self, journal: Reference) -> None:
-        """Do the rest of a commit that somebody has left. Raises StoreError, ZooKeeperError."""
-        self._owner = msgspec.structs.replace(self._owner, journal=journal)
+    async def sweep(self) -> None:
+        """Remove parts of commits that did not take place; when all was found. Raises ZooKeeperError."""
+        journal = [self._owner.journal] if self._owner.journal is not None else []
+        named = set(self._parts([*self._references.values(), *journal]))
+        ours = [*self._fenced(), ("check", f"{self._path}/{OWNER}", self._version)]
+        larges = f"{self._path}/{LARGES}"
+        for path in {f"{larges}/{name}" for name in await self._session.call("get_children", larges)} - named:
+            await self._session.transact([*ours, ("delete", path)])
+
+    async def carry_out(self) -> None:
+        """Do the rest of a commit that somebody has left, if so. Raises StoreError, ZooKeeperError."""
+        journal = self._owner.journal
+        if journal is None:
+            return
         found = await _read_parts(self._session, self._path, journal)
         try:
             changes = msgspec.msgpack.decode(zlib.decompress(found), type=dict[str, bytes | None])
@@ -155,7 +152,7 @@ class ZooKeeperStore:
     async def _change(self, entries: Changes, journal: Reference | None = None) -> None:
         """One transaction, and what goes before it and after it."""
         data, references = await self._written_apart(entries)
-        await self._apply(data, journal)
+        await self._apply(data, journal, references.values())
         old = [self._references.pop(key) for key in entries if key in self._references]
         self._references.update(references)
         self._keys.update(key for key, content in entries.items() if content is not None)
@@ -184,10 +181,11 @@ class ZooKeeperStore:
         await self._write_parts(large)
         return data, references
 
-    async def _apply(self, data: Changes, journal: Reference | None) -> None:
+    async def _apply(self, data: Changes, journal: Reference | None, written: Iterable[Reference]) -> None:
         self._owner = msgspec.structs.replace(self._owner, journal=journal)
-        operations: list[tuple[Any, ...]] = [("check", self._fence, -1)] if self._fence else []
-        operations.append(("set_data", f"{self._path}/{_OWNER}", msgspec.json.encode(self._owner), self._version))
+        operations = self._fenced()
+        operations.append(("set_data", f"{self._path}/{OWNER}", msgspec.json.encode(self._owner), self._version))
+        operations += [("check", part, -1) for part in self._parts(written)]
         for key, content in data.items():
             path = self._entry(key)
             if content is None:
@@ -214,12 +212,10 @@ class ZooKeeperStore:
     async def _was_applied(self, losses: int) -> bool:
         """Whether the transaction whose answer got lost took place. Raises StoreError if the session is lost, too."""
         while True:
-            await self._session.until_connected()
-            if self._session.losses != losses:
-                raise StoreError(f"{self._where()}: the session with ZooKeeper is lost; another one may lead by now")
+            await self._until_connected(losses)
             try:
-                await self._session.call("sync", f"{self._path}/{_OWNER}")
-                _, status = await self._session.call("get", f"{self._path}/{_OWNER}")
+                await self._session.call("sync", f"{self._path}/{OWNER}")
+                _, status = await self._session.call("get", f"{self._path}/{OWNER}")
             except ZooKeeperError as error:
                 if not error.lost:
                     raise self._refused(error) from error
@@ -231,134 +227,109 @@ class ZooKeeperStore:
     def _refused(self, error: ZooKeeperError) -> StoreError:
         if error.kind == "NoNodeError" and self._fence:
             return StoreError(f"{self._where()}: can't write: this process leads no more, or the store was removed")
-        if error.kind == "BadVersionError":
+        if error.kind in ("BadVersionError", "NodeExistsError"):
             return StoreError(f"{self._where()}: somebody else has written here; two clusters use the same store")
-        return StoreError(f"{self._where()}: can't write: {error}{_advice(error)}")
+        return StoreError(f"{self._where()}: can't write: {error}{advice(error)}")
 
     # large values
 
     def _reference(self, content: bytes) -> Reference:
-        parts = len(self._policy.divided(content))
-        return Reference(f"{self._session.number:x}-{self._version}-{next(self._ids)}", parts)
+        return Reference(next(self._ids), len(self._policy.divided(content)))
 
-    async def _write_parts(self, large: Iterable[tuple[Reference, bytes]]) -> None:
-        larges, acl = f"{self._path}/{_LARGES}", self._session.permissions()
-        parts = [
-            (f"{larges}/{name}", part)
-            for reference, content in large
-            for name, part in zip(reference.names(), self._policy.divided(content), strict=True)
-        ]
-        await asyncio.gather(*(self._until_done("create", path, part, acl) for path, part in parts))
+    def _parts(self, references: Iterable[Reference]) -> list[str]:
+        return [f"{self._path}/{LARGES}/{name}" for reference in references for name in reference.names()]
 
-    async def _until_done(self, method: str, *arguments: Any) -> None:
-        """A request that may be repeated; that it has been done before is no error. Raises StoreError."""
-        losses = self._session.losses
-        while True:
+    async def _write_parts(self, large: Sequence[tuple[Reference, bytes]]) -> None:
+        parts = [part for _, content in large for part in self._policy.divided(content)]
+        paths = self._parts(reference for reference, _ in large)
+        await asyncio.gather(*(self._write_part(path, part) for path, part in zip(paths, parts, strict=True)))
+
+    async def _write_part(self, path: str, part: bytes) -> None:
+        async def attempt(again: bool) -> None:
             try:
-                await self._session.call(method, *arguments)
-                return
+                await self._session.call("create", path, part, self._session.permissions())
             except ZooKeeperError as error:
-                if error.kind in ("NodeExistsError", "NoNodeError") and method in ("create", "delete"):
-                    return
-                if not error.lost:
-                    raise self._refused(error) from error
-            await self._session.until_connected()
-            if self._session.losses != losses:
-                raise StoreError(f"{self._where()}: the session with ZooKeeper is lost; another one may lead by now")
+                if error.kind != "NodeExistsError" or not again or (await self._session.call("get", path))[0] != part:
+                    raise
+
+        await self._until_done(attempt)
 
     async def _remove_parts(self, references: Iterable[Reference]) -> None:
-        larges = f"{self._path}/{_LARGES}"
-        names = [name for reference in references for name in reference.names()]
-        await asyncio.gather(*(self._until_done("delete", f"{larges}/{name}") for name in names))
+        await asyncio.gather(*map(self._remove_part, self._parts(references)))
+
+    async def _remove_part(self, path: str) -> None:
+        async def attempt(again: bool) -> None:
+            try:
+                await self._session.call("delete", path)
+            except ZooKeeperError as error:
+                if error.kind != "NoNodeError":
+                    raise
+
+        await self._until_done(attempt)
+
+    async def _until_done(self, attempt: Callable[[bool], Awaitable[None]]) -> None:
+        """Attempt it until there is an answer; ``attempt`` hears whether one got lost before. Raises StoreError."""
+        losses, again = self._session.losses, False
+        while True:
+            try:
+                return await attempt(again)
+            except ZooKeeperError as error:
+                if not error.lost:
+                    raise self._refused(error) from error
+            again = True
+            await self._until_connected(losses)
+
+    async def _until_connected(self, losses: int) -> None:
+        """In the same session. Raises StoreError if it is lost."""
+        await self._session.until_connected()
+        if self._session.losses != losses:
+            raise StoreError(f"{self._where()}: the session with ZooKeeper is lost; another one may lead by now")
+
+    def _fenced(self) -> list[tuple[Any, ...]]:
+        return [("check", self._fence, -1)] if self._fence else []
 
     def _entry(self, key: str) -> str:
-        return f"{self._path}/{_ENTRIES}/{znodes.znode(key)}"
+        return f"{self._path}/{ENTRIES}/{znodes.znode(key)}"
 
     def _where(self) -> str:
         return f"store {self._session.address}"
 
 
-async def check_owner(session: Session, *, component: str, layout: int) -> None:
-    """Raise StoreError if the session's znode holds what is not this component's, or can't be read."""
-    await _repeated(session, lambda: _find(session, _Owner(component, layout)))
-
-
 async def open_zookeeper_store(
-    session: Session, *, component: str, layout: int, fence: str = "", policy: Policy | None = None
+    session: Session,
+    *,
+    component: str,
+    layout: int,
+    fence: str = "",
+    policy: Policy | None = None,
+    beside: Collection[str] = (),
+    ids: IdSource = random_ids,
 ) -> ZooKeeperStore:
     """Open the store at the session's address, creating it if need be; the session has to be open.
 
-    ``fence`` is a znode that is there for as long as this process leads. Raises StoreError.
+    ``fence`` is a znode that is there for as long as this process leads; ``beside`` are children of the store's znode
+    that are not the store's business. ``ids`` never repeat, in no process. Raises StoreError.
     """
-    return await _repeated(session, lambda: _open(session, _Owner(component, layout), fence, policy or Policy()))
+
+    async def attempt() -> ZooKeeperStore:
+        found = await find_or_make(session, Owner(component, layout), beside)
+        own = ids()
+        names = (f"{own}-{number}" for number in itertools.count(1))
+        return await _open(session, ZooKeeperStore(session, *found, fence, policy or Policy(), names))
+
+    return await repeated(session, attempt)
 
 
-async def _repeated(session: Session, attempt: Callable[[], Awaitable[T]]) -> T:
-    """The outcome of an attempt that does nothing twice; repeated while the connection breaks."""
-    while True:
-        await session.until_connected()
-        try:
-            return await attempt()
-        except ZooKeeperError as error:
-            if not error.lost:
-                raise StoreError(f"store {session.address}: {error}{_advice(error)}") from error
-
-
-async def _find(session: Session, wanted: _Owner) -> tuple[_Owner, int] | None:
-    """The owner and the version of its znode; None if there is no store. Raises StoreError, ZooKeeperError."""
-    path = session.address.path
-    try:
-        await session.call("sync", path)
-        children = await session.call("get_children", path)
-    except ZooKeeperError as error:
-        if error.kind == "NoNodeError":
-            return None
-        raise
-    foreign = sorted(set(children) - {_OWNER, _ENTRIES, _LARGES} - OTHERS)
-    if foreign:
-        raise StoreError(
-            f"znode {path} holds {', '.join(foreign[:5])}, which no Headrace has put there; "
-            "give another path, or remove the znode if nobody needs it"
-        )
-    if _OWNER not in children:
-        return None
-    data, status = await session.call("get", f"{path}/{_OWNER}")
-    try:
-        found = msgspec.json.decode(data, type=_Owner)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise StoreError(
-            f"znode {path}/{_OWNER} can't be read: it is not from Headrace; "
-            "give another path, or remove the znode if nobody needs it"
-        ) from None
-    if (found.component, found.layout) != (wanted.component, wanted.layout):
-        raise StoreError(
-            f"znode {path}/{_OWNER}: this belongs to {found.component} in layout {found.layout}, "
-            f"this is {wanted.component} with layout {wanted.layout}; "
-            "use the version of Headrace that wrote it, or give another path"
-        )
-    return found, int(status.version)
-
-
-async def _open(session: Session, wanted: _Owner, fence: str, policy: Policy) -> ZooKeeperStore:
-    path, acl = session.address.path, session.permissions()
-    found = await _find(session, wanted)
-    if found is None:
-        await session.call("ensure_path", path, acl)
-        for name in (_ENTRIES, _LARGES):
-            await session.call("ensure_path", f"{path}/{name}", acl)
-        await session.transact([("create", f"{path}/{_OWNER}", msgspec.json.encode(wanted), acl)])
-        found = wanted, 0
-    owner, version = found
-    names = await session.call("get_children", f"{path}/{_ENTRIES}")
-    store = ZooKeeperStore(session, owner, version, fence, policy)
+async def _open(session: Session, store: ZooKeeperStore) -> ZooKeeperStore:
+    entries = f"{session.address.path}/{ENTRIES}"
+    names = await session.call("get_children", entries)
     for i in range(0, len(names), _AT_ONCE):
         some = names[i : i + _AT_ONCE]
-        where = [f"{path}/{_ENTRIES}/{name}" for name in some]
+        where = [f"{entries}/{name}" for name in some]
         for name, place, data in zip(some, where, await session.get_all(where), strict=True):
             store.found(znodes.key_of(name), *await _value(session, place, data))
-    if owner.journal is not None:
-        await store.carry_out(owner.journal)
-    await _sweep(session, store.references, fence)
+    await store.sweep()
+    await store.carry_out()
     return store
 
 
@@ -375,19 +346,4 @@ async def _value(session: Session, where: str, data: bytes) -> tuple[bytes, Refe
 
 
 async def _read_parts(session: Session, path: str, reference: Reference) -> bytes:
-    return b"".join(await session.get_all([f"{path}/{_LARGES}/{name}" for name in reference.names()]))
-
-
-async def _sweep(session: Session, used: Iterable[Reference], fence: str) -> None:
-    """Remove parts that a commit wrote which then did not take place."""
-    larges = f"{session.address.path}/{_LARGES}"
-    check: list[tuple[Any, ...]] = [("check", fence, -1)] if fence else []
-    named = {name for reference in used for name in reference.names()}
-    for unused in set(await session.call("get_children", larges)) - named:
-        await session.transact([*check, ("delete", f"{larges}/{unused}")])
-
-
-def _advice(error: ZooKeeperError) -> str:
-    if error.kind in ("NoAuthError", "AuthFailedError"):
-        return "; it is somebody else's: give the credentials in the address, zk://user:password@host:port/path"
-    return ""
+    return b"".join(await session.get_all([f"{path}/{LARGES}/{name}" for name in reference.names()]))

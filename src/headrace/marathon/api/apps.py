@@ -8,7 +8,7 @@ import msgspec
 
 from headrace.kernel.http import HttpError, Request, Router
 from headrace.marathon.api.asking import Asker, deadline, embeds, flag, origin, path_id
-from headrace.marathon.api.tasks import Tasks
+from headrace.marathon.api.tasks import Tasks, prefers_text
 from headrace.marathon.api.views import apps as views
 from headrace.marathon.api.views.history import app_history
 from headrace.marathon.core.core import MarathonCore
@@ -77,6 +77,8 @@ class Apps:
                 return self._asker.look(lambda core, now: views.apps_below(core, now, group, wanted))
             case "GET", [*path, "tasks"] if path:
                 app_id = path_id(path[:-1]) + "/*" if path[-1] == "*" else path_id(path)
+                if prefers_text(request):
+                    return self._tasks.text(lambda core, now: views.app_addresses(core, now, app_id))
                 return self._asker.look(lambda core, now: views.app_tasks(core, now, app_id))
             case "GET", [*path, "history"] if path:
                 return self._history(request, path_id(path), path_id(parts))

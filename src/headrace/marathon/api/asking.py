@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.kernel.core import Event
-from headrace.kernel.http import Request, Response
+from headrace.kernel.http import HttpError, Request, Response
 from headrace.kernel.shell import Shell
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.core.core import MarathonCore
@@ -17,6 +18,16 @@ from headrace.marathon.definitions.limits import MAX_DEADLINE
 from headrace.marathon.definitions.paths import ID_PATTERN, canonical
 
 View = Callable[[MarathonCore, float], Answer]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class _Failure:
+    """What a view raised."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Asker:
@@ -30,24 +41,40 @@ class Asker:
         self._patience = patience
 
     async def look(self, view: View) -> Response:
-        """What ``view`` shows, a refusal included."""
+        """What ``view`` shows. Raises Rejected, HttpError."""
+        return response(await self.see(view))
 
-        def guarded(core: MarathonCore, now: float) -> Answer:
+    async def see(self, view: Callable[[MarathonCore, float], T]) -> T:
+        """What ``view`` returns. Raises Rejected, HttpError.
+
+        A view changes nothing, so one that fails is no reason to end the core: it is logged, and whoever asks is told.
+        """
+
+        def guarded(core: MarathonCore, now: float) -> T | _Failure:
             try:
                 return view(core, now)
-            except Rejected as rejected:
-                return Answer(rejected.status, rejected.body)
+            except Exception as error:
+                return _Failure(error)
 
-        return await self.ask(lambda to: Look(to, guarded))
+        seen: T | _Failure = await self._patiently(lambda to: Look(to, guarded))
+        if not isinstance(seen, _Failure):
+            return seen
+        if isinstance(seen.error, (Rejected, HttpError)):
+            raise seen.error
+        log.error("a view failed; nothing is changed by that", exc_info=seen.error)
+        raise HttpError(500, f"This can't be shown: {type(seen.error).__name__}; the log of this Marathon says where")
 
     async def ask(self, make: Callable[[int], Event]) -> Response:
-        """The answer to a request that may change something."""
+        """The answer to a request that may change something. Raises HttpError."""
+        return response(await self._patiently(make))
+
+    async def _patiently(self, make: Callable[[int], Event]) -> Any:
         try:
             async with asyncio.timeout(self._patience):
-                return response(await self.shell.ask(make))
+                return await self.shell.ask(make)
         except TimeoutError:
-            message = f"No answer within {self._patience or 0:g} s: ZooKeeper takes long. A change may be made even so"
-            return Response.json({"message": message}, 503)
+            why = f"No answer within {self._patience or 0:g} s: ZooKeeper takes long. A change may be made even so"
+            raise HttpError(503, why) from None
 
 
 def response(answer: Answer) -> Response:

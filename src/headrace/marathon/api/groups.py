@@ -7,10 +7,10 @@ from typing import Any
 from headrace.kernel.http import HttpError, Request, Router
 from headrace.marathon.api.asking import Asker, deadline, embeds, flag, origin, path_id
 from headrace.marathon.api.views import groups as views
-from headrace.marathon.api.views.apps import check_timestamp
 from headrace.marathon.core.events import ChangeGroup, DeleteGroup, EnforceRole
 from headrace.marathon.definitions import reading
 from headrace.marathon.definitions.errors import Rejected, Violation, unreadable
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 
 class Groups:

@@ -9,7 +9,6 @@ from headrace.marathon.api.asking import Asker
 from headrace.marathon.api.counts import Counts
 from headrace.marathon.api.facts import Facts
 from headrace.marathon.api.views.metrics import metrics
-from headrace.marathon.core.events import Look
 
 _RATES = ("count", "mean_rate", "m1_rate", "m5_rate", "m15_rate")
 _QUANTILES = {"p50": "0.5", "p75": "0.75", "p95": "0.95", "p98": "0.98", "p99": "0.99", "p999": "0.999"}
@@ -37,7 +36,7 @@ class Metrics:
 
     async def _sections(self) -> dict[str, dict[str, Any]]:
         counts, prefix = self._counts, self._facts.metrics_prefix
-        gauges = {**await self._asker.shell.ask(lambda to: Look(to, metrics)), **counts.gauges()}
+        gauges = {**await self._asker.see(metrics), **counts.gauges()}
         sections: dict[str, dict[str, Any]] = {
             "gauges": {name: {"value": value} for name, value in gauges.items()},
             "counters": {name: {"count": count} for name, count in counts.counters.items()},

@@ -9,7 +9,7 @@ from headrace.marathon.api import pages
 from headrace.marathon.api.asking import Asker
 from headrace.marathon.api.facts import Facts
 from headrace.marathon.core.core import MarathonCore
-from headrace.marathon.core.events import Answer, Look
+from headrace.marathon.core.events import Answer
 from headrace.marathon.definitions.errors import Rejected
 
 _NO_BACKUP = "{} is not supported: copy the directory --data, or that of ZooKeeper, while Marathon is stopped"
@@ -36,8 +36,7 @@ class System:
         router.add("GET", "/v2/plugins", lambda request: Response.json({"plugins": []}))
 
     async def _overview(self, request: Request) -> Response:
-        page: Response = await self._asker.shell.ask(lambda to: Look(to, pages.overview))
-        return page
+        return await self._asker.see(pages.overview)
 
     def _about(self, core: MarathonCore, now: float) -> Answer:
         info: dict[str, Any] = self._facts.info()

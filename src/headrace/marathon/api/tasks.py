@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from headrace.kernel.http import Request, Router
+from headrace.kernel.http import Request, Response, Router
 from headrace.marathon.api.asking import Asker, deadline, flag, origin
 from headrace.marathon.api.views import apps as views
+from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import KillTasks
 from headrace.marathon.definitions import reading
 from headrace.marathon.definitions.errors import Violation, unreadable
@@ -25,8 +27,14 @@ class Tasks:
         router.add("POST", "/v2/tasks/delete", self._kill_listed)
 
     def _list_tasks(self, request: Request) -> Any:
+        if prefers_text(request):
+            return self.text(views.all_addresses)
         statuses = request.query.get("status", []) + request.query.get("status[]", [])
         return self._asker.look(lambda core, now: views.tasks(core, now, statuses))
+
+    async def text(self, view: Callable[[MarathonCore, float], str]) -> Response:
+        """What ``view`` shows, as it is. Raises Rejected."""
+        return Response.text(await self._asker.see(view))
 
     def _kill_listed(self, request: Request) -> Any:
         body = reading.parse(request.body)
@@ -50,3 +58,18 @@ class Tasks:
             deadline=deadline(request),
         )
         return self._asker.ask(lambda to: msgspec.structs.replace(event, to=to))
+
+
+def prefers_text(request: Request) -> bool:
+    """Whether ``Accept`` names text and would rather have it than JSON, which is what is answered else."""
+    quality: dict[str, float] = {}
+    for one in request.headers.get("accept", "").lower().split(","):
+        kind, *parameters = (part.strip() for part in one.split(";"))
+        given = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            quality[kind] = float(given)
+        except ValueError:
+            quality[kind] = 0.0
+    text = quality.get("text/plain", quality.get("text/*", 0.0))
+    json = next((quality[kind] for kind in ("application/json", "application/*", "*/*") if kind in quality), 0.0)
+    return text > json or ("text/plain" in quality and "application/json" not in quality and text == json > 0)

@@ -40,6 +40,8 @@ class Books(Catalog):
         self.home_region: str | None = None
         """The master's; offers of other regions are for those who ask for them."""
         self.leftovers = Leftovers(content.leftovers)
+        self.put_off: dict[str, RunSpec | None] = {}
+        """What apps were before a deployment in which their turn has not come; it decides until then."""
         self.past = Past(content.past_deployments, content.past_instances, lambda effect: self.effects.append(effect))
         self.instances: dict[str, Instance] = {}
         self._of_app: dict[str, dict[str, Instance]] = {}
@@ -51,14 +53,6 @@ class Books(Catalog):
                 definition = self.definition(instance)
                 instance.role = definition.role if definition is not None else settings.role
             self.role_uses[instance.role] += 1
-
-    def put_app(self, app: RunSpec) -> None:
-        """This is the app from now on; what waits for its launch gets the app's role, unless it has volumes."""
-        super().put_app(app)
-        for instance in self.of_app(app.id):
-            if instance.condition is Condition.SCHEDULED and not instance.home and instance.role != app.role:
-                self._set_role(instance, app.role)
-                self.save(instance)
 
     def drop_app(self, app_id: str) -> None:
         """The app is no more; its instances are not touched."""
@@ -85,6 +79,31 @@ class Books(Catalog):
     def definition(self, instance: Instance) -> RunSpec | None:
         """What the instance runs; None if the app is no more."""
         return self.versions.get(instance.app_id, {}).get(instance.version)
+
+    def next_definition(self, instance: Instance) -> RunSpec | None:
+        """What the instance is launched as: until its app's turn comes, what it is; None if the app is no more."""
+        app = self.specs.get(instance.app_id)
+        if app is None or instance.app_id not in self.put_off:
+            return app
+        return self.definition(instance) or app
+
+    def in_force(self, app_id: str) -> RunSpec | None:
+        """What a new instance is made from; None if there may be none yet, as the app's turn has not come."""
+        if app_id not in self.put_off:
+            return self.specs.get(app_id)
+        newest = max(self.of_app(app_id), key=lambda one: one.version, default=None)
+        return (self.definition(newest) if newest is not None else None) or self.put_off[app_id]
+
+    def wait_for_turn(self, app_id: str, before: RunSpec | None) -> None:
+        """The app has changed, and its instances stay what they are until ``turn_comes``."""
+        self.put_off[app_id] = before
+        self.touch(app_id)
+
+    def turn_comes(self, app_id: str) -> None:
+        """What the app is now decides about its instances."""
+        if app_id in self.put_off:
+            del self.put_off[app_id]
+            self.touch(app_id)
 
     def of_app(self, app_id: str) -> Iterable[Instance]:
         """All instances of an app, oldest first."""

@@ -6,6 +6,7 @@ A change notes what has to be stored, and touches the app.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -188,12 +189,5 @@ def _service_ports(run_spec: RunSpec | None) -> list[int]:
 
 
 def _successor(version: str) -> str:
-    """One millisecond later, without a calendar: versions only have to grow and stay unique."""
-    seconds, millis = version[:-5], int(version[-4:-1]) + 1
-    if millis < 1000:
-        return f"{seconds}.{millis:03d}Z"
-    from_parts = [int(part) for part in version[11:19].split(":")]
-    total = from_parts[0] * 3600 + from_parts[1] * 60 + from_parts[2] + 1
-    if total >= 86_400:
-        return f"{version[:10]}T23:59:60.000Z"
-    return f"{version[:10]}T{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}.000Z"
+    """One millisecond later."""
+    return iso8601((datetime.fromisoformat(version) + timedelta(milliseconds=1)).timestamp())

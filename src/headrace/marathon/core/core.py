@@ -41,6 +41,7 @@ from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.line import Line
 from headrace.marathon.core.offers import OfferDesk
 from headrace.marathon.core.queue import LaunchQueue
+from headrace.marathon.core.secrets import OncePerEvent
 from headrace.marathon.core.settings import Settings
 from headrace.marathon.core.stalls import Stalls
 from headrace.marathon.core.tracking import Tracker
@@ -63,7 +64,7 @@ class MarathonCore:
     """Decides about apps, instances and deployments.
 
     ``content`` is what the store held; ``ids`` makes uuids; ``randrange(n)`` gives 0..n-1; ``secrets`` finds a
-    secret by its source, None if there is none.
+    secret by its source, None if there is none; it is asked at launches, once per event, and must be quick.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class MarathonCore:
         self.books = Books(content, settings, ids, randrange)
         self.killer = Killer(self.books)
         self.queue = LaunchQueue(self.books)
-        self.offers = OfferDesk(self.books, self.queue, secrets or (lambda source: None))
+        self._secrets = OncePerEvent(secrets or (lambda source: None))
+        self.offers = OfferDesk(self.books, self.queue, self._secrets)
         self.health = Health(self.books, self.killer)
         self.tracker = Tracker(self.books, self.queue, self.health, self.killer)
         self.deployments = Deployments(self.books, self.queue, self.killer, content.plans)
@@ -240,23 +242,30 @@ class MarathonCore:
     def _message(self, message: scheduler.Event, now: float) -> None:
         if message.offers is not None:
             self.offers.use(message.offers.offers, now)
+            self._secrets.forget()
             self._postpone(now)
         elif message.update is not None:
             self.tracker.status(message.update.status, now)
             self._postpone(now)
         elif message.message is not None:
-            self._executor_says(message.message)
+            self._executor_says(message.message, now)
         elif message.error is not None and _REMOVED in message.error.message:
             self.books.tell("marathon", now, "subscribes anew", message.error.message)
             self.books.effects.append(ForgetFramework())
 
-    def _executor_says(self, message: scheduler.ExecutorMessage) -> None:
+    def _executor_says(self, message: scheduler.ExecutorMessage, now: float) -> None:
         """Nothing is made of it but an event."""
+        try:
+            data = a2b_base64(message.data)
+        except ValueError as error:
+            what = f"a message of executor {message.executor_id.value} is not told"
+            self.books.tell("marathon", now, what, f"its data is not base64: {error}")
+            return
         self.books.publish(
             "framework_message_event",
             slaveId=message.agent_id.value,
             executorId=message.executor_id.value,
-            message=list(a2b_base64(message.data)),
+            message=list(data),
         )
 
     def _settled(self, now: float) -> list[Effect]:

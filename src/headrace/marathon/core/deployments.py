@@ -22,6 +22,7 @@ from headrace.marathon.core.queue import LaunchQueue
 from headrace.marathon.core.records import (
     LOST,
     RESTART,
+    SCALE,
     START,
     STOP,
     Action,
@@ -35,7 +36,6 @@ from headrace.marathon.core.records import (
 )
 from headrace.marathon.core.residency import fits
 from headrace.marathon.core.scaling import victims
-from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 
 STALLED, DEADLINE = "stalled/", "deadline/"
@@ -54,16 +54,14 @@ class Deployment(msgspec.Struct):
     announced: bool = False
     done: set[str] = msgspec.field(default_factory=set)
     affected: list[str] = []
-    """Apps and pods, sorted."""
+    """Apps and pods that something is done about, sorted; the plan may name others, for the order of the steps."""
     affected_apps: list[str] = []
     affected_pods: list[str] = []
     _of_app: dict[str, dict[int, Action]] = {}
 
     def __post_init__(self) -> None:
-        plan = self.plan
-        both = (*plan.original.items(), *plan.target.items())
-        self.affected = sorted(plan.original.keys() | plan.target.keys())
-        pods = {one for one, spec in both if isinstance(spec, Pod)}
+        pods = {action.app for step in self.steps for action in step if action.pod}
+        self.affected = sorted(planner.affected(self.steps))
         self.affected_apps = [one for one in self.affected if one not in pods]
         self.affected_pods = sorted(pods)
         for index, step in enumerate(self.steps):
@@ -74,6 +72,11 @@ class Deployment(msgspec.Struct):
         """Whether an unfinished action decides about the app's instances."""
         last = max(self._of_app.get(app_id, ()), default=-1)
         return last > self.at or (last == self.at and app_id not in self.done)
+
+    def waits_for_turn(self) -> list[str]:
+        """The apps whose instances are decided about in a later step."""
+        last = {one: max(steps) for one, steps in self._of_app.items()}
+        return [one for one, step in last.items() if step > self.at and self._of_app[one][step].action != STOP]
 
     def due(self, app_id: str) -> list[Action]:
         """The app's action in the present step, if it is not finished."""
@@ -95,7 +98,7 @@ class Deployments:
         self.running: dict[str, Deployment] = {}
         self._holder: dict[str, str] = {}
         for plan in sorted(plans, key=lambda one: one.version):
-            self._hold(Deployment(plan, planner.steps(plan.original, plan.target, plan.groups)))
+            self._hold(Deployment(plan, planner.steps_of(plan)))
 
     def resume(self, now: float) -> None:
         """After a start: watch those that go on."""
@@ -115,9 +118,20 @@ class Deployments:
         """The deployments that hold any of these apps."""
         return sorted({self._holder[one] for one in app_ids if one in self._holder})
 
-    def start(self, plan: Plan, now: float) -> None:
+    def unfinished(self, deployment_ids: Iterable[str]) -> dict[str, str]:
+        """By app and pod what these deployments have not finished: RESTART where there are instances of before."""
+        out: dict[str, str] = {}
+        for deployment in (self.running[one] for one in deployment_ids):
+            for spec in (self._books.specs.get(one) for one in deployment.affected if deployment.drives(one)):
+                if spec is not None:
+                    members = [one for one in self._books.of_app(spec.id) if one.goal is Goal.RUNNING]
+                    old = any(one.config_version != spec.config_version for one in members)
+                    out[spec.id] = RESTART if old else SCALE
+        return out
+
+    def start(self, plan: Plan, steps: Steps, now: float) -> None:
         """Begin a plan whose apps nobody holds. A plan without steps is finished at once."""
-        deployment = Deployment(plan, planner.steps(plan.original, plan.target, plan.groups))
+        deployment = Deployment(plan, steps)
         if not deployment.steps:
             self._books.publish("deployment_success", id=plan.id, plan=plan_view(deployment))
             return
@@ -162,6 +176,9 @@ class Deployments:
             deployment.at += 1
             deployment.announced = False
             deployment.done.clear()
+            for action in deployment.actions():
+                if action.action != START:
+                    self._books.turn_comes(action.app)
 
     # actions; each returns whether it is finished
 
@@ -173,7 +190,8 @@ class Deployments:
         app = self._books.specs.get(action.app)
         if app is None:
             return True
-        return self._restart(app, now) if action.action == RESTART else self._scale(app, deployment.plan.kill, now)
+        carry_out = self._restart if action.action == RESTART else self._scale
+        return carry_out(app, deployment.plan.kill, now)
 
     def _stop(self, app_id: str, now: float) -> bool:
         for instance in list(self._books.of_app(app_id)):
@@ -192,8 +210,8 @@ class Deployments:
         enough = bool(wanted) if app.per_agent else len(wanted) == app.instances
         return enough and not leaving and all(is_good(app, one) for one in wanted)
 
-    def _restart(self, app: RunSpec, now: float) -> bool:
-        self._renew_waiting(app, now)
+    def _restart(self, app: RunSpec, named: list[str], now: float) -> bool:
+        renew_waiting(self._books, self._killer, app, now)
         if app.per_agent:
             return everywhere.renew(self._books, self._killer, app, now)
         members = [one for one in self._books.of_app(app.id) if one.wanted or _ends(one)]
@@ -202,7 +220,7 @@ class Deployments:
             app.instances,
             strategy.minimum_health_capacity,
             strategy.maximum_over_capacity,
-            [self._member(app, one) for one in self._in_kill_order(app, members)],
+            [self._member(app, one) for one in self._in_kill_order(app, members, named)],
             in_place=app.resident,
         )
         for instance_id in move.kill:
@@ -217,17 +235,6 @@ class Deployments:
                     self._killer.decommission(instance, now, why, Cause.UPGRADE)
         return move.done
 
-    def _renew_waiting(self, app: RunSpec, now: float) -> None:
-        """What is not launched yet is launched as the new version."""
-        for instance in list(self._books.of_app(app.id)):
-            if instance.condition is not Condition.SCHEDULED or instance.version == app.version:
-                continue
-            if instance.home and not fits(app, instance):
-                self._killer.decommission(instance, now, "its volumes are not those of the newer version")
-            else:
-                self._books.renew(instance, app)
-                self._books.save(instance)
-
     def _member(self, app: RunSpec, instance: Instance) -> upgrade.Member:
         new = instance.config_version == app.config_version
         definition = app if new else self._books.definition(instance) or app
@@ -240,8 +247,8 @@ class Deployments:
         )
 
     @staticmethod
-    def _in_kill_order(app: RunSpec, members: list[Instance]) -> list[Instance]:
-        return victims(members, len(members), youngest_first=app.kill_selection == "YOUNGEST_FIRST")
+    def _in_kill_order(app: RunSpec, members: list[Instance], named: list[str]) -> list[Instance]:
+        return victims(members, len(members), named=named, youngest_first=app.kill_selection == "YOUNGEST_FIRST")
 
     # the life of a deployment
 
@@ -280,6 +287,8 @@ class Deployments:
         self.running[deployment.plan.id] = deployment
         for app_id in deployment.affected:
             self._holder[app_id] = deployment.plan.id
+        for app_id in deployment.waits_for_turn():
+            self._books.wait_for_turn(app_id, deployment.plan.original.get(app_id))
 
     def _watch(self, plan: Plan, now: float) -> None:
         self._books.wake(STALLED + plan.id, now + FIRST_LOOK)
@@ -293,6 +302,8 @@ class Deployments:
             assert all(self._holder.get(one) == plan_id for one in deployment.affected), plan_id  # noqa: S101
         held = {one for deployment in self.running.values() for one in deployment.affected}
         assert self._holder.keys() == held  # noqa: S101
+        put_off = {one for deployment in self.running.values() for one in deployment.waits_for_turn()}
+        assert self._books.put_off.keys() == put_off  # noqa: S101
 
     def _release(self, deployment: Deployment) -> None:
         del self.running[deployment.plan.id]
@@ -301,6 +312,7 @@ class Deployments:
             self._books.no_wake(DEADLINE + deployment.plan.id)
         for app_id in deployment.affected:
             self._holder.pop(app_id, None)
+            self._books.turn_comes(app_id)
             self._books.touch(app_id)
         self._books.effects.append(Delete(repository.deployment_key(deployment.plan.id)))
 
@@ -316,6 +328,7 @@ def is_good(app: RunSpec, instance: Instance) -> bool:
 
 def adjust(books: Books, killer: Killer, app: RunSpec, now: float, named: list[str]) -> None:
     """Launch or end instances until the app has as many as it shall have."""
+    renew_waiting(books, killer, app, now)
     if app.per_agent:
         return  # offers make instances
     wanted = [one for one in books.of_app(app.id) if one.wanted]
@@ -327,6 +340,18 @@ def adjust(books: Books, killer: Killer, app: RunSpec, now: float, named: list[s
     youngest = app.kill_selection == "YOUNGEST_FIRST"
     for instance in victims(wanted, surplus, named=named, youngest_first=youngest, group_by=group_by):
         killer.retire(instance, app, now, f"the app shall have {app.instances} instances", Cause.SCALE)
+
+
+def renew_waiting(books: Books, killer: Killer, app: RunSpec, now: float) -> None:
+    """What is not launched yet is launched as the new version; a mere change of size is noted with the launch."""
+    for instance in list(books.of_app(app.id)):
+        if instance.condition is not Condition.SCHEDULED or instance.config_version == app.config_version:
+            continue
+        if instance.home and not fits(app, instance):
+            killer.decommission(instance, now, "its volumes are not those of the newer version")
+        else:
+            books.renew(instance, app)
+            books.save(instance)
 
 
 def more(books: Books, killer: Killer, app: RunSpec, count: int, now: float, *, ending: bool = False) -> None:

@@ -1,7 +1,8 @@
 """Requests that wait until fewer deployments run.
 
 At most so many run at a time (``--max_running_deployments``). A request beyond that waits a little, as small ones are
-over in an instant; Marathon refuses it at once. So whoever adds one app after the other meets no refusal.
+over in an instant; Marathon refuses it at once. So whoever adds one app after the other meets no refusal. As many
+may wait as Marathon queues changes (``--max_queued_root_group_updates``).
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from headrace.marathon.definitions.errors import TooManyDeployments
 TIMER = "line"
 PATIENCE = 5.0
 """Seconds: less than clients wait for an answer."""
-LENGTH = 500
-"""Requests that may wait; Marathon queues so many changes."""
 
 
 class Line:
@@ -33,7 +32,7 @@ class Line:
 
     def join(self, event: Event, refusal: TooManyDeployments, now: float) -> None:
         """Wait, or be refused if too many wait already."""
-        if len(self._waiting) >= LENGTH:
+        if len(self._waiting) >= self._books.settings.max_queued_root_group_updates:
             self._refuse(event, refusal, now)
             return
         self._waiting.append((now + PATIENCE, event, refusal))

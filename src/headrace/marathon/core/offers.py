@@ -11,7 +11,7 @@ import msgspec
 
 from headrace.marathon.core import everywhere, prestop, residency
 from headrace.marathon.core.books import Books
-from headrace.marathon.core.matcher import Match, Policy, Refusal, match, match_kept
+from headrace.marathon.core.matcher import Kind, Match, Policy, Refusal, match, match_kept
 from headrace.marathon.core.places import Place
 from headrace.marathon.core.pods import launch_group
 from headrace.marathon.core.queue import OVERDUE, LaunchQueue
@@ -19,7 +19,6 @@ from headrace.marathon.core.records import Condition, ContainerTask, Goal, Insta
 from headrace.marathon.core.residency import Kept
 from headrace.marathon.core.secrets import Values, missing, values
 from headrace.marathon.core.tasks import task_info
-from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.run_spec import RunSpec
 from headrace.mesos.messages.common import Filters, Offer, OfferID
@@ -45,8 +44,15 @@ class _Use(msgspec.Struct):
         return [*self.before, *([Operation("LAUNCH", launch=Launch(tasks))] if tasks else []), *groups]
 
 
+class _Refused(msgspec.Struct):
+    """Why an offer does not suit a kind, and the ids of the ``Refusals`` in which that is put down."""
+
+    why: Refusal
+    noted: set[int]
+
+
 class OfferDesk:
-    """Uses offers for what waits in the queue. ``secrets`` finds one by its source."""
+    """Uses offers for what waits in the queue. ``secrets`` finds one by its source; asked for what is launched only."""
 
     def __init__(self, books: Books, queue: LaunchQueue, secrets: Callable[[str], bytes | None]) -> None:
         self._books = books
@@ -105,16 +111,14 @@ class OfferDesk:
     def _return(self, use: _Use, instance: Instance, now: float) -> None:
         waits = instance.condition is Condition.SCHEDULED and instance.goal is Goal.RUNNING
         waiting = self._queue.waiting.get(instance.app_id, {})
-        app = self._books.specs.get(instance.app_id)
+        app = self._books.next_definition(instance)
         if app is None or not waits or instance.id not in waiting or not self._queue.launchable(app.id, now):
-            return
-        secrets = self._values(app, now)
-        if secrets is None:
             return
         randrange = self._books.randrange
         found = match_kept(use.place, app, instance, randrange, policy=self._policy, now=now)
         self._tried(use.place, app, found, now)
-        if isinstance(found, Refusal):
+        secrets = self._values(app, now) if isinstance(found, Match) else None
+        if isinstance(found, Refusal) or secrets is None:
             return
         del waiting[instance.id]
         del use.place.kept[instance.lease]
@@ -125,23 +129,25 @@ class OfferDesk:
     def _fill_everywhere(self, uses: list[_Use], role: str, now: float) -> None:
         """Launch an instance where there is none, or where one waits for its agent."""
         for app_id in list(self._books.per_agent):
-            app = self._books.apps[app_id]
-            if app.role != role or not self._queue.launchable(app_id, now):
+            if role not in self._queue.demand.roles(app_id) or app_id not in self._queue.attempts:
                 continue
-            secrets = self._values(app, now)
-            if secrets is None or app_id not in self._queue.attempts:
-                continue
+            new = self._books.in_force(app_id)
             there = {one.agent_id: one for one in self._books.of_app(app_id)}
             for use in uses:
                 instance = there.get(use.place.offer.agent_id.value)
-                if instance is None or everywhere.waits(instance):
-                    self._launch_everywhere(use, app, instance, secrets, now)
+                app = new if instance is None else self._books.next_definition(instance)
+                if instance is not None and not everywhere.waits(instance):
+                    continue
+                if app is None or not app.per_agent or app.role != role or not self._queue.launchable(app_id, now):
+                    continue
+                self._launch_everywhere(use, app, instance, now)
 
-    def _launch_everywhere(self, use: _Use, app: App, instance: Instance | None, secrets: Values, now: float) -> None:
+    def _launch_everywhere(self, use: _Use, app: RunSpec, instance: Instance | None, now: float) -> None:
         spread = self._books.spread(app)
         found = match(use.place, app, spread, self._books.randrange, role=app.role, policy=self._policy, now=now)
         self._tried(use.place, app, found, now)
-        if isinstance(found, Refusal):
+        secrets = self._values(app, now) if isinstance(found, Match) else None
+        if isinstance(found, Refusal) or secrets is None:
             return
         if instance is None:
             instance = self._books.schedule(app, now)
@@ -159,52 +165,72 @@ class OfferDesk:
     def _fill(self, use: _Use, candidates: dict[str, None], now: float) -> bool:
         """Launch some, so that others have a turn; returns whether there may be room for more.
 
-        Candidates of which nothing waits any more are removed.
+        Candidates of which nothing waits any more, and those that lack a secret, are removed.
         """
         limit = self._books.settings.max_instances_per_offer
         count = 0
-        satisfied = []
-        refused: set[int] = set()
+        done: list[str] = []
+        refused: dict[Kind | None, _Refused] = {}
         for app_id in candidates:
-            attempt = self._queue.attempts[app_id]
-            if id(attempt) in refused:
+            tried = False
+            for app, kind in self._queue.forms[app_id]:
+                refusals = self._queue.attempts[app_id].refused
+                before = refused.get(kind)
+                if before is None:
+                    tried = True
+                    launched, refusal = self._fill_with(use, app, limit - count, now)
+                    count += launched
+                    if kind is not None and refusal is not None:
+                        refused[kind] = _Refused(refusal, {id(refusals)})
+                elif id(refusals) not in before.noted:  # what refuses one refuses all of its kind
+                    before.noted.add(id(refusals))
+                    refusals.add(use.place.offer, before.why, now)
+            if not tried:
                 continue
-            app = self._books.specs[app_id]
-            secrets = self._values(app, now)
-            waiting = self._queue.waiting.get(app_id) if secrets is not None else None
-            while waiting and secrets is not None and count < limit:
-                instance = _next(waiting, use.place.role)
-                found = self._try(use.place, app, waiting, instance, now)
-                if instance is None or found is None:
-                    if instance is not None and attempt.alike:
-                        refused.add(id(attempt))
-                    break
-                del waiting[instance.id]
-                count += 1
-                self._launch(use, instance, app, found, secrets, now)
-            if waiting is not None and not waiting:
-                satisfied.append(app_id)
+            if not self._queue.waiting.get(app_id) or self._queue.without_secrets.get(app_id, 0.0) > now:
+                done.append(app_id)
             if count >= limit:
                 break
-        for app_id in satisfied:
-            self._queue.nothing_waits(app_id)
+        for app_id in done:
+            if not self._queue.waiting.get(app_id):
+                self._queue.nothing_waits(app_id)
             del candidates[app_id]
         return count >= limit
 
-    def _try(
-        self, place: Place, app: RunSpec, waiting: dict[str, Instance], instance: Instance | None, now: float
-    ) -> Match | None:
-        randrange = self._books.randrange
-        if instance is None:  # all that wait have volumes elsewhere; those that have them here were tried before
-            instance = next((one for one in waiting.values() if one.lease not in place.kept), None)
+    def _fill_with(self, use: _Use, app: RunSpec, most: int, now: float) -> tuple[int, Refusal | None]:
+        """Launch instances of one definition; returns how many, and what is against one more."""
+        waiting = self._queue.waiting.get(app.id)
+        count = 0
+        while waiting and count < most:
+            instance = self._next(waiting, use.place.role, app)
             if instance is None:
-                return None
-            found = match_kept(place, app, instance, randrange, policy=self._policy, now=now)
-        else:
-            spread = self._books.spread(app)
-            found = match(place, app, spread, randrange, role=instance.role, policy=self._policy, now=now)
-        self._tried(place, app, found, now)
-        return found if isinstance(found, Match) else None
+                self._try_elsewhere(use.place, app, waiting, now)
+                break
+            spread, randrange = self._books.spread(app), self._books.randrange
+            found = match(use.place, app, spread, randrange, role=instance.role, policy=self._policy, now=now)
+            self._tried(use.place, app, found, now)
+            if isinstance(found, Refusal):
+                return count, found
+            secrets = self._values(app, now)
+            if secrets is None:
+                break
+            del waiting[instance.id]
+            count += 1
+            self._launch(use, instance, app, found, secrets, now)
+        return count, None
+
+    def _next(self, waiting: dict[str, Instance], role: str, app: RunSpec) -> Instance | None:
+        """An instance that may be launched anywhere, as this definition."""
+        free = (one for one in waiting.values() if not one.home and one.role == role)
+        return next((one for one in free if self._books.next_definition(one) is app), None)
+
+    def _try_elsewhere(self, place: Place, app: RunSpec, waiting: dict[str, Instance], now: float) -> None:
+        """All that wait have volumes, and not here: those that have them here were tried before."""
+        kept = (one for one in waiting.values() if one.home and one.role == place.role and one.lease not in place.kept)
+        instance = next(kept, None)
+        if instance is not None:
+            randrange = self._books.randrange
+            self._tried(place, app, match_kept(place, app, instance, randrange, policy=self._policy, now=now), now)
 
     def _tried(self, place: Place, app: RunSpec, found: Match | Refusal, now: float) -> None:
         self._queue.attempts[app.id].tried(place.offer, found, now)
@@ -216,9 +242,9 @@ class OfferDesk:
         if not app.secrets:
             return {}
         found = values(app, self._secrets)
-        lacking = missing(app, found)
+        lacking = missing(app, found, self._books.settings.secrets_dir)
         if lacking:
-            self._queue.lacks_secret(app.id, now)
+            self._queue.lacks_secret(app.id, lacking, now)
             self._books.tell(app.id, now, "waits for its secrets", lacking)
             return None
         return found
@@ -305,11 +331,6 @@ class OfferDesk:
                 unused.append(use.place.offer.id)
         if unused:
             self._books.call(Call("DECLINE", decline=Decline(unused, refuse)))
-
-
-def _next(waiting: dict[str, Instance], role: str) -> Instance | None:
-    """An instance that may be launched anywhere."""
-    return next((one for one in waiting.values() if not one.home and one.role == role), None)
 
 
 def _address(offer: Offer) -> str:

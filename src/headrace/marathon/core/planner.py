@@ -2,7 +2,7 @@
 
 Steps run one after the other, the actions of a step at the same time: first all removed apps are
 stopped, then all new ones are started (with no instance yet), then the apps get their instances
-in layers, dependencies first.
+in layers, dependencies first. What a replaced deployment left unfinished is done even where nothing changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Steps
+from headrace.marathon.core.records import RESTART, SCALE, START, STOP, Action, Plan, Steps
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import ancestors
 from headrace.marathon.definitions.pod import Pod
@@ -23,18 +23,35 @@ class CyclicDependencyError(ValueError):
 
 
 Groups = Mapping[str, Group]
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def steps_of(plan: Plan) -> Steps:
+    """What a plan does; none if it changes nothing."""
+    return steps(plan.original, plan.target, plan.groups, plan.unfinished)
+
+
+def affected(steps: Steps) -> set[str]:
+    """The apps and pods that something is done about."""
+    return {action.app for step in steps for action in step}
 
 
 def steps(
-    original: Mapping[str, RunSpec | None], target: Mapping[str, RunSpec | None], groups: Groups = MappingProxyType({})
+    original: Mapping[str, RunSpec | None],
+    target: Mapping[str, RunSpec | None],
+    groups: Groups = MappingProxyType({}),
+    unfinished: Mapping[str, str] = _NOTHING,
 ) -> Steps:
-    """What to do, for the affected apps and pods; None or absent means that it does not exist."""
+    """What to do, for the named apps and pods; None or absent means that it does not exist.
+
+    ``unfinished``: by id the action (SCALE or RESTART) that is to be carried on.
+    """
     gone = sorted(one for one, spec in original.items() if spec is not None and target.get(one) is None)
     new = sorted(one for one, spec in target.items() if spec is not None and original.get(one) is None)
     out = [[_named(STOP, one, original[one]) for one in gone], [_named(START, one, target[one]) for one in new]]
     for layer in layers({one: spec for one, spec in target.items() if spec is not None}, groups):
-        actions = [action for one in layer if (action := _action(one, original.get(one), target[one])) is not None]
-        out.append(actions)
+        found = [_action(one, original.get(one), target[one], unfinished.get(one)) for one in layer]
+        out.append([action for action in found if action is not None])
     return [step for step in out if step]
 
 
@@ -132,14 +149,14 @@ def _measure(start: str, graph: _Graph, depth: dict[str, int]) -> None:
         stack.extend(waiting)
 
 
-def _action(spec_id: str, before: RunSpec | None, after: RunSpec | None) -> Action | None:
+def _action(spec_id: str, before: RunSpec | None, after: RunSpec | None, unfinished: str | None) -> Action | None:
     assert after is not None  # noqa: S101 - layers() has only what is in the target
     if before is None:
         return _named(SCALE, spec_id, after)
-    changed = before.config_version != after.config_version
+    changed = before.config_version != after.config_version or unfinished == RESTART
     if changed and after.instances > 0:
         return _named(RESTART, spec_id, after)
-    if changed or before.instances != after.instances:
+    if changed or unfinished or before.instances != after.instances:
         return _named(SCALE, spec_id, after)
     return None
 

@@ -8,6 +8,7 @@ long; a new need revives again, which makes the master forget that.
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeVar
 
 import msgspec
 
@@ -26,42 +27,87 @@ SECRETS = "secrets"
 _PATIENCE = 10.0
 """Seconds until secrets that were missing are looked for again."""
 _AGENTS = 1000
+_Latest = TypeVar("_Latest")
+
+
+class Refusals(msgspec.Struct):
+    """What offers were refused for: one app, or all of one ``kind`` that began to wait together."""
+
+    kind: matcher.Kind | None = None
+    count: int = 0
+    last: float | None = None
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+    by_agent: dict[str, Refusal] = msgspec.field(default_factory=dict)
+    """The latest of each agent."""
+    offers: dict[str, tuple[Offer, float]] = msgspec.field(default_factory=dict)
+
+    def add(self, offer: Offer, refusal: Refusal, now: float) -> None:
+        """An offer did not suit."""
+        agent = offer.agent_id.value
+        self.count += 1
+        self.last = now
+        self.reasons[refusal.reason] += 1
+        _put_latest(self.by_agent, agent, refusal)
+        _put_latest(self.offers, agent, (offer, now))
 
 
 class Attempt(msgspec.Struct):
-    """A waiting time: since when, and what the offers in it were refused for; of one app, or of those of one kind.
-
-    ``alike``: what refuses one of them refuses all.
-    """
+    """An app's waiting time: since when, what was launched in it, and what offers were refused for."""
 
     since: float
-    alike: bool = False
-    processed: int = 0
-    unused: int = 0
+    refused: Refusals
+    used: int = 0
     last_used: float | None = None
-    last_unused: float | None = None
-    refusals: Counter[str] = msgspec.field(default_factory=Counter)
-    by_agent: dict[str, Refusal | None] = msgspec.field(default_factory=dict)
-    offers: dict[str, tuple[Offer, float]] = msgspec.field(default_factory=dict)
+    _used_on: dict[str, Refusal | None] = {}
+    """The agents whose offers were used, with their latest refusals before that."""
 
     def tried(self, offer: Offer, found: Match | Refusal, now: float) -> None:
         """An offer was looked at."""
-        self.processed += 1
-        agent = offer.agent_id.value
-        self.by_agent.pop(agent, None)
-        for known in (self.by_agent, self.offers):
-            if len(known) >= _AGENTS and agent not in known:
-                del known[next(iter(known))]
         if isinstance(found, Refusal):
-            self.by_agent[agent] = found
-            self.unused += 1
-            self.last_unused = now
-            self.refusals[found.reason] += 1
-            self.offers.pop(agent, None)
-            self.offers[agent] = (offer, now)
-        else:
-            self.by_agent[agent] = None
-            self.last_used = now
+            self.refused.add(offer, found, now)
+            return
+        agent = offer.agent_id.value
+        self.used += 1
+        self.last_used = now
+        _put_latest(self._used_on, agent, self.refused.by_agent.get(agent))
+
+    @property
+    def processed(self) -> int:
+        """How many offers were looked at."""
+        return self.used + self.refused.count
+
+    @property
+    def unused(self) -> int:
+        """How many of them did not suit."""
+        return self.refused.count
+
+    @property
+    def last_unused(self) -> float | None:
+        """When one did not suit."""
+        return self.refused.last
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """How many did not suit, by reason."""
+        return self.refused.reasons
+
+    @property
+    def by_agent(self) -> dict[str, Refusal | None]:
+        """What became of the last offer of each agent; None: it was used."""
+        out: dict[str, Refusal | None] = {**self.refused.by_agent}
+        for agent, before in self._used_on.items():
+            if out.get(agent) is before:
+                out[agent] = None
+        return out
+
+    @property
+    def offers(self) -> dict[str, tuple[Offer, float]]:
+        """The last offer of each agent that did not suit, and when."""
+        return self.refused.offers
+
+
+Form = tuple[RunSpec, matcher.Kind | None]
+"""A definition that something is to be launched as, and its kind."""
 
 
 class LaunchQueue:
@@ -74,8 +120,12 @@ class LaunchQueue:
         self.attempts: dict[str, Attempt] = {}
         self.without_secrets: dict[str, float] = {}
         """Until when apps are not tried, as a secret is missing."""
+        self.lacking_secrets: dict[str, str] = {}
+        """Which those were that were missing last."""
         self.demand = Demand(self._held_until)
-        self._beginning: dict[matcher.Kind, Attempt] = {}
+        self.forms: dict[str, list[Form]] = {}
+        """What that which waits is launched as: one definition, of an app whose turn has not come perhaps several."""
+        self._beginning: dict[matcher.Kind, Refusals] = {}
         self._last_begun = 0.0
         self._placed: dict[str, int] = {}
         self._versions: dict[str, set[str]] = {}
@@ -96,9 +146,11 @@ class LaunchQueue:
             return
         roles = {one.role for one in waiting.values()}
         if everywhere:  # new agents may come, so its offers are always wanted
-            roles.add(self._books.specs[app_id].role)
+            spec = self._books.in_force(app_id)
+            roles |= {spec.role} if spec is not None else set()
         self.demand.set(app_id, frozenset(roles))
-        versions = {one.config_version for one in waiting.values()}
+        forms = self.forms[app_id] = self._forms(app_id, waiting)
+        versions = {one.config_version for one, _ in forms}
         renewed = not versions <= self._versions.get(app_id, versions)
         self._versions[app_id] = versions
         if renewed:
@@ -117,24 +169,37 @@ class LaunchQueue:
         if app_id not in self.attempts:
             self.attempts[app_id] = self._begun(app_id, now)
 
-    def _begun(self, app_id: str, now: float) -> Attempt:
-        """Apps of one kind that begin to wait at the same time share it: thousands that come in one request."""
+    def _forms(self, app_id: str, waiting: dict[str, Instance]) -> list[Form]:
+        if app_id in self._books.put_off:
+            each = (self._books.next_definition(one) for one in waiting.values())
+            found = {one.version: one for one in each if one is not None}
+            return [(one, matcher.kind(one)) for one in found.values()]
         spec = self._books.specs.get(app_id)
-        kind = matcher.kind(spec) if spec is not None and app_id not in self._books.per_agent else None
+        return [(spec, matcher.kind(spec))] if spec is not None and waiting else []
+
+    def _begun(self, app_id: str, now: float) -> Attempt:
+        """Apps of one kind that begin to wait at the same time share what refuses them: thousands in one request."""
+        forms = self.forms[app_id]
+        kind = forms[0][1] if len(forms) == 1 and app_id not in self._books.per_agent else None
         if kind is None:
-            return Attempt(now)
+            return Attempt(now, Refusals())
         if now != self._last_begun:
             self._last_begun = now
             self._beginning.clear()
-        return self._beginning.setdefault(kind, Attempt(now, alike=True))
+        shared = self._beginning.get(kind)
+        if shared is None or shared.count:
+            shared = self._beginning[kind] = Refusals(kind)
+        return Attempt(now, shared)
 
     def nothing_waits(self, app_id: str) -> None:
         """All of the app is launched."""
         self.waiting.pop(app_id, None)
         self.attempts.pop(app_id, None)
         self.without_secrets.pop(app_id, None)
+        self.lacking_secrets.pop(app_id, None)
         self._placed.pop(app_id, None)
         self._versions.pop(app_id, None)
+        self.forms.pop(app_id, None)
         self.demand.set(app_id, frozenset())
 
     def candidates(self, role: str, now: float) -> list[str]:
@@ -156,9 +221,20 @@ class LaunchQueue:
 
     def delayed_until(self, app_id: str, now: float) -> float | None:
         """When the app may be launched again; None if at once."""
-        app = self._books.specs.get(app_id)
-        delay = backoff.valid(self._books.delays.get(app_id), app, now) if app is not None else None
+        if app_id not in self._books.delays:
+            return None
+        delay = self._valid_delay(app_id, now)
         return delay.until if delay is not None and delay.until > now else None
+
+    def _valid_delay(self, app_id: str, now: float) -> backoff.Delay | None:
+        """While the app's turn has not come, the delay of any of its definitions counts."""
+        delay, app = self._books.delays.get(app_id), self._books.specs.get(app_id)
+        if delay is None or app is None:
+            return None
+        if app_id in self._books.put_off:
+            each = (self._books.definition(one) for one in self._books.of_app(app_id))
+            app = next((one for one in each if one is not None and one.config_version == delay.config_version), app)
+        return backoff.valid(delay, app, now)
 
     def failed(self, app: RunSpec, now: float) -> None:
         """A task of the app ended by itself."""
@@ -188,8 +264,7 @@ class LaunchQueue:
     def resume(self, now: float) -> None:
         """After a start: the delays of before go on; what has passed meanwhile is forgotten."""
         for app_id, delay in list(self._books.delays.items()):
-            app = self._books.specs.get(app_id)
-            if app is None or backoff.valid(delay, app, now) is None:
+            if self._valid_delay(app_id, now) is None:
                 self._books.put_delay(app_id, None)
             elif delay.until > now:
                 self._books.wake(DELAY + app_id, delay.until)
@@ -199,9 +274,10 @@ class LaunchQueue:
         for role in self.demand.wanted_roles():
             self._interest.need(role)
 
-    def lacks_secret(self, app_id: str, now: float) -> None:
+    def lacks_secret(self, app_id: str, why: str, now: float) -> None:
         """The app can't be launched; it is tried again a little later."""
         self.without_secrets[app_id] = now + _PATIENCE
+        self.lacking_secrets[app_id] = why
         self._books.wake(SECRETS, now + _PATIENCE)
 
     def _delay_changed(self, app_id: str, now: float) -> None:
@@ -231,3 +307,18 @@ class LaunchQueue:
             apps = {*self.waiting, *self._books.per_agent}
             may = {one for one in apps if role in self.demand.roles(one) and self.launchable(one, now)}
             assert set(self.demand.all(role, now)) == may, (role, may)  # noqa: S101
+        for app_id, attempt in self.attempts.items():
+            waiting = self.waiting.get(app_id, {})
+            assert self.forms[app_id] == self._forms(app_id, waiting), app_id  # noqa: S101
+            if attempt.refused.kind is not None:  # what refuses one refuses all that share it
+                each = [self._books.next_definition(one) for one in waiting.values()]
+                kinds = {matcher.kind(one) for one in each if one is not None}
+                assert kinds <= {attempt.refused.kind}, app_id  # noqa: S101
+
+
+def _put_latest(known: dict[str, _Latest], agent: str, value: _Latest) -> None:
+    """The agents' latest, oldest first, of so many agents."""
+    known.pop(agent, None)
+    if len(known) >= _AGENTS:
+        del known[next(iter(known))]
+    known[agent] = value

@@ -207,6 +207,11 @@ class Instance(msgspec.Struct, omit_defaults=True):
         return self.condition is not Condition.SCHEDULED and self.condition not in TERMINAL
 
     @property
+    def listed(self) -> bool:
+        """Whether its task is shown: it is at an agent, or was there and is stopped. What waits has no task yet."""
+        return bool(self.host) and (self.has_task or self.goal is Goal.STOPPED)
+
+    @property
     def wanted(self) -> bool:
         """Whether it counts towards the app's number of instances."""
         return self.goal is Goal.RUNNING and self.condition is not Condition.INACTIVE
@@ -255,7 +260,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``kill`` names victims of a scale-down. ``groups`` are those whose dependencies count; ``groups_before`` how those
     that were changed with it were before. ``replaces`` are deployments that it put an end to, ``reverts`` the one that
-    it undoes; at ``deadline`` it is undone itself.
+    it undoes; at ``deadline`` it is undone itself. ``unfinished``: by app or pod the action that a deployment which it
+    replaces had begun, and that it carries on.
     """
 
     id: str
@@ -268,6 +274,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     replaces: list[str] = []
     reverts: str = ""
     deadline: float | None = None
+    unfinished: dict[str, str] = {}
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
     suppress_offers: bool = True
     max_instances_per_offer: int = 5
     max_running_deployments: int = 100
+    max_queued_root_group_updates: int = 500
     kill_retry_interval: float = 30.0
     accepted_resource_roles_default_behavior: str = "any"
     maintenance_mode: bool = True

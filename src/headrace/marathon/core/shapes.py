@@ -12,11 +12,11 @@ from headrace.mesos.messages.common import TaskStatus
 
 
 def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = False) -> dict[str, Any]:
-    """One task. Without an agent yet it is listed as staging."""
+    """One task of an instance that is ``listed``. All have ``host`` and ``ports`` (a stopped one []): clients ask."""
     out: dict[str, Any] = {
         "id": instance.task_id,
         "appId": instance.app_id,
-        "host": instance.host or None,
+        "host": instance.host,
         "slaveId": instance.agent_id or None,
         "region": instance.place.get("@region"),
         "zone": instance.place.get("@zone"),
@@ -24,10 +24,10 @@ def task_view(instance: Instance, app: RunSpec | None, *, service_ports: bool = 
         "localVolumes": local_volumes(instance),
         "role": instance.role,
         "ipAddresses": ip_addresses(instance),
+        "ports": instance.ports if instance.has_task else [],
     }
     if instance.has_task:
         out["version"] = instance.version
-        out["ports"] = instance.ports
         if instance.staged_at is not None:
             out["stagedAt"] = iso8601(instance.staged_at)
         if instance.started_at is not None:

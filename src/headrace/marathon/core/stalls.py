@@ -56,11 +56,16 @@ class Stalls:
         return _Mark(deployment.at, frozenset(deployment.done), good, left, now, FIRST_LOOK)
 
     def _publish(self, deployment: Deployment, mark: _Mark, now: float) -> None:
-        why = [
-            {"action": action.action, "id": action.app, "text": one.text}
-            for action in deployment.actions()
-            for one in self._explainer.deployment(deployment, action, now)
-        ]
+        """Explain the first actions that lack something, as many as are shown: there may be thousands."""
+        why: list[dict[str, str]] = []
+        for action in deployment.actions():
+            found = self._explainer.deployment(deployment, action, now)
+            if found:
+                why += ({"action": action.action, "id": action.app, "text": one.text} for one in found)
+                what = f"deployment {deployment.plan.id} does not come on"
+                self._books.tell(action.app, now, what, found[0].text)
+            if len(why) >= _SHOWN:
+                break
         self._books.publish(
             "deployment_stalled_event",
             id=deployment.plan.id,
@@ -69,10 +74,6 @@ class Stalls:
             since=iso8601(mark.since),
             why=why[:_SHOWN],
         )
-        for action in deployment.actions():
-            if action.app not in deployment.done:
-                text = next((one["text"] for one in why if one["id"] == action.app), "")
-                self._books.tell(action.app, now, f"deployment {deployment.plan.id} does not come on", text)
 
 
 def _place(mark: _Mark) -> tuple[object, ...]:

@@ -244,7 +244,7 @@ class Tracker:
             self._books.record_failure(instance, state, message, now)
         self._books.tell(instance.app_id, now, f"{instance.id} ended: {state}", message)
         self._books.over(instance, now, state, condition, reason, message)
-        app = self._books.specs.get(instance.app_id)
+        app = self._books.next_definition(instance)
         self._volumes_after(instance, condition, state, now)
         stays = app is not None and (fits(app, instance) if instance.home else instance.goal is Goal.RUNNING)
         if app is not None and app.per_agent and condition is Condition.GONE:

@@ -6,6 +6,8 @@ something waits. Deployments have their own event, see ``stalls``.
 
 from __future__ import annotations
 
+import heapq
+
 import msgspec
 
 from headrace.kernel.clock import iso8601
@@ -17,6 +19,10 @@ from headrace.marathon.core.why import Explainer
 
 WAITS = "waits"
 _SHOWN = 20
+_AT_ONCE = 100
+"""Apps that one look explains: each costs as much as there are agents."""
+_PAUSE = 1.0
+"""Seconds to the look at the next ones."""
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -45,21 +51,31 @@ class Waits:
             self._books.wake(WAITS, now + FIRST_LOOK)
 
     def look(self, now: float) -> None:
-        """The timer."""
+        """The timer. Whoever was not told of for the longest time comes first; the rest a little later."""
         self._armed = False
         self._told = {one: told for one, told in self._told.items() if one in self._queue.waiting}
-        for app_id, waiting in self._queue.waiting.items():
-            since = self._queue.attempts[app_id].since
-            if now - since < FIRST_LOOK or self._deployments.drives(app_id):
-                continue
-            told = self._told.get(app_id)
-            if told is None or told.since != since:
-                self._told[app_id] = _Told(since, now, FIRST_LOOK)
-            elif now >= told.at + told.pause:
-                self._told[app_id] = _Told(since, now, min(MAX_PAUSE, 2 * told.pause))
-            else:
-                continue
-            self._publish(app_id, len(waiting), since, now)
+        due = [(at, app_id) for app_id in self._queue.waiting if (at := self._last_told(app_id, now)) is not None]
+        for _, app_id in heapq.nsmallest(_AT_ONCE, due):
+            self._tell(app_id, now)
+        if len(due) > _AT_ONCE:
+            self._armed = True
+            self._books.wake(WAITS, now + _PAUSE)
+
+    def _last_told(self, app_id: str, now: float) -> float | None:
+        """When this wait was told of last, or began; None if it is too early to tell of it."""
+        since = self._queue.attempts[app_id].since
+        if now - since < FIRST_LOOK or self._deployments.drives(app_id):
+            return None
+        told = self._told.get(app_id)
+        if told is None or told.since != since:
+            return since
+        return told.at if now >= told.at + told.pause else None
+
+    def _tell(self, app_id: str, now: float) -> None:
+        since, told = self._queue.attempts[app_id].since, self._told.get(app_id)
+        pause = FIRST_LOOK if told is None or told.since != since else min(MAX_PAUSE, 2 * told.pause)
+        self._told[app_id] = _Told(since, now, pause)
+        self._publish(app_id, len(self._queue.waiting[app_id]), since, now)
 
     def _publish(self, app_id: str, count: int, since: float, now: float) -> None:
         spec = self._books.specs.get(app_id)

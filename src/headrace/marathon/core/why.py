@@ -81,7 +81,7 @@ class Explainer:
             return [Obstacle("delay", text, until=iso8601(until))]
         patience = self._queue.without_secrets.get(spec.id, 0.0)
         if patience > now:
-            return [Obstacle("secrets", "a secret is not there; the last decisions name it", until=iso8601(patience))]
+            return [Obstacle("secrets", self._queue.lacking_secrets[spec.id], until=iso8601(patience))]
         return lacking(self._queue.attempts[spec.id], count, now)
 
     def instance(self, instance: Instance, now: float) -> list[Obstacle]:
@@ -148,7 +148,7 @@ class Explainer:
             elif early is not None:
                 said = f"has not succeeded yet; {_seconds(now - early[0])} ago: {early[1]}"
             else:
-                said = "has no answer yet"
+                said = f"has no answer yet{_not_begun(spec, index, instance, now)}"
             out.append(Obstacle("health", f"instance {instance.id}: health check {name} {said}", instance.id))
         return out or [Obstacle("health", f"instance {instance.id}: no health check has answered yet", instance.id)]
 
@@ -156,16 +156,14 @@ class Explainer:
 def lacking(attempt: Attempt, count: int, now: float) -> list[Obstacle]:
     """What the last offers of all agents lacked for ``count`` instances, in the order in which it is looked at."""
     whom = "1 instance waits" if count == 1 else f"{count} instances wait"
-    refusals = [(agent, one) for agent, one in attempt.by_agent.items() if isinstance(one, Refusal)]
+    refusals: dict[str, list[tuple[str, Refusal]]] = {}
+    for agent, one in attempt.by_agent.items():
+        if one is not None:
+            refusals.setdefault(one.reason, []).append((agent, one))
     if not refusals:
         since = _seconds(now - attempt.since)
         return [Obstacle("offers", f"{whom} for offers; none has come in {since} that was not used")]
-    out = []
-    for reason in REASONS:
-        those = [(agent, one) for agent, one in refusals if one.reason == reason]
-        if those:
-            out.append(_lack(attempt, reason, those))
-    return out
+    return [_lack(attempt, reason, refusals[reason]) for reason in REASONS if reason in refusals]
 
 
 def _lack(attempt: Attempt, reason: str, those: list[tuple[str, Refusal]]) -> Obstacle:
@@ -203,6 +201,15 @@ def _progress(spec: RunSpec, action: Action, members: list[Instance]) -> str:
 
 def _instances(count: int) -> str:
     return "1 instance has" if count == 1 else f"{count} instances have"
+
+
+def _not_begun(spec: RunSpec, index: int, instance: Instance, now: float) -> str:
+    """When an agent begins to check, if that is to come. ``delaySeconds`` is for its checks alone."""
+    if not isinstance(spec, App) or index not in spec.agent_checks or instance.started_at is None:
+        return ""
+    delay = min(spec.health_checks[one].delay_seconds for one in spec.agent_checks)
+    left = instance.started_at + delay - now
+    return f"; the first check is in {_seconds(left)}" if left > 0 else ""
 
 
 def _check(check: HealthCheck) -> str:

@@ -10,7 +10,6 @@ FEATURES = ("secrets", "gpu_resources", "external_volumes", "task_killing", "vip
 _MS, _COUNT, _TEXT, _TOGGLE = Kind.MILLISECONDS, Kind.COUNT, Kind.TEXT, Kind.TOGGLE
 _NO_TOKENS = "agents start hundreds of tasks a second; offers are the limit"
 _MASTERS_WORD = "the master says how often it sends heartbeats; after five missed ones the connection is given up"
-_NO_QUEUE = "changes are made one after the other, without a queue"
 _REVIVED = "offers are revived whenever something new waits, and once is enough over HTTP"
 _ONE_THREAD = "there are no actors that wait for each other"
 
@@ -72,8 +71,15 @@ CLUSTER: tuple[Flag, ...] = (
     ),
     Flag("maintenance_mode", _TOGGLE, True, "nothing is started on agents that are about to be maintained"),
     Flag("draining_seconds", Kind.SECONDS, 0.0, "seconds before a maintenance from which on nothing is started there"),
-    Flag("secrets_dir", _TEXT, None, "Headrace's own: the files of secrets, one for each source", metavar="DIR"),
+    Flag(
+        "secrets_dir",
+        _TEXT,
+        None,
+        "Headrace's own: the files of secrets, one for each source; regular files of up to 1 MiB",
+        metavar="DIR",
+    ),
     Flag("max_running_deployments", _COUNT, 100, "deployments at a time"),
+    Flag("max_queued_root_group_updates", _COUNT, 500, "changes that may wait, up to 5 s, for one of these to end"),
     Flag("max_instances_per_offer", _COUNT, 5, "tasks started from one offer"),
     refused("max_tasks_per_offer", _COUNT, "its name before 1.4", "say --max_instances_per_offer"),
     refused("max_tasks_per_offer_cycle", _COUNT, "tasks per round of offers", "say --max_instances_per_offer"),
@@ -108,7 +114,6 @@ CLUSTER: tuple[Flag, ...] = (
     idle("min_mesos_offer_constraints_update_interval", _MS, 1000, "how often that changes", "nothing to change"),
     idle("mesos_heartbeat_interval", _MS, 15_000, "silence after which the master is asked", _MASTERS_WORD),
     idle("mesos_heartbeat_failure_threshold", _COUNT, 5, "how often before it is given up", _MASTERS_WORD),
-    idle("max_queued_root_group_updates", _COUNT, 500, "changes that may wait", _NO_QUEUE),
     idle("max_apps", _COUNT, None, "greatest number of apps", "Marathon does not look at it either"),
     idle(
         "minimum_viable_task_execution_duration",

@@ -19,6 +19,7 @@ from headrace.marathon.flags.cluster import FEATURES
 from headrace.marathon.flags.reading import read
 from headrace.mesos import masters
 from headrace.mesos.messages.common import Capability, FrameworkInfo, Identifier
+from headrace.mesos.resources.roles import role
 
 CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE", "REGION_AWARE", "RESERVATION_REFINEMENT")
 _OF_FEATURES = {"gpu_resources": "GPU_RESOURCES", "task_killing": "TASK_KILLING_STATE"}
@@ -118,6 +119,7 @@ def settings(options: argparse.Namespace) -> Settings:
         suppress_offers=options.suppress_offers,
         max_instances_per_offer=options.max_instances_per_offer,
         max_running_deployments=options.max_running_deployments,
+        max_queued_root_group_updates=options.max_queued_root_group_updates,
         kill_retry_interval=options.kill_retry_timeout / 1000,
         principal=options.mesos_authentication_principal,
     )
@@ -143,6 +145,8 @@ def _capabilities(enabled: frozenset[str]) -> list[str]:
 
 
 def _check(options: argparse.Namespace) -> None:
+    if wrong := role(options.mesos_role):
+        raise UserError(f"--mesos_role: {wrong}")
     if not 0 < options.local_port_min <= options.local_port_max <= 65535:
         low, high = options.local_port_min, options.local_port_max
         raise UserError(f"--local_port_min {low} and --local_port_max {high} are no range of ports from 1 to 65535")

@@ -12,6 +12,8 @@ from headrace.marathon.flags.made import advertised, features
 from headrace.marathon.flags.table import TABLE
 from headrace.mesos import masters
 
+SPOKEN = "1.11.24"
+"""The Marathon whose API this is: scripts compare it. Headrace's own version stands in ``buildref``."""
 MARATHON_CONFIG = {
     "access_control_allow_origin": "access_control_allow_origin",
     "checkpoint": "checkpoint",
@@ -73,8 +75,8 @@ def info(options: argparse.Namespace, ports: dict[str, int | None]) -> dict[str,
     given = config(options) | {"features": sorted(features(options)), "hostname": advertised(options)}
     return {
         "name": options.framework_name,
-        "version": __version__,
-        "buildref": "headrace",
+        "version": SPOKEN,
+        "buildref": f"headrace {__version__}",
         "elected": True,
         "marathon_config": {key: given[name] for key, name in MARATHON_CONFIG.items()},
         "zookeeper_config": {name: given[name] for name in ZOOKEEPER_CONFIG},

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 LAYOUT = 1
 _MAX_BODY = 64 * 1024 * 1024
-"""An agent reports all of its tasks at once, and a framework may launch many."""
+"""An agent reports all of its tasks at once; for others the doors have lower limits."""
 
 
 async def serve(flags: Flags, stop: asyncio.Event) -> None:

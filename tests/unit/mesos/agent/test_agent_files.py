@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from headrace.mesos.agent.core.containers import Place
 from headrace.mesos.agent.sandbox.files import Files
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.agent.sandbox.log_rotation import rotate
+from headrace.mesos.own_log import OwnLog
 
 Get = Callable[..., Response]
 Swap = Callable[[Path, Layout], None]
@@ -24,6 +26,11 @@ Swap = Callable[[Path, Layout], None]
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path)
+
+
+def own_log(layout: Layout) -> OwnLog:
+    (layout.data / "log").write_text("said\n")
+    return OwnLog("/slave/log", layout.data / "log")
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def sandbox(layout: Layout) -> Path:
 @pytest.fixture
 def get(layout: Layout) -> Get:
     router = Router()
-    Files(layout, lambda: "S1").routes(router, "")
+    Files(layout, lambda: "S1", own_log(layout)).routes(router, "")
 
     def get(what: str, path: object, more: str = "", **headers: str) -> Response:
         query = f"path={quote(os.fsencode(str(path)))}{more}"
@@ -52,6 +59,15 @@ def refusal(get: Get, *request: object) -> int:
     with pytest.raises(HttpError) as error:
         get(*request)
     return error.value.status
+
+
+def test_the_agents_own_log_is_beside_the_sandboxes(get: Get, sandbox: Path, layout: Layout) -> None:
+    assert get("read", "/slave/log", "&offset=1").body == b'{"data":"aid\\n","offset":1}'
+    assert get("read.json", "/slave/log", "&offset=-1").body == b'{"data":"","offset":5}'
+    assert get("browse", "/slave/log").body == b"[]"
+    assert isinstance(get("download", "/slave/log").body, FileBody)
+    for elsewhere in ("/slave", "/slave/log/x", layout.data / "log"):
+        assert refusal(get, "read", elsewhere, "&offset=0") == 404
 
 
 def test_what_a_task_keeps_to_itself_is_listed_but_not_shown(get: Get, sandbox: Path) -> None:
@@ -245,7 +261,7 @@ def test_a_hole_at_the_front_is_skipped() -> None:
         (sandbox / "stdout").write_bytes(b"a" * 65536 + b"rest")
         (sandbox / "stdout").chmod(0o644)
         assert rotate(sandbox, "stdout", 65536, 9) == 65536
-        files = Files(layout, lambda: "S1")
+        files = Files(layout, lambda: "S1", own_log(layout))
         query = f"path={sandbox}/stdout"
         read = files.read(Request("GET", "/files/read", f"{query}&offset=0", {}, b""))
         assert read.body == b'{"data":"rest","offset":65536}'
@@ -273,4 +289,7 @@ def test_nested_sandboxes_have_paths_of_their_own(get: Get, layout: Layout) -> N
 def test_which_virtual_path_is_which_directory(get: Get, layout: Layout, sandbox: Path) -> None:
     layout.create(Place("S0", "fw", "t", "older"))
     answer = get("debug", "/")
-    assert bytes(answer.body).decode() == f'{{"/frameworks/fw/executors/t/runs/latest":"{sandbox}"}}'  # type: ignore[arg-type]
+    assert json.loads(bytes(answer.body)) == {  # type: ignore[arg-type]
+        "/frameworks/fw/executors/t/runs/latest": str(sandbox),
+        "/slave/log": str(layout.data / "log"),
+    }

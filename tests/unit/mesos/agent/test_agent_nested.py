@@ -232,8 +232,25 @@ def test_a_session_ends_with_the_connection_that_holds_it(operator: Operator) ->
     assert operator.session("c-1.s", container=ContainerInfo("MESOS", tty_info=TTYInfo())) is None
     assert operator.world.specs["c-1.s"].kind == SESSION
     operator.world.start("c-1.s")
-    operator.world.handle(ContainerGivenUp("c-1.s"))
+    launched = operator.last
+    assert operator.session("c-1.s") == ContainerAnswer(202)
+    operator.world.handle(ContainerGivenUp("c-1.s", operator.last))
+    assert not operator.world.signals, "it is not that client's"
+    operator.world.handle(ContainerGivenUp("c-1.s", launched))
     assert operator.world.signals == [("c-1.s", True)]
+
+
+def test_a_session_does_not_end_with_the_connection_of_one_that_had_its_name(operator: Operator) -> None:
+    operator.session("c-1.s")
+    operator.world.start("c-1.s")
+    operator.world.end("c-1.s", Ended(0))
+    first = operator.last
+    operator.remove("c-1.s")
+    operator.world.ever_started.remove("c-1.s")
+    operator.session("c-1.s")
+    operator.world.start("c-1.s")
+    operator.world.handle(ContainerGivenUp("c-1.s", first))
+    assert not operator.world.signals
 
 
 def test_a_container_goes_on_when_nobody_waits_for_it_any_more(operator: Operator) -> None:

@@ -111,9 +111,11 @@ class NestedMachine(Walker):
     def remove(self, n: int) -> None:
         self.operator.remove(self.pick(n))
 
-    @rule(n=ANY)
-    def give_up(self, n: int) -> None:
-        self.world.handle(ContainerGivenUp(self.pick(n)))
+    @rule(n=ANY, launcher=SOON)
+    def give_up(self, n: int, launcher: bool) -> None:
+        path = self.pick(n)
+        held = self.world.core.nested.containers.get(path)
+        self.world.handle(ContainerGivenUp(path, held.launcher if held is not None and launcher else 1))
 
     @rule(n=ANY)
     @precondition(lambda self: self.world.starting)

@@ -26,6 +26,7 @@ from headrace.mesos.logging_toggle import LoggingToggle
 from headrace.mesos.messages import agent_operator as api
 from headrace.mesos.messages.common import ContainerID
 from headrace.mesos.messages.common.containers import TTYInfo, WindowSize
+from headrace.mesos.own_log import OwnLog
 from tests.unit.mesos.agent.agent_world import World, task
 
 JSON, PROTOBUF, RECORDIO = "application/json", "application/x-protobuf", "application/recordio"
@@ -87,9 +88,10 @@ class Door:
         self.sessions = Sessions()
         self.channel = Channel()
         self.session = self.sessions["c-1.s"] = Session(self.channel, terminal=False)
-        calls = ContainerCalls(self.sessions)
+        calls = self.containers = ContainerCalls(self.sessions)
         calls.attach(self.shell, self.world.core)  # type: ignore[arg-type]
-        files = Files(Layout(directory), lambda: "S0")
+        (directory / "log").write_text("said\n")
+        files = Files(Layout(directory), lambda: "S0", OwnLog("/slave/log", directory / "log"))
         toggle = LoggingToggle(Verbosity(), float)
         self.api = OperatorApi(lambda: self.world.core, Facts(), files, toggle, calls)
 
@@ -167,18 +169,38 @@ async def test_what_has_no_such_form_is_told(door: Door) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "status", "why"),
     [
-        ({"content_type": ""}, 400),
-        ({"content_type": "text/plain"}, 415),
-        ({"accept": "text/html"}, 406),
-        ({"accept": RECORDIO}, 406),
+        ({"content_type": ""}, 400, "Expecting 'Content-Type' to be present"),
+        ({"content_type": "text/plain"}, 415, f"Expecting 'Content-Type' of {JSON} or {PROTOBUF} or {RECORDIO}"),
+        (
+            {"message_content_type": JSON},
+            415,
+            "Expecting 'Message-Content-Type' to be not set for non-streaming requests",
+        ),
+        ({"accept": "text/html"}, 406, f"Expecting 'Accept' to allow {JSON} or {PROTOBUF} or {RECORDIO}"),
+        (
+            {"accept": RECORDIO, "message_accept": "a/b"},
+            406,
+            f"Expecting 'Message-Accept' to allow {JSON} or {PROTOBUF}",
+        ),
+        ({"message_accept": JSON}, 406, "Expecting 'Message-Accept' to be not set for non-streaming responses"),
     ],
 )
-async def test_forms_that_it_does_not_speak(door: Door, headers: dict[str, str], status: int) -> None:
-    assert (await door.ask({"type": "GET_HEALTH"}, **headers)).status == status
-    files = {"type": "LIST_FILES", "list_files": {"path": "/"}}
-    assert (await door.ask(files, **headers)).status in (status, 404)
+async def test_forms_that_it_does_not_speak(door: Door, headers: dict[str, str], status: int, why: str) -> None:
+    for kind in ("GET_HEALTH", "LIST_FILES", "PRUNE_IMAGES", "LAUNCH_NESTED_CONTAINER_SESSION"):
+        answer = await door.ask({"type": kind}, **headers)
+        assert (answer.status, said(answer)) == (status, why)
+
+
+@pytest.mark.parametrize("call", [{"type": "GET_HEALTH"}, {"type": "LIST_FILES", "list_files": {"path": "/slave/log"}}])
+async def test_streams_are_for_what_goes_on(door: Door, call: dict[str, Any]) -> None:
+    answer = await door.ask(call, accept=RECORDIO)
+    assert (answer.status, said(answer)) == (406, f"Streaming response is not supported for {call['type']} call")
+    answer = await door.ask({"type": "ATTACH_CONTAINER_INPUT", "attach_container_input": {"type": "CONTAINER_ID"}})
+    why = f"Expecting 'Content-Type' to be {RECORDIO} for ATTACH_CONTAINER_INPUT call"
+    assert (answer.status, said(answer)) == (415, why)
+    assert (await door.ask(call, accept=f"{RECORDIO}, {PROTOBUF}")).content_type == PROTOBUF
 
 
 @pytest.mark.parametrize(
@@ -196,6 +218,18 @@ async def test_calls_that_make_no_sense(door: Door, body: dict[str, Any], why: s
     answer = await door.ask(body)
     assert answer.status == 400
     assert why in said(answer)
+
+
+async def test_its_own_log(door: Door) -> None:
+    listed = json.loads(said(await door.ask({"type": "LIST_FILES", "list_files": {"path": "/slave/log"}})))
+    assert listed == {"type": "LIST_FILES", "list_files": {}}
+    read = {"type": "READ_FILE", "read_file": {"path": "/slave/log", "offset": 1}}
+    assert json.loads(said(await door.ask(read)))["read_file"] == {
+        "size": 5,
+        "data": base64.b64encode(b"aid\n").decode(),
+    }
+    read["read_file"] = {"path": "/slave/log", "offset": -1}
+    assert (await door.ask(read)).status == 400
 
 
 async def test_input_is_handed_over_in_order_and_to_one_only(door: Door) -> None:
@@ -224,6 +258,7 @@ async def test_input_is_answered_when_the_session_ends(door: Door) -> None:
     [
         ([], JSON, 400),
         ([b"{}"], JSON, 400),
+        ([b'{"type":"GET_HEALTH"}'], JSON, 415),
         ([b"no JSON"], JSON, 400),
         ([as_json(typed(b"x"))], JSON, 400),
         ([as_json(FIRST), as_json(FIRST)], JSON, 400),
@@ -259,7 +294,10 @@ async def test_output_in_the_form_of_each_listener(door: Door) -> None:
     assert (await door.ask(body, accept=RECORDIO, message_accept="text/html")).status == 406
 
 
-async def test_a_waiting_client_that_goes_is_forgotten(door: Door) -> None:
+@pytest.mark.parametrize(
+    ("kind", "path"), [("WAIT_CONTAINER", "x"), ("LAUNCH_NESTED_CONTAINER_SESSION", "c-1.x")], ids=["waits", "launches"]
+)
+async def test_a_client_that_goes_is_forgotten_by_the_number_of_its_request(door: Door, kind: str, path: str) -> None:
     class Waiting(FakeShell):
         async def ask(self, make: Any) -> Any:
             make(7)
@@ -267,12 +305,12 @@ async def test_a_waiting_client_that_goes_is_forgotten(door: Door) -> None:
 
     shell = Waiting(door.world)
     door.api._containers.attach(shell, door.world.core)  # type: ignore[arg-type]
-    body = {"type": "WAIT_CONTAINER", "wait_container": {"container_id": {"value": "x"}}}
+    body = {"type": kind, kind.lower(): {"container_id": msgspec.to_builtins(container(*path.split(".")))}}
     asking = asyncio.create_task(door.ask(body))
     await asyncio.sleep(0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert shell.posted == [ContainerGivenUp("x", 7)]
+    assert shell.posted == [ContainerGivenUp(path, 7)]
 
 
 def _tty(rows: int, columns: int) -> TTYInfo:

@@ -180,6 +180,9 @@ def test_draining_goes_on_after_a_restart_of_the_master() -> None:
     end(agent, framework)
     assert state_of(world, agent) == "DRAINED"
     world.restart("o")
+    absent, deactivation = world.books.absent[agent.id], world.books.deactivated[agent.id]
+    seen = shapes.absent(str(agent.id), absent, deactivation)
+    assert (seen["deactivated"], seen["drain_info"].state) == (True, "DRAINED")
     agent.events.clear()
     agent.register()
     assert state_of(world, agent) == "DRAINED"

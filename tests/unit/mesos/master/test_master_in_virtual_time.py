@@ -29,7 +29,8 @@ def test_shares_over_time_are_equal_where_both_can_use_what_is_free() -> None:
 def test_the_picture_in_the_docs_is_the_simulation() -> None:
     text = drf.SVG.read_text()
     for name, colour in drf.COLOURS.items():
-        assert text.count(f'stroke="{colour}"') == len(drf.PANELS), name
+        assert text.count(f'fill="none" stroke="{colour}"') == len(drf.PANELS), name
+        assert f">{name.replace('-', ' ')}</text>" in text
     assert f"{drf.PHASES * drf.PHASE:g} s</text>" in text
 
 

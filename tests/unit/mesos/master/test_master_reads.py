@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from headrace.kernel.clock import ManualClock
-from headrace.kernel.http.messages import FileBody, Request, Response
+from headrace.kernel.http.messages import FileBody, HttpError, Request, Response
 from headrace.kernel.log import Verbosity
+from headrace.kernel.protobuf.decoding import MAX_FIELDS
 from headrace.kernel.shell import Shell
 from headrace.kernel.store.memory import MemoryStore
+from headrace.mesos.content import MAX_PROTOBUF
+from headrace.mesos.door import MAX_ELEMENTS, TEXT
 from headrace.mesos.logging_toggle import LoggingToggle
+from headrace.mesos.master.api.operator_api import MAX_FORM
 from headrace.mesos.master.api.operator_reads import Reads
-from headrace.mesos.master.api.routes import MasterApi
+from headrace.mesos.master.api.routes import MAX_CALL, MasterApi
 from headrace.mesos.master.api.streams import Streams
 from headrace.mesos.master.api.views import Views
 from headrace.mesos.master.core.events import MasterEvent
@@ -221,6 +225,38 @@ def test_prefixes_endings_and_functions(path: str, door: Door) -> None:
     assert door.refused("GET", path, "jsonp=a;b") == (400, "Expecting 'jsonp' to be the name of a function")
 
 
+FOREIGN = [
+    {"host": "127.0.0.1:5050", "sec-fetch-site": "cross-site"},
+    {"host": "127.0.0.1:5050", "sec-fetch-site": "same-site", "referer": "http://127.0.0.1:5050/"},
+    {"host": "127.0.0.1:5050", "referer": "https://evil.example/"},
+]
+OWN = [{}, {"host": "127.0.0.1:5050", "sec-fetch-site": "same-origin", "referer": "http://127.0.0.1:5050/page"}]
+
+
+@pytest.mark.parametrize("path", ["/master/state", "/state.json", "/roles", "/metrics/snapshot", "/files/debug"])
+def test_another_sites_page_reads_nothing_as_a_script(path: str, door: Door) -> None:
+    for headers in FOREIGN:
+        answer = door.ask("GET", path, "jsonp=steal", b"", **headers)
+        assert (answer.status, answer.content_type) == (403, TEXT)
+        assert isinstance(answer.body, bytes)
+        assert b"'jsonp' is refused to " in answer.body
+        assert door.ask("GET", path, "", b"", **headers).content_type == JSON["content-type"]  # which no script can be
+    for headers in OWN:
+        assert door.ask("GET", path, "jsonp=cb", b"", **headers).status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_another_sites_page_does_not_set_the_level(method: str, door: Door) -> None:
+    for headers in FOREIGN:
+        answer = door.ask(method, "/logging/toggle", "level=1&duration=10mins", b"", **headers)
+        assert (answer.status, door.verbosity.level) == (403, 0)
+        assert door.ask(method, "/logging/toggle", "", b"", **headers).body == b"0\n"
+    usual = logging.getLogger().level
+    for headers in OWN:
+        assert door.ask(method, "/logging/toggle", "level=0&duration=10mins", b"", **headers).status == 200
+    assert logging.getLogger().level == usual
+
+
 def test_the_time_that_metrics_may_take(door: Door) -> None:
     assert door.get("/metrics/snapshot", "timeout=5secs")["master/elected"] == 1.0
     assert door.refused("GET", "/metrics/snapshot", "timeout=long")[0] == 400
@@ -251,6 +287,53 @@ def test_a_toggle_that_is_not_understood(query: str, door: Door) -> None:
     assert door.verbosity.level == 0
 
 
+def test_a_level_that_is_none(door: Door) -> None:
+    for level, nanoseconds in ((1, -5), (-1, 5)):
+        status, words = door.call("SET_LOGGING_LEVEL", level=level, duration={"nanoseconds": nanoseconds})
+        assert status == 400
+        assert words
+    assert door.verbosity.level == 0
+
+
+# What is too large
+
+
+@pytest.mark.parametrize("path", ["/api/v1/scheduler", "/api/v1", "/master/machine/down"])
+def test_only_agents_may_send_much_at_once(path: str, door: Door) -> None:
+    body = b"[" + b" " * MAX_CALL
+    assert door.ask("POST", path, body=body, **JSON).status == 413
+    assert door.ask("POST", path, body=body[1:], **JSON).status == 400
+    assert door.ask("POST", "/master/api/v1/agent", body=body, **JSON).status == 400
+
+
+@pytest.mark.parametrize("path", ["/api/v1/scheduler", "/api/v1", "/machine/down", "/weights"])
+def test_small_parts_do_not_become_a_large_call(path: str, door: Door) -> None:
+    body = b"[" + b"{}," * MAX_ELEMENTS + b"{}]"
+    answer = door.ask("PUT" if path == "/weights" else "POST", path, body=body + b",", **JSON)
+    assert (answer.status, answer.body) == (
+        400,
+        f"It has {MAX_ELEMENTS + 1} commas, more than {MAX_ELEMENTS}; send less at once".encode(),
+    )
+
+
+@pytest.mark.parametrize("path", ["/api/v1/scheduler", "/api/v1"])
+def test_protobuf_is_read_in_python(path: str, door: Door) -> None:
+    wire = {"content-type": "application/x-protobuf"}
+    answer = door.ask("POST", path, body=b"\x08\x01" * (MAX_PROTOBUF // 2) + b"\x08", **wire)
+    assert answer.status == 413
+    answer = door.ask("POST", path, body=b"\x08\x01" * (MAX_PROTOBUF // 2), **wire)
+    assert answer.status == 400
+    assert isinstance(answer.body, bytes)
+    assert f"more than {MAX_FIELDS} fields" in answer.body.decode()
+
+
+@pytest.mark.parametrize("body", [b"a=" + b"b" * MAX_FORM, b"a=b&" * 200])
+def test_a_form_is_not_large(body: bytes, door: Door) -> None:
+    for path in ("/reserve", "/teardown"):
+        with pytest.raises(HttpError, match="A form may have"):
+            door.ask("POST", path, body=body)
+
+
 # The master's own log
 
 
@@ -262,6 +345,9 @@ def test_the_log(world: World, tmp_path: Path) -> None:
     data = base64.b64encode(b"first").decode()
     assert door.call("READ_FILE", path="/master/log", offset=0, length=5) == {"size": 13, "data": data}
     assert door.call("READ_FILE", path="/master/log", offset=99) == {"size": 13, "data": ""}
+    assert door.call("READ_FILE", path="/master/log", offset=2**63 - 1) == {"size": 13, "data": ""}
+    last = 10**18 - 1
+    assert door.get("/files/read", f"path=/master/log&offset={last}&length=10") == {"data": "", "offset": last}
     assert door.get("/files/browse", "path=/master/log") == []
     assert door.get("/files/read", "path=/master/log&offset=6&length=3") == {"data": "sec", "offset": 6}
     assert door.get("/files/read", "path=/master/log&offset=6") == {"data": "second\n", "offset": 6}

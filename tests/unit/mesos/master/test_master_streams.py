@@ -91,6 +91,22 @@ async def test_the_state_that_a_stream_begins_with_is_not_held_against_it(monkey
     assert not client.aborted
 
 
+async def test_many_who_do_not_read_are_cut_but_for_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "ALL_BEHIND", 0)  # four states, and not a byte more
+    all_streams, gone = Streams(), list[str]()
+    clients = {str(number): Client(reads=number == 1) for number in range(12)}
+    subscribed = Event("SUBSCRIBED", subscribed=Subscribed(World().books.described.state(), 15.0))
+    for name, client in clients.items():
+        all_streams.open(name, lambda name=name: gone.append(name)).attach(client)  # type: ignore[misc]
+        all_streams.perform(SendToOperators((name,), subscribed))
+        await asyncio.sleep(0)
+    assert gone == [name for name in map(str, range(9)) if name != "1"]  # the oldest, and nobody who reads
+    assert [name for name, client in clients.items() if client.aborted] == gone
+    all_streams.perform(SendToOperators(tuple(clients), removed("a")))
+    await asyncio.sleep(0)
+    assert clients["1"].events == ["SUBSCRIBED", "AGENT_REMOVED"]
+
+
 async def test_the_end_of_a_stream() -> None:
     all_streams, client = Streams(), Client(reads=True)
     all_streams.open("one", lambda: None).attach(client)

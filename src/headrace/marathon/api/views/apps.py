@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from headrace.kernel.clock import iso8601
+from headrace.marathon.api.views.addresses import addresses
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.api.views.why import why
 from headrace.marathon.core.core import MarathonCore
@@ -17,8 +15,7 @@ from headrace.marathon.core.shapes import task_view
 from headrace.marathon.definitions import writing
 from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, unknown_app
-
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)")
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 
 def apps(core: MarathonCore, now: float, chosen: Callable[[App], bool], embeds: Embeds) -> Answer:
@@ -48,29 +45,32 @@ def apps_below(core: MarathonCore, now: float, group: str, embeds: Embeds) -> An
 
 def app_tasks(core: MarathonCore, now: float, app_id: str) -> Answer:
     """GET /v2/apps/{id}/tasks, and of all apps of a group with ``/*``."""
-    if app_id.endswith("/*"):
-        prefix = app_id[:-1]
-        found = [one for one in core.books.apps if one.startswith(prefix)]
-    else:
-        found = [_existing(core, app_id).id]
-    tasks = [_task(core, one) for app in found for one in core.books.of_app(app)]
+    found = _named(core, app_id)
+    tasks = [_task(core, one) for app in found for one in core.books.of_app(app.id) if one.listed]
     return Answer(200, {"tasks": tasks})
+
+
+def app_addresses(core: MarathonCore, now: float, app_id: str) -> str:
+    """The same as text: where the tasks are reached."""
+    return addresses(core, _named(core, app_id))
+
+
+def all_addresses(core: MarathonCore, now: float) -> str:
+    """GET /v2/tasks as text."""
+    return addresses(core, core.books.apps.values())
+
+
+def _named(core: MarathonCore, app_id: str) -> list[App]:
+    """The app, or with ``/*`` all of a group. Raises Rejected 404."""
+    if not app_id.endswith("/*"):
+        return [_existing(core, app_id)]
+    return [one for one in core.books.apps.values() if one.id.startswith(app_id[:-1])]
 
 
 def versions(core: MarathonCore, now: float, app_id: str) -> Answer:
     """GET /v2/apps/{id}/versions: newest first."""
     _existing(core, app_id)
     return Answer(200, {"versions": sorted(core.books.versions[app_id], reverse=True)})
-
-
-def check_timestamp(given: str) -> str:
-    """The time as versions have it, of any form of ISO 8601. Raises Rejected 422."""
-    if not _TIMESTAMP.fullmatch(given):
-        raise Rejected(422, f"Invalid timestamp provided '{given}'. Expecting ISO-8601 datetime string.")
-    try:
-        return iso8601(datetime.fromisoformat(given).timestamp())
-    except ValueError:  # such as a leap second
-        return given
 
 
 def version(core: MarathonCore, now: float, app_id: str, wanted: str) -> Answer:
@@ -89,7 +89,7 @@ def tasks(core: MarathonCore, now: float, statuses: list[str]) -> Answer:
     shown = [
         _task(core, one, service_ports=True)
         for one in core.books.instances.values()
-        if not one.containers and (not wanted or _status(one) in wanted)
+        if one.listed and not one.containers and (not wanted or _status(one) in wanted)
     ]
     return Answer(200, {"tasks": shown})
 
@@ -108,7 +108,7 @@ def app_view(core: MarathonCore, app: App, now: float, embeds: Embeds) -> dict[s
     if "readiness" in embeds:
         out["readinessCheckResults"] = readiness(core, app)
     if "tasks" in embeds:
-        out["tasks"] = [_task(core, one, service_ports=True) for one in instances]
+        out["tasks"] = [_task(core, one, service_ports=True) for one in instances if one.listed]
     if "lastTaskFailure" in embeds and app.id in core.books.failures:
         out["lastTaskFailure"] = core.books.failures[app.id]
     if "taskStats" in embeds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.kernel.clock import iso8601
-from headrace.marathon.api.views.apps import app_view, check_timestamp
+from headrace.marathon.api.views.apps import app_view
 from headrace.marathon.api.views.embeds import Embeds
 from headrace.marathon.api.views.pods import pod_status
 from headrace.marathon.core import history
@@ -17,6 +17,7 @@ from headrace.marathon.definitions.app import App
 from headrace.marathon.definitions.errors import Rejected, unknown_group
 from headrace.marathon.definitions.group import NOTHING
 from headrace.marathon.definitions.paths import ancestors, parent
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 _WHOLE = Embeds({"group.groups", "group.apps", "group.pods"})
 """What is shown if nothing was asked for."""
@@ -85,8 +86,8 @@ def _tree(
             at = changed.get(path) or changed.get(top) or iso8601(now)
             nodes[path] = {"id": path, "apps": [], "pods": [], "groups": [], "dependencies": own.dependencies}
             nodes[path]["version"] = at
-            if path != "/":
-                nodes[path]["enforceRole"] = own.enforce_role
+            if own.enforce_role:  # clients from before roles refuse the key
+                nodes[path]["enforceRole"] = True
             if path != top and "group.groups" in embeds:
                 node(parent(path))["groups"].append(nodes[path])
         return nodes[path]

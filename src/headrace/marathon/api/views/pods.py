@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from headrace.kernel.clock import iso8601
-from headrace.marathon.api.views.apps import check_timestamp
 from headrace.marathon.api.views.history import termination_history
 from headrace.marathon.core.core import MarathonCore
 from headrace.marathon.core.events import Answer
@@ -16,6 +15,7 @@ from headrace.marathon.core.shapes import local_volumes
 from headrace.marathon.definitions import writing
 from headrace.marathon.definitions.errors import Rejected, unknown_pod
 from headrace.marathon.definitions.pod import Pod, PodContainer
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 _STATES = {
     Condition.SCHEDULED: "PENDING",

@@ -30,9 +30,10 @@ def queue(core: MarathonCore, now: float, embeds: Embeds) -> Answer:
             "delay": {"timeLeftSeconds": 0 if until is None else max(0, int(until - now)), "overdue": until is None},
             "since": iso8601(attempt.since),
             "processedOffersSummary": _summary(attempt),
-            "role": spec.role,
             **({"app": writing.whole(spec)} if isinstance(spec, App) else {"pod": writing.whole_pod(spec)}),
         }
+        if spec.role != core.books.settings.role:  # clients from before roles refuse the key
+            item["role"] = spec.role
         if "lastUnusedOffers" in embeds:
             item["lastUnusedOffers"] = [_unused(attempt, agent) for agent in attempt.offers]
         if "why" in embeds:

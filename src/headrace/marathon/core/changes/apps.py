@@ -14,6 +14,7 @@ from headrace.marathon.definitions.errors import Rejected, Violation, invalid, u
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import canonical, parent, top_group
 from headrace.marathon.definitions.rules import check_app
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 NOT_SCALED = "the app has one instance on every agent (instancesPer), so it can't be scaled"
 
@@ -45,6 +46,7 @@ class AppChanges:
 
     def update(self, event: UpdateApps, now: float) -> Answer:
         """PUT and PATCH."""
+        _check_once([app_id for app_id, _ in event.updates])
         if not event.create:
             for app_id, _ in event.updates:
                 self._existing(app_id)
@@ -110,6 +112,7 @@ class AppChanges:
         return self._checked(update.merged(current, fields, body))
 
     def _version(self, app_id: str, version: str) -> App:
+        version = check_timestamp(version)
         app = self._books.versions.get(app_id, {}).get(version)
         if not isinstance(app, App):
             raise Rejected(404, f"App '{app_id}' does not exist in version {version}")
@@ -123,3 +126,12 @@ class AppChanges:
 
     def _announce(self, origin: Origin, app: App) -> None:
         self._books.publish("api_post_event", clientIp=origin.client, uri=origin.uri, appDefinition=writing.whole(app))
+
+
+def _check_once(app_ids: list[str]) -> None:
+    """Of two definitions of one app nobody knows which counts."""
+    seen: set[str] = set()
+    for index, app_id in enumerate(app_ids):
+        if app_id in seen:
+            raise invalid([Violation(f"({index})/id", f"there are two entries for {app_id}")])
+        seen.add(app_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 
@@ -19,7 +20,7 @@ from headrace.marathon.definitions.errors import Rejected, TooManyDeployments, V
 from headrace.marathon.definitions.group import Group
 from headrace.marathon.definitions.paths import ancestors, parent
 from headrace.marathon.definitions.pod import Pod
-from headrace.marathon.definitions.rules import check_pod_update, check_root, check_update
+from headrace.marathon.definitions.rules import check_group, check_pod_update, check_root, check_update
 from headrace.marathon.definitions.run_spec import RunSpec, with_version
 from headrace.marathon.definitions.writing import health_check
 
@@ -68,11 +69,18 @@ class Deployer:
             raise
 
     def _deploy(self, wanted: Wanted, force: bool, now: float) -> Plan:
-        conflicts = self._deployments.conflicts(wanted.targets)
+        targets, plan = self._prepare(wanted, now)
+        steps = planner.steps_of(plan)
+        conflicts = self._deployments.conflicts(planner.affected(steps))  # not of what the request only names
         if conflicts and not force:
             raise locked(conflicts)
-        self._check_limit(len(conflicts), wanted)
-        targets, plan = self._prepare(wanted, now)
+        if wanted.reverts:
+            conflicts = sorted({*conflicts, wanted.reverts})
+        if conflicts:
+            plan = self._carrying_on(plan, conflicts)
+            steps = planner.steps_of(plan)
+        if steps:
+            self._check_limit(len(conflicts), wanted)
         for deployment_id in conflicts:
             outcome, why = "replaced", "a newer deployment of the same app was forced"
             if deployment_id == wanted.reverts:
@@ -83,8 +91,16 @@ class Deployer:
         self._store(plan, targets, wanted, now)
         for group in _groups_of(targets, wanted.groups):
             self._books.publish("group_change_success", groupId=group, version=plan.version)
-        self._deployments.start(plan, now)
+        self._deployments.start(plan, steps, now)
         return plan
+
+    def _carrying_on(self, plan: Plan, replaced: list[str]) -> Plan:
+        """With what the deployments that it replaces have begun and not finished."""
+        unfinished = self._deployments.unfinished(replaced)
+        others: Targets = {one: self._books.specs[one] for one in unfinished if one not in plan.target}
+        return msgspec.structs.replace(
+            plan, original=plan.original | others, target=plan.target | others, unfinished=unfinished
+        )
 
     def revert(self, deployment: Deployment, why: str, now: float) -> Plan:
         """Begin the way back. Raises Rejected and has changed nothing then."""
@@ -108,7 +124,7 @@ class Deployer:
     def dry_run(self, wanted: Wanted, now: float) -> Steps:
         """The steps that ``deploy`` would take. Raises Rejected."""
         _, plan = self._prepare(wanted, now)
-        return planner.steps(plan.original, plan.target, plan.groups)
+        return planner.steps_of(plan)
 
     def _check_limit(self, replaced: int, wanted: Wanted) -> None:
         limit = self._books.settings.max_running_deployments
@@ -202,14 +218,23 @@ class Deployer:
         books = self._books
         below = Counter(above for one in new if one not in books.specs for above in ancestors(one))
         below.subtract(above for one, spec in targets.items() if spec is None for above in ancestors(one))
+        added = any(one not in books.specs for one in new)
+        named = sorted(path for path, one in {**books.groups, **groups}.items() if one is not None) if added else []
 
         def is_group(path: str) -> bool:
-            group = groups[path] if path in groups else books.groups.get(path)
-            return group is not None or books.within[path] + below[path] > 0
+            if books.within[path] + below[path] > 0:
+                return True
+            for start in (path, f"{path}/"):
+                at = bisect_left(named, start)
+                if at < len(named) and (named[at] == path or named[at].startswith(f"{path}/")):
+                    return True
+            return False
 
         def find(spec_id: str) -> RunSpec | None:
             return targets[spec_id] if spec_id in targets else books.specs.get(spec_id)
 
+        for path in (path for path, group in groups.items() if group is not None):
+            check_group(path, find)
         for one, spec in new.items():
             check_root(spec, books.specs.get(one), is_group, find)
 

@@ -21,6 +21,7 @@ from headrace.marathon.definitions.pod import Pod
 from headrace.marathon.definitions.reading import GroupUpdate
 from headrace.marathon.definitions.rules import check_app, check_pod
 from headrace.marathon.definitions.run_spec import RunSpec
+from headrace.marathon.definitions.timestamps import check_timestamp
 
 
 class GroupChanges:
@@ -66,7 +67,7 @@ class GroupChanges:
     def _check_new(self, update: GroupUpdate) -> None:
         if update.id in self._books.apps:
             raise Rejected(409, f"An app with the path {update.id} already exists.")
-        if self._books.group_exists(update.id) and update.id != "/":
+        if update.id == "/" or self._books.group_exists(update.id):
             raise Rejected(409, f"Group {update.id} is already created. Use PUT to change this group.")
 
     def _wanted(self, update: GroupUpdate) -> Wanted:
@@ -172,6 +173,7 @@ class GroupChanges:
 
     def _as_it_was(self, path: str, version: str) -> Wanted:
         self._existing(path)
+        version = check_timestamp(version)
         then = root_at(self._books, version)
         if then is None:
             raise Rejected(404, f"Group '{path}' does not exist in version {version}")

@@ -28,8 +28,20 @@ _URI = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _URI_PATH = re.compile(r"[!-~]*")
 
 
-def identity(run_spec_id: str) -> Iterator[Violation]:
-    """The id names something below the root, and no word of the API."""
+_UUID = 36
+_MAX_ID = 255
+"""Characters of an id of a task or a volume that Mesos takes."""
+_IN_TASK_ID = len(".instance-") + _UUID + len("..") + len("999999")
+"""What of a task's id is neither its app's nor its container's: an instance's uuid, and how often it was launched."""
+
+
+def identity(run_spec_id: str, containers: Sequence[str] = ("_app",)) -> Iterator[Violation]:
+    """The id names something below the root, no word of the API, and fits into the ids of tasks."""
+    most = _MAX_ID - _IN_TASK_ID - max((len(one) for one in containers), default=0)
+    if len(run_spec_id) - 1 > most:
+        got = len(run_spec_id) - 1
+        words = f"has {got} characters; {most} are possible, as ids of tasks, which begin with it, have {_MAX_ID}"
+        yield Violation("/id", words)
     if run_spec_id == "/":
         yield Violation("/id", "Path must contain at least one path element")
     elif run_spec_id.rsplit("/", 1)[1] in RESERVED:
@@ -121,8 +133,11 @@ def network_names(
         )
 
 
-def persistent(volume: Persistent, path: str) -> Iterator[Violation]:
-    """Sizes and constraints of a volume that outlives its task."""
+def persistent(volume: Persistent, path: str, run_spec_id: str, name: str) -> Iterator[Violation]:
+    """Sizes and constraints of a volume that outlives its task, and that there can be an id for it."""
+    if (got := len(run_spec_id) - 1 + len(name)) > (most := _MAX_ID - len("##") - _UUID):
+        words = f"its name and the id have {got} characters; {most} are possible, as ids of volumes have {_MAX_ID}"
+        yield Violation(path, words)
     if volume.size <= 0:
         yield Violation(f"{path}/size", f"got {volume.size}, expected more than 0")
     if volume.max_size is not None and volume.type != "mount":

@@ -41,7 +41,7 @@ def _reserved(pod: Pod) -> tuple[object, list[int]]:
 
 
 def _rules(pod: Pod, context: Context) -> Iterator[Violation]:
-    yield from common.identity(pod.id)
+    yield from common.identity(pod.id, [one.name for one in pod.containers])
     if pod.user == "":
         yield Violation("/user", "must not be empty")
     if not pod.containers:
@@ -164,7 +164,7 @@ def _volumes(pod: Pod, context: Context) -> Iterator[Violation]:
             if not feature and volume.secret not in pod.secrets:
                 yield Violation(f"{path}/secret", "references an undefined secret")
         if volume.persistent is not None:
-            yield from common.persistent(volume.persistent, f"{path}/persistent")
+            yield from common.persistent(volume.persistent, f"{path}/persistent", pod.id, volume.name)
     names = [one.name for one in pod.volumes]
     if len(set(names)) < len(names):
         yield Violation("/volumes", "volume names must be unique")

@@ -50,7 +50,7 @@ def _volume(volume: Volume, app: App, path: str, context: Context) -> Iterator[V
             yield Violation(f"{path}/mode", f"got {(volume.mode or '').capitalize()}, expected Rw")
         if volume.container_path in (".", "..") or "/" in volume.container_path:
             yield Violation(f"{path}/containerPath", "must be a single directory name, relative to the sandbox")
-        yield from common.persistent(volume.persistent, f"{path}/persistent")
+        yield from common.persistent(volume.persistent, f"{path}/persistent", app.id, volume.container_path)
     elif volume.external is not None:
         yield from context.needs(EXTERNAL_VOLUMES, path)
         if app.instances > 1:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable
 from headrace.kernel.http import BrokenOffError, EventStream, Request, Response
 from headrace.kernel.recordio import RecordIOError
 from headrace.kernel.shell import Shell
-from headrace.mesos.agent.api.speaking import Records, Spoken, records_of
+from headrace.mesos.agent.api.speaking import RECORDIO, Records, Spoken, records_of
 from headrace.mesos.agent.containers.session import WATCHER_LIMIT, Session, Sessions
 from headrace.mesos.agent.core.agent import AgentCore
 from headrace.mesos.agent.core.events import AgentInput, ContainerAnswer, ContainerCalled, ContainerGivenUp
@@ -54,21 +54,7 @@ class ContainerCalls:
         return text(answer.status, answer.text)
 
     async def _wait(self, shell: Shell[AgentInput], call: api.Call, path: str, spoken: Spoken) -> Response:
-        refusal = spoken.refuses_answers(call.type or "")
-        if refusal is not None:
-            return refusal
-        asked = 0
-
-        def ask(number: int) -> ContainerCalled:
-            nonlocal asked
-            asked = number
-            return ContainerCalled(number, _only(call))
-
-        try:
-            answer: ContainerAnswer = await shell.ask(ask)
-        except asyncio.CancelledError:
-            shell.post(ContainerGivenUp(path, asked))
-            raise
+        answer, _ = await _ask(shell, call, path)
         if answer.waited is None:
             return text(answer.status, answer.text)
         kind = call.type or ""
@@ -81,19 +67,12 @@ class ContainerCalls:
     async def _session(self, shell: Shell[AgentInput], call: api.Call, spoken: Spoken) -> Response:
         assert call.launch_nested_container_session is not None  # noqa: S101 - checked
         path = path_of(call.launch_nested_container_session.container_id)
-        refusal = spoken.refuses_streams()
-        if refusal is not None:
-            return refusal
-        try:
-            answer: ContainerAnswer = await shell.ask(lambda number: ContainerCalled(number, _only(call)))
-        except asyncio.CancelledError:
-            shell.post(ContainerGivenUp(path))
-            raise
+        answer, given_up = await _ask(shell, call, path)
         session = self._sessions.get(path)
         if answer.status != 200 or session is None:
             return text(answer.status, answer.text)
         stream = EventStream()
-        stream.on_close(lambda: shell.post(ContainerGivenUp(path)))
+        stream.on_close(lambda: shell.post(given_up))
         session.attach(stream, spoken.record, leads=True)
         return spoken.stream(stream)
 
@@ -101,9 +80,6 @@ class ContainerCalls:
         session = self._find(path)
         if isinstance(session, Response):
             return session
-        refusal = spoken.refuses_streams()
-        if refusal is not None:
-            return refusal
         stream = EventStream(WATCHER_LIMIT)
         session.attach(stream, spoken.record)
         return spoken.stream(stream)
@@ -163,7 +139,9 @@ class _Input:
         async for chunk in chunks:
             for call in self._records.feed(chunk):
                 body = call.attach_container_input
-                if call.type != "ATTACH_CONTAINER_INPUT" or body is None:
+                if call.type and call.type != "ATTACH_CONTAINER_INPUT":
+                    return text(415, f"Streaming 'Content-Type' {RECORDIO} is not supported for {call.type} call")
+                if not call.type or body is None:
                     raise _invalid("Expecting 'attach_container_input' to be present")
                 if self._session is not None:
                     await _hand_over(self._session, body)
@@ -222,6 +200,23 @@ def _container_of(body: api.AttachInput) -> str:
     if (problem := problem_of_id(body.container_id)) is not None:
         raise _invalid(f"'attach_container_input.container_id' is invalid: {problem}")
     return path_of(body.container_id)
+
+
+async def _ask(shell: Shell[AgentInput], call: api.Call, path: str) -> tuple[ContainerAnswer, ContainerGivenUp]:
+    """The answer, and what the core is to hear when the client goes; if he does meanwhile, it does."""
+    number = 0
+
+    def ask(given: int) -> ContainerCalled:
+        nonlocal number
+        number = given
+        return ContainerCalled(number, _only(call))
+
+    try:
+        answer: ContainerAnswer = await shell.ask(ask)
+    except asyncio.CancelledError:
+        shell.post(ContainerGivenUp(path, number))
+        raise
+    return answer, ContainerGivenUp(path, number)
 
 
 def _only(call: api.Call) -> api.Call:

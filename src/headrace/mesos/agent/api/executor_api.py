@@ -13,7 +13,7 @@ from headrace.kernel import recordio
 from headrace.kernel.http import EventStream, Request, Response
 from headrace.kernel.shell import Shell
 from headrace.mesos.agent.core.events import AgentInput, Answer, ExecutorCalls, ExecutorStreamClosed
-from headrace.mesos.content import JSON, Format, not_acceptable, sent, wanted
+from headrace.mesos.content import JSON, Format, not_acceptable, taken, wanted
 from headrace.mesos.door import CallError, from_base64, not_allowed, text
 from headrace.mesos.messages.common import TASK_STATES
 from headrace.mesos.messages.executor import Call, Event, Update
@@ -85,7 +85,7 @@ class ExecutorApi:
         """Answer a request."""
         if request.method != "POST":
             return not_allowed(request.method, ("POST",))
-        form = sent(request.headers.get("content-type"))
+        form = taken(request)
         if isinstance(form, Response):
             return form
         if self._shell is None:

@@ -19,7 +19,7 @@ from headrace.mesos.agent.core.agent import AgentCore
 from headrace.mesos.agent.core.nesting import problem_of_id
 from headrace.mesos.agent.sandbox.files import Files
 from headrace.mesos.door import CallError, not_allowed, text
-from headrace.mesos.logging_toggle import HIGHEST, LoggingToggle
+from headrace.mesos.logging_toggle import LoggingToggle
 from headrace.mesos.messages import agent_operator as api
 from headrace.mesos.messages.common import ContainerID
 from headrace.mesos.messages.operator_common import (
@@ -46,6 +46,8 @@ BODIES = frozenset(
     }
 )
 """Calls that need a body; it is the field of their name in lower case."""
+STREAMED = frozenset({"LAUNCH_NESTED_CONTAINER_SESSION", "ATTACH_CONTAINER_OUTPUT"})
+"""Calls whose answers go on."""
 PROVIDERS = frozenset(
     {
         *("ADD_RESOURCE_PROVIDER_CONFIG", "UPDATE_RESOURCE_PROVIDER_CONFIG", "REMOVE_RESOURCE_PROVIDER_CONFIG"),
@@ -101,13 +103,15 @@ class OperatorApi:
 
     async def _answer(self, call: api.Call, spoken: Spoken) -> Response:
         kind = call.type or ""
+        if spoken.framed and kind and kind not in STREAMED:
+            return text(406, f"Streaming response is not supported for {kind} call")
         match kind:
             case "UNKNOWN":
                 return text(501, "501 Not Implemented.")
             case "PRUNE_IMAGES":
                 return text(200, "")  # Docker keeps its own images; there are no others
             case "ATTACH_CONTAINER_INPUT":
-                return text(415, f"Expecting 'Content-Type' of {RECORDIO} for ATTACH_CONTAINER_INPUT call")
+                return text(415, f"Expecting 'Content-Type' to be {RECORDIO} for {kind} call")
             case "SET_LOGGING_LEVEL" if call.set_logging_level is not None:
                 return self._set_level(call.set_logging_level)
             case "LIST_FILES" | "READ_FILE":
@@ -116,9 +120,6 @@ class OperatorApi:
             return await self._containers.obey(call, spoken)
         if kind in PROVIDERS:
             return text(501, f"{kind}: this agent has no resource providers")
-        refusal = spoken.refuses_answers(kind)
-        if refusal is not None:
-            return refusal
         answer = await self._told(kind, call)
         return spoken.answer(answer) if answer is not None else _invalid("Expecting 'type' to be present")
 
@@ -146,15 +147,14 @@ class OperatorApi:
         return api.Response(kind, **{kind.lower(): told[kind]()})
 
     def _set_level(self, asked: SetLoggingLevel) -> Response:
-        if not 0 <= asked.level <= HIGHEST or asked.duration.nanoseconds < 0:
-            return text(400, f"Invalid level or duration: give a level from 0 to {HIGHEST} and a time from 0 on")
-        self._logging.verbosity.set(asked.level, asked.duration.nanoseconds / _NANOSECONDS)
-        return text(200, "")
+        wrong = self._logging.set(asked.level, asked.duration.nanoseconds / _NANOSECONDS)
+        return text(400 if wrong else 200, wrong)
 
     def _read_files(self, call: api.Call, spoken: Spoken) -> Response:
         try:
             if call.list_files is not None and call.type == "LIST_FILES":
-                infos = FileInfos(self._files.infos(call.list_files.path) or None)
+                path = call.list_files.path
+                infos = self._files.log.list(path) or FileInfos(self._files.infos(path) or None)
                 return spoken.answer(api.Response("LIST_FILES", list_files=infos))
             assert call.read_file is not None  # noqa: S101 - checked
             return spoken.answer(api.Response("READ_FILE", read_file=self._part(call.read_file)))
@@ -164,6 +164,8 @@ class OperatorApi:
     def _part(self, asked: PartOfFile) -> FileData:
         if asked.offset < 0 or (asked.length is not None and asked.length < 0):
             raise HttpError(400, "offset and length must be 0 or more")
+        if (part := self._files.log.read(asked)) is not None:
+            return part
         size, data = self._files.part(asked.path, asked.offset, asked.length)
         return FileData(size, base64.b64encode(data).decode())
 

@@ -1,4 +1,7 @@
-"""What the v1 operator API of an agent tells of it: GET_STATE and its parts, GET_CONTAINERS, GET_OPERATIONS."""
+"""What the v1 operator API of an agent tells of it: GET_STATE and its parts, GET_CONTAINERS, GET_OPERATIONS.
+
+Tasks and executors are told in their public form: nobody reads a secret here.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from headrace.mesos.messages.common import (
 )
 from headrace.mesos.messages.operator_answers import DrainConfig
 from headrace.mesos.messages.operator_common import Operation, Operations, Task
+from headrace.mesos.public import public_form
 
 
 def agent(core: AgentCore) -> api.OneAgent:
@@ -113,18 +117,18 @@ def _by_life(core: AgentCore) -> tuple[list[Framework], list[Framework]]:
 
 
 def _executor(info: ExecutorInfo, framework_id: str) -> api.Executor:
-    return api.Executor(msgspec.structs.replace(info, framework_id=FrameworkID(framework_id)))
+    return api.Executor(msgspec.structs.replace(public_form(info), framework_id=FrameworkID(framework_id)))
 
 
 def _of_command(info: TaskInfo, framework_id: str) -> api.Executor:
-    task_id = info.task_id
+    task_id, shown = info.task_id, public_form(info)
     return api.Executor(
         ExecutorInfo(
             task_id,
             framework_id=FrameworkID(framework_id),
-            command=info.command if info.command is not None else CommandInfo(),
-            container=info.container,
-            resources=info.resources,
+            command=shown.command if shown.command is not None else CommandInfo(),
+            container=shown.container,
+            resources=shown.resources,
             name=command_executor_name(info),
             source=task_id.value,
         )
@@ -153,6 +157,7 @@ def _shown(info: TaskInfo, place: Place, state: str, history: Iterable[HistoryLi
         ContainerID(place.container_id, ContainerID(place.parent_id) if place.parent_id else None)
     )
     agent_id = AgentID(place.agent_id)
+    info = public_form(info)
     return Task(
         info.name,
         info.task_id,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from headrace.kernel.http import HttpError, Request, Response, Router
-from headrace.kernel.log import Verbosity
+from headrace.kernel.log import Verbosity, log_file
 from headrace.mesos.agent.api import views
 from headrace.mesos.agent.api.container_calls import ContainerCalls
 from headrace.mesos.agent.api.executor_api import ExecutorApi
@@ -21,6 +21,7 @@ from headrace.mesos.agent.sandbox.files import Files
 from headrace.mesos.agent.sandbox.layout import Layout
 from headrace.mesos.logging_toggle import LoggingToggle
 from headrace.mesos.masters import master_hosts
+from headrace.mesos.own_log import OwnLog
 
 _PREFIXES = ("", "/slave(1)")
 
@@ -60,7 +61,7 @@ class AgentApi:
             "/system/stats": lambda _: views.system(),
             "/story": self._story,
         }
-        files = Files(self._layout, lambda: self._known().agent_id)
+        files = Files(self._layout, lambda: self._known().agent_id, OwnLog("/slave/log", log_file()))
         toggle = LoggingToggle(Verbosity(), lambda text: duration("duration", text))
         operators = OperatorApi(self._known, self, files, toggle, self._containers)
         for prefix in _PREFIXES:

@@ -11,61 +11,47 @@ from typing import Generic, TypeVar
 from headrace.kernel import recordio
 from headrace.kernel.http import EventStream, Request, Response
 from headrace.kernel.http.messages import JSON
-from headrace.mesos.content import Format, bare, not_acceptable, sent, wanted
+from headrace.mesos import content
+from headrace.mesos.content import PROTOBUF_TYPE, Format, bare, sent, wanted
 from headrace.mesos.door import text
 from headrace.mesos.messages.common import Message
 
 RECORDIO = "application/recordio"
 MESSAGE_TYPE, MESSAGE_ACCEPT = "Message-Content-Type", "Message-Accept"
 
+_EITHER = f"{JSON} or {PROTOBUF_TYPE}"
+
 T = TypeVar("T", bound=Message)
 
 
 class Spoken:
-    """How one request, which is there as a whole, is read and answered."""
+    """How one request, which is there as a whole, is read and answered.
 
-    def __init__(self, request: Request, reads: Format) -> None:
-        self._body, self._reads = request.body, reads
-        accept = request.headers.get("accept")
-        self._framed = RECORDIO in {bare(part) for part in (accept or "").split(",")}
-        self._writes = wanted(accept)
-        self._streams = wanted(request.headers.get(MESSAGE_ACCEPT.lower())) if self._framed else self._writes
+    ``framed``: its answer is to be a stream of records that says so.
+    """
+
+    def __init__(self, spoken: content.Spoken, framed: bool) -> None:
+        self.framed = framed
+        self._spoken = spoken
 
     def read(self, kind: type[T]) -> T:
         """The request's body. Raises CallError."""
-        return self._reads.read(self._body, kind)
-
-    def refuses_answers(self, kind: str) -> Response | None:
-        """The refusal if the client does not take what this agent answers to a call of this ``kind``."""
-        if self._writes is not None:
-            return None
-        return text(406, f"Accept: {RECORDIO} is not supported for {kind} call") if self._framed else not_acceptable()
-
-    def refuses_streams(self) -> Response | None:
-        """The refusal if the client does not take what this agent streams."""
-        return None if self._streams is not None else not_acceptable(MESSAGE_ACCEPT if self._framed else "Accept")
+        return self._spoken.read(kind)
 
     def answer(self, message: Message) -> Response:
-        """A whole answer, or the refusal if the client does not take it."""
-        if self._writes is None:
-            return not_acceptable()
-        try:
-            return Response(200, self._writes.write(message), self._writes.content_type)
-        except ValueError as error:  # an executor has given what is no base64 where it should be
-            return text(406, f"The answer can't be written as {self._writes.content_type}: {error}; accept {JSON}")
+        """A whole answer."""
+        return self._spoken.answer(message)
 
     def stream(self, stream: EventStream) -> Response:
-        """An answer that goes on; to be asked for only if the client takes it."""
-        assert self._streams is not None  # noqa: S101 - refuses_streams
-        kind = self._streams.content_type
-        if self._framed:
+        """An answer that goes on."""
+        kind = self._spoken.writes.content_type
+        if self.framed:
             return Response(200, stream, RECORDIO, {MESSAGE_TYPE: kind})
         return Response(200, stream, kind)
 
     def record(self, message: Message) -> bytes:
         """One record of such an answer."""
-        assert self._streams is not None  # noqa: S101 - refuses_streams
-        return recordio.encode(self._streams.write(message))
+        return recordio.encode(self._spoken.writes.write(message))
 
 
 class Records(Generic[T]):
@@ -81,9 +67,27 @@ class Records(Generic[T]):
 
 
 def negotiate(request: Request) -> Spoken | Response:
-    """How to read and answer a request that is there as a whole, or the refusal."""
-    reads = sent(request.headers.get("content-type"))
-    return reads if isinstance(reads, Response) else Spoken(request, reads)
+    """How to read and answer a request that is there as a whole, or the refusal.
+
+    Records come last: who takes them and JSON or protocol buffers, too, gets one of these.
+    """
+    reads = content.taken(request)
+    if isinstance(reads, Response):
+        return reads if reads.status != 415 else text(415, f"Expecting 'Content-Type' of {_EITHER} or {RECORDIO}")
+    if MESSAGE_TYPE.lower() in request.headers:
+        return text(415, f"Expecting '{MESSAGE_TYPE}' to be not set for non-streaming requests")
+    accept, of_records = request.headers.get("accept"), request.headers.get(MESSAGE_ACCEPT.lower())
+    writes = wanted(accept)
+    if writes is not None:
+        if of_records is not None:
+            return text(406, f"Expecting '{MESSAGE_ACCEPT}' to be not set for non-streaming responses")
+        return Spoken(content.Spoken(request.body, reads, writes), framed=False)
+    if RECORDIO not in {bare(part) for part in (accept or "").split(",")}:
+        return text(406, f"Expecting 'Accept' to allow {_EITHER} or {RECORDIO}")
+    writes = wanted(of_records)
+    if writes is None:
+        return text(406, f"Expecting '{MESSAGE_ACCEPT}' to allow {_EITHER}")
+    return Spoken(content.Spoken(request.body, reads, writes), framed=True)
 
 
 def streamed(request: Request) -> bool:
@@ -97,4 +101,6 @@ def records_of(request: Request, kind: type[T], most: int) -> Records[T] | Respo
     if not bare(given):
         return text(400, f"Expecting '{MESSAGE_TYPE}' to be set for streaming requests")
     form = sent(given)
-    return form if isinstance(form, Response) else Records(form, kind, most)
+    if isinstance(form, Response):
+        return text(415, f"Expecting '{MESSAGE_TYPE}' of {_EITHER}")
+    return Records(form, kind, most)

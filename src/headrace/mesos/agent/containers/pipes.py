@@ -8,7 +8,7 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from headrace.mesos.agent.containers.session import STDERR, STDOUT
 
@@ -20,32 +20,27 @@ _LAST_READS = 32
 class Pipes:
     """``ends``: what the command has as its input, output and error output; with a terminal they are one.
 
-    Nothing is read before ``flow``.
+    Nothing is read before ``flow``. Raises OSError if there are no descriptors left.
     """
 
     def __init__(self, terminal: bool, wrote: Callable[[str, bytes], None]) -> None:
         self._wrote = wrote
         self._flowing = False
         self._room: asyncio.Future[None] | None = None
+        self._terminal: int | None = None
         if terminal:
-            master, slave = os.openpty()
-            self.ends = [slave]
-            self._input, self._readers = os.dup(master), {master: STDOUT}
-            self._terminal: int | None = master
+            self._terminal, slave, self._input = _opened_terminal()
+            self.ends, self._readers = [slave], {self._terminal: STDOUT}
         else:
-            given, self._input = os.pipe()
-            out, put = os.pipe()
-            err, put_err = os.pipe()
+            given, self._input, out, put, err, put_err = _opened_pipes()
             self.ends = [given, put, put_err]
             self._readers = {out: STDOUT, err: STDERR}
-            self._terminal = None
         for fd in (self._input, *self._readers):
             os.set_blocking(fd, False)
 
     def started(self) -> None:
         """The command has its ends, or never will: let go of them."""
-        for fd in self.ends:
-            os.close(fd)
+        _close(self.ends)
         self.ends = []
 
     def flow(self, on: bool) -> None:
@@ -98,8 +93,7 @@ class Pipes:
         self.flow(False)
         self.started()
         self.close_input()
-        for fd in self._readers:
-            os.close(fd)
+        _close(self._readers)
         self._readers = {}
         self._terminal = None
 
@@ -138,3 +132,30 @@ class Pipes:
             self._room = None
             if self._input == fd:
                 loop.remove_writer(fd)
+
+
+def _opened_terminal() -> tuple[int, int, int]:
+    """Master and slave of a terminal, and the master once more. Raises OSError, and nothing is open then."""
+    ends = os.openpty()
+    try:
+        return (*ends, os.dup(ends[0]))
+    except OSError:
+        _close(ends)
+        raise
+
+
+def _opened_pipes() -> list[int]:
+    """The ends of three pipes, each from where it is read. Raises OSError, and nothing is open then."""
+    ends: list[int] = []
+    try:
+        for _ in range(3):
+            ends += os.pipe()
+    except OSError:
+        _close(ends)
+        raise
+    return ends
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)

@@ -1,11 +1,12 @@
-"""Processes of this machine as /proc shows them: who belongs to a session, and what sessions use."""
+"""Processes of this machine as /proc shows them: who belongs to a session, who holds a lock, and what sessions use."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -70,11 +71,50 @@ def usage_by_session() -> dict[int, Usage]:
 
 def signal_session(leader: int, number: int) -> None:
     """Signal the session of ``leader``, and those who left it but come from it; none of them has been waited for."""
+    _signal({leader}, number)
+
+
+def end_session(leader: int) -> None:
+    """SIGKILL to all of a session; twice, as the first may miss who was just being forked."""
+    for _ in range(2):
+        _signal({leader}, signal.SIGKILL)
+
+
+def end_holders(lock: Path, fd: int, leaders: Iterable[int] = ()) -> None:
+    """SIGKILL to all who hold ``lock`` as their descriptor ``fd``, to who comes from them, and to some sessions."""
+    for _ in range(2):
+        found = {*leaders, *holders(lock, fd)}
+        if found:
+            _signal(found, signal.SIGKILL)
+
+
+def holders(lock: Path, fd: int) -> list[int]:
+    """The processes that have ``lock`` as their descriptor ``fd``."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _holds(name, lock, fd)]
+
+
+def session_of(pid: int) -> int:
+    """Whose session a process is in; 0 if there is no such process."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _holds(name: str, lock: Path, fd: int) -> bool:
+    with contextlib.suppress(OSError):
+        place = f"/proc/{name}/fd/{fd}"
+        # the name first: to look at a file that is somebody else's may take as long as its server likes
+        return os.readlink(place).endswith(f"/{lock.parent.name}/{lock.name}") and os.path.samefile(place, lock)
+    return False
+
+
+def _signal(leaders: set[int], number: int) -> None:
     by_parent: dict[int, list[int]] = {}
-    members = [leader]
+    members = list(leaders)
     for one in processes():
         by_parent.setdefault(one.parent, []).append(one.pid)
-        if one.session == leader and one.pid != leader:
+        if one.session in leaders and one.pid not in leaders:
             members.append(one.pid)
     seen = set(members)
     for pid in members:  # grows meanwhile
@@ -85,9 +125,3 @@ def signal_session(leader: int, number: int) -> None:
     for pid in members:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-
-
-def end_session(leader: int) -> None:
-    """SIGKILL to all of a session; twice, as the first may miss who was just being forked."""
-    for _ in range(2):
-        signal_session(leader, signal.SIGKILL)

@@ -1,7 +1,7 @@
 """Runs sessions as processes of this machine, in the sandbox, the cgroups and the namespaces of their parents.
 
-A session's processes hold the lock of its run directory, so that a restarted agent finds those that an agent which was
-killed has left: nobody is connected to them any more, and they are ended.
+A session's processes hold the lock of its run directory. By that those are found which have made a session of their
+own, when it ends; and all that an agent which was killed has left: nobody is connected to them, and they are ended.
 """
 
 from __future__ import annotations
@@ -19,9 +19,15 @@ from typing import NamedTuple
 
 from headrace.kernel import process
 from headrace.kernel.process import Ended, Found
-from headrace.kernel.process_identity import id_space
+from headrace.kernel.process_identity import id_space, start_time
 from headrace.mesos.agent.containers.pipes import Pipes
-from headrace.mesos.agent.containers.processes import end_session, signal_session
+from headrace.mesos.agent.containers.processes import (
+    end_holders,
+    end_session,
+    holders,
+    session_of,
+    signal_session,
+)
 from headrace.mesos.agent.containers.session import Session, Sessions
 from headrace.mesos.agent.core.containers import ContainerSpec, Fact
 from headrace.mesos.agent.core.events import ContainerEnded, ContainerFound, ContainerStarted, StartFailed
@@ -101,9 +107,9 @@ class SessionRunner:
 
     def stop(self) -> None:
         """The agent ends, and with it every connection: so do the sessions."""
-        for run in list(self._runs.values()):
+        for path, run in list(self._runs.items()):
             if run.pid:
-                end_session(run.pid)
+                self._end_all(path, run.pid)
             run.stop()
             run.pipes.close()
         self._runs.clear()
@@ -113,10 +119,13 @@ class SessionRunner:
         found = process.find(run_dir)
         if found is Found.NEVER_STARTED:
             return ContainerFound(path, found)
-        with contextlib.suppress(OSError, ValueError):
-            if found is Found.RUNNING and (run_dir / "boot").read_text() == id_space():
-                end_session(int((run_dir / "pid").read_text()))
+        if found is Found.RUNNING:
+            self._end_all(path, *_leaders(run_dir))
         return ContainerFound(path, Found.ENDED, 0, Ended(128 + signal.SIGKILL, int(signal.SIGKILL)))
+
+    def _end_all(self, path: str, *leaders: int) -> None:
+        """End the sessions of ``leaders``, and who else holds the lock of the container ``path``."""
+        end_holders(self._layout.run_dir(path) / "lock", _LOCK_FD, leaders)
 
     def _start(self, path: str, spec: ContainerSpec) -> int:
         command = spec.command or CommandInfo()
@@ -140,17 +149,29 @@ class SessionRunner:
         session: Session
         pipes = Pipes(info is not None, lambda kind, data: session.wrote(kind, data))
         session = Session(pipes, info is not None)
+        run_dir, pid = self._layout.run_dir(path), 0
         try:
             if info is not None and info.window_size is not None:
                 pipes.resize(info.window_size.rows, info.window_size.columns)
-            pid = _spawn(self._layout.run_dir(path), argv, environment, pipes.ends, user)
+            pid = _spawn(run_dir, argv, environment, pipes.ends, user)
+            (run_dir / "pid").write_text(f"{pid} {start_time(pid)}\n")
             pipes.started()
             self._runs[path] = _Run(pid, session, pipes, self._watch(path, pid, session, pipes))
         except BaseException:
-            pipes.close()
+            pipes.close()  # first: there may be no descriptor left
+            if pid:
+                self._give_up(path, pid)
             raise
         self._sessions[path] = session
         return pid
+
+    def _give_up(self, path: str, pid: int) -> None:
+        """End what has just been started: nobody would hear of its end. ``pid``: a child not waited for yet."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # whatever can be found out about others
+        with contextlib.suppress(OSError):
+            self._end_all(path, pid)
+        os.waitpid(pid, 0)
 
     def _watch(self, path: str, pid: int, session: Session, pipes: Pipes) -> Callable[[], None]:
         loop = asyncio.get_running_loop()
@@ -162,7 +183,7 @@ class SessionRunner:
 
         def ended() -> None:
             stop()
-            end_session(pid)  # before its id can be given away
+            self._end_all(path, pid)  # before its id can be given away
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             end = Ended(status) if status >= 0 else Ended(128 - status, -status)
             self._runs[path] = _Run(0, session, pipes, lambda: None)
@@ -171,7 +192,11 @@ class SessionRunner:
             else:  # what it wrote is for a connection that is just being made
                 session.on_led = lambda: self._finish(path, end)
 
-        loop.add_reader(fd, ended)
+        try:
+            loop.add_reader(fd, ended)
+        except OSError:
+            os.close(fd)
+            raise
         return stop
 
     def _finish(self, path: str, end: Ended) -> None:
@@ -183,40 +208,54 @@ class SessionRunner:
             self._post(ContainerEnded(path, end))
 
 
+def _leaders(run_dir: Path) -> list[int]:
+    """The leader of the session of ``run_dir``; none if its id may be somebody else's by now.
+
+    It is not while the leader runs, nor, after that, while somebody of its session does.
+    """
+    try:
+        if (run_dir / "boot").read_text() != id_space():
+            return []
+        pid, _, started = (run_dir / "pid").read_text().strip().partition(" ")
+        leader = int(pid)
+    except (OSError, ValueError):
+        return []
+    if int(started or 0) == start_time(leader) > 0 and session_of(leader) == leader:
+        return [leader]
+    return [leader] if any(session_of(pid) == leader for pid in holders(run_dir / "lock", _LOCK_FD)) else []
+
+
 def _spawn(
     run_dir: Path, argv: list[str], environment: Mapping[str, str], ends: list[int], user: pwd.struct_passwd | None
 ) -> int:
     """Start it as the leader of a session, with a terminal if ``ends`` is only one. Raises OSError, ValueError."""
     os.makedirs(run_dir, exist_ok=True)
     (run_dir / "boot").write_text(id_space())
-    lock = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = [os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)]
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]]
+        fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_DUP2, held[0], _LOCK_FD)
+        ]
         if len(ends) == 1:
             if user is not None:
                 os.fchown(ends[0], user.pw_uid, -1)
             # a session's leader that opens a terminal gets it as its controlling one
-            actions = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(ends[0]), os.O_RDWR, 0)]
+            actions.append((os.POSIX_SPAWN_OPEN, 0, os.ttyname(ends[0]), os.O_RDWR, 0))
             actions += [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
         else:
-            held = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOCK_FD + 1) for fd in ends]
-            actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate(held)]
-        actions.append((os.POSIX_SPAWN_DUP2, lock, _LOCK_FD))
-        try:
-            pid = os.posix_spawn(
-                argv[0],
-                argv,
-                dict(environment),
-                file_actions=actions,
-                setsid=True,
-                setsigdef=_SIGNALS,
-                setsigmask=[],
-            )
-        finally:
-            for fd in held if len(ends) > 1 else ():
-                os.close(fd)
-        (run_dir / "pid").write_text(f"{pid}\n")
-        return pid
+            for target, fd in enumerate(ends):
+                held.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOCK_FD + 1))
+                actions.append((os.POSIX_SPAWN_DUP2, held[-1], target))
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            dict(environment),
+            file_actions=actions,
+            setsid=True,
+            setsigdef=_SIGNALS,
+            setsigmask=[],
+        )
     finally:
-        os.close(lock)
+        for fd in held:
+            os.close(fd)

@@ -119,10 +119,10 @@ class ContainerCalled(Event, frozen=True):
 
 
 class ContainerGivenUp(Event, frozen=True):
-    """Somebody has gone who waited for a container's end (request ``to``), or, with 0, who held its session."""
+    """Somebody has gone whose request ``to`` waited for a container's end, or launched the session that it is."""
 
     container_id: str
-    to: int = 0
+    to: int
 
 
 class DiskUsage(Event, frozen=True):

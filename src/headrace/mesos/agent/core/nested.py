@@ -48,11 +48,14 @@ KILL = 9
 
 
 class Held:
-    """One container. ``launching``: the request that waits for its start; ``waiting``: those for its end."""
+    """One container. ``launching``: the request that waits for its start; ``waiting``: those for its end.
+
+    ``launcher``: the request that has launched it, by whose connection a session lives.
+    """
 
     def __init__(self, record: NestedRecord) -> None:
         self.record = record
-        self.launching = 0
+        self.launching = self.launcher = 0
         self.waiting: dict[int, None] = {}
 
     @property
@@ -189,7 +192,7 @@ class NestedDesk:
             assert isinstance(launch, LaunchContainer)  # noqa: S101 - the other has a parent, as the door sees to
             spec = standalone_spec(launch, agent_id)
         held = self.containers[path] = Held(NestedRecord(spec, STARTING, session))
-        held.launching = to
+        held.launching = held.launcher = to
         self._books.stories.tell(path, now, "launched", "a session" if session else "by an operator's call")
         if spec.command is not None and spec.command.uris:
             return [held.become(phase=FETCHING), self._fetch(held), *self._bound(path)]
@@ -245,7 +248,7 @@ class NestedDesk:
         if held is None:
             return []
         held.waiting.pop(to, None)
-        return self._end(held) if held.session and not to and held.live else []
+        return self._end(held) if held.session and held.launcher == to and held.live else []
 
     # steps
 

@@ -1,4 +1,4 @@
-"""Browsing and reading sandboxes over HTTP, as Mesos's ``/files`` endpoints do.
+"""Browsing and reading sandboxes, and the agent's own log, over HTTP, as Mesos's ``/files`` endpoints do.
 
 A path is the sandbox's real one (``directory`` in /state), or ``/frameworks/<id>/executors/<id>/runs/latest/…``, or
 ``/frameworks/<id>/executors/<id>/tasks/<id>/…`` for a task of an executor's newest group.
@@ -30,6 +30,9 @@ from headrace.mesos.agent.sandbox.layout import LATEST, Layout
 from headrace.mesos.agent.sandbox.log_rotation import cut_lock, data_begins, rotated_bytes
 from headrace.mesos.messages.common import TimeInfo
 from headrace.mesos.messages.operator_common import FileInfo
+from headrace.mesos.own_log import OwnLog
+
+Handler = Callable[[Request], Response]
 
 ROTATED = "Headrace-Rotated"
 BINARY = "application/octet-stream"
@@ -94,18 +97,27 @@ class _Target(NamedTuple):
 
 
 class Files:
-    """The four endpoints. Virtual paths mean the agent's present id, then any earlier one that has the run."""
+    """The four endpoints. Virtual paths mean the agent's present id, then any earlier one that has the run.
 
-    def __init__(self, layout: Layout, agent_id: Callable[[], str]) -> None:
+    ``log`` is the agent's own, at a path that no sandbox can have.
+    """
+
+    def __init__(self, layout: Layout, agent_id: Callable[[], str], log: OwnLog) -> None:
         self._layout = layout
         self._agent_id = agent_id
+        self.log = log
 
     def routes(self, router: Router, prefix: str) -> None:
         """Add the endpoints below ``prefix``."""
         handlers = (("browse", self.browse), ("read", self.read), ("download", self.download), ("debug", self.debug))
+        of_log = self.log.paths()
         for name, handler in handlers:
             for ending in ("", ".json"):
-                router.add("GET", f"{prefix}/files/{name}{ending}", _explained(handler))
+                either = self._either(of_log[f"/files/{name}"], _explained(handler))
+                router.add("GET", f"{prefix}/files/{name}{ending}", either)
+
+    def _either(self, of_log: Handler, of_sandboxes: Handler) -> Handler:
+        return lambda request: (of_log if self.log.has(request.parameter("path")) else of_sandboxes)(request)
 
     def browse(self, request: Request) -> Response:
         """What a directory holds."""
@@ -185,8 +197,8 @@ class Files:
         return _part(target, wanted[1], wanted[2], headers)
 
     def debug(self, _: Request) -> Response:
-        """Which virtual path stands for which sandbox."""
-        newest: dict[str, str] = {}
+        """Which virtual path stands for what."""
+        newest = self.log.real_paths()
         for place in self._layout.places():
             runs = self._layout.executor_runs(place)
             virtual = f"/frameworks/{place.framework_id}/executors/{place.executor_id}/runs/{LATEST}"
@@ -251,7 +263,7 @@ def _part(target: _Target, first: str, last: str, headers: dict[str, str]) -> Re
     return Response(206, data, BINARY, headers)
 
 
-def _explained(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def _explained(handler: Handler) -> Handler:
     """``handler``, with the system's errors told as what they are to the reader."""
 
     def explained(request: Request) -> Response:

@@ -1,4 +1,7 @@
-"""``jsonp=<name>`` of the v0 endpoints: the JSON as the argument of a function, as old web pages ask for it."""
+"""``jsonp=<name>`` of the v0 endpoints: the JSON as the argument of a function, as old web pages ask for it.
+
+Any page can include a script of any server, so what comes from another site's page is refused: it would read the state.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from headrace.kernel.http.messages import JSON, Request, Response
+from headrace.kernel.http.origin import foreign_reader
 from headrace.mesos.door import text
 
 Answered = Response | Awaitable[Response]
@@ -22,6 +26,9 @@ def padded(handler: Callable[[Request], Answered]) -> Callable[[Request], Answer
             return handler(request)
         if not _CALLBACK.fullmatch(callback):
             return text(400, "Expecting 'jsonp' to be the name of a function")
+        if (source := foreign_reader(request.headers)) is not None:
+            own = request.headers.get("host", "") or "this master"
+            return text(403, f"'jsonp' is refused to {source[:200]}: it is for pages of {own} and for programs")
         return _wrapped(handler(request), callback)
 
     return answer

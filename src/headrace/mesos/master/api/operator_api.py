@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headrace.kernel.http.messages import JSON, EventStream, Request, Response
+from headrace.kernel.http.messages import JSON, EventStream, HttpError, Request, Response
 from headrace.mesos.content import PROTOBUF, Format, Spoken, negotiate
 from headrace.mesos.door import TEXT, CallError, decode, text
 from headrace.mesos.master.api import operator_reads
@@ -49,6 +49,10 @@ ORDERS = (
 """Calls that change something; the body of each is the field of its name in lower case."""
 
 NEED_A_BODY = frozenset((*ORDERS, *operator_reads.NEED_A_BODY))
+
+MAX_FORM = 1024 * 1024
+"""Bytes of a form, which is read in Python, while nobody else is answered."""
+_MAX_FIELDS = 100
 
 _encode = msgspec.json.Encoder().encode
 _QUOTA = msgspec.json.Decoder(QuotaRequest)
@@ -211,7 +215,14 @@ def _conversion(kind: str, agent_id: str, resources: list[Resource]) -> Call:
 
 
 def _form(request: Request, name: str) -> str:
-    return parse_qs(request.body.decode("utf-8", "replace")).get(name, [""])[-1]
+    """A field of a form. Raises HttpError."""
+    if len(request.body) > MAX_FORM:
+        raise HttpError(413, f"A form may have {MAX_FORM} bytes; send less at once, or use /api/v1")
+    try:
+        fields = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise HttpError(400, f"A form may have {_MAX_FIELDS} fields") from None
+    return fields.get(name, [""])[-1]
 
 
 def _missing(name: str) -> Response:

@@ -108,9 +108,9 @@ class Reads(NamedTuple):
         return None
 
     def _set_logging_level(self, call: Call) -> Answer:
-        if (asked := call.set_logging_level) is not None:
-            self.logging.verbosity.set(asked.level, asked.duration.nanoseconds / 1e9)
-        return OK
+        asked = call.set_logging_level
+        wrong = self.logging.set(asked.level, asked.duration.nanoseconds / 1e9) if asked is not None else ""
+        return Answer(400, wrong) if wrong else OK
 
     def _file(self, call: Call, kind: str) -> Response | Answer:
         if call.list_files is not None and kind == "LIST_FILES":

@@ -13,7 +13,7 @@ from headrace.kernel.http.messages import JSON, EventStream, Request, Response
 from headrace.kernel.ids import IdSource
 from headrace.kernel.shell import Shell
 from headrace.mesos.content import JSON as AS_JSON
-from headrace.mesos.content import Format, not_acceptable, sent, wanted
+from headrace.mesos.content import Format, not_acceptable, taken, wanted
 from headrace.mesos.door import STREAM_ID, CallError, not_allowed, text
 from headrace.mesos.master.api import calls
 from headrace.mesos.master.api.jsonp import padded
@@ -35,6 +35,10 @@ from headrace.mesos.master.core.events import (
 )
 from headrace.mesos.messages.agent_link import AgentCall, Register
 
+MAX_CALL = 16 * 1024 * 1024
+"""Bytes that anybody but an agent, who reports all of its tasks at once, may send."""
+
+_AGENTS = ("/api/v1/agent", "/master/api/v1/agent")
 _decode_agent_calls = msgspec.json.Decoder(list[AgentCall] | AgentCall).decode
 
 
@@ -83,6 +87,8 @@ class MasterApi:
         handler = handlers.get(method)
         if handler is None:
             return not_allowed(request.method, tuple(handlers))
+        if len(request.body) > MAX_CALL and request.path not in _AGENTS:
+            return text(413, f"The request body is above the limit of {MAX_CALL} bytes; send less at once")
         return handler(request)
 
     def _elsewhere(self, request: Request) -> Response | Awaitable[Response]:
@@ -97,7 +103,7 @@ class MasterApi:
     # Frameworks
 
     def _scheduler(self, request: Request) -> Response | Awaitable[Response]:
-        form = sent(request.headers.get("content-type"))
+        form = taken(request)
         if isinstance(form, Response):
             return form
         try:
@@ -132,7 +138,7 @@ class MasterApi:
     # Agents
 
     def _agent(self, request: Request) -> Response:
-        form = sent(request.headers.get("content-type"))
+        form = taken(request)
         if form is not AS_JSON:
             return form if isinstance(form, Response) else text(415, f"Agents speak {JSON}")
         try:

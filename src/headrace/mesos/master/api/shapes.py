@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from headrace.mesos.master.core.described import AGENT_CAPABILITIES, both_forms, drain_info, scalars_of
-from headrace.mesos.master.core.model import Absent, Agent, Drain, Executor, Framework, Offer, Task
+from headrace.mesos.master.core.model import Absent, Agent, Deactivation, Drain, Executor, Framework, Offer, Task
 from headrace.mesos.messages.common import AgentInfo, Attribute, CommandInfo, TaskStatus
 from headrace.mesos.public import public_form
 from headrace.mesos.resources import EMPTY, MILLI, Resources, Tag
@@ -82,10 +82,15 @@ def _known_of(agent_id: str, info: AgentInfo, ip: str, registered: float, total:
     }
 
 
-def absent(agent_id: str, one: Absent) -> dict[str, Any]:
+def absent(agent_id: str, one: Absent, deactivation: Deactivation | None) -> dict[str, Any]:
     """An agent that is known, but away."""
     total = Resources.parse(one.info.resources)
-    return {**_known_of(agent_id, one.info, one.ip, one.registered, total), "active": False}
+    return {
+        **_known_of(agent_id, one.info, one.ip, one.registered, total),
+        "active": False,
+        "deactivated": deactivation is not None,
+        **(_draining(deactivation.drain) if deactivation is not None else {}),
+    }
 
 
 def _attribute(attribute: Attribute) -> Any:

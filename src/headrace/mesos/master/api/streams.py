@@ -35,6 +35,9 @@ _encode = msgspec.json.Encoder().encode
 BEHIND = 16 * 1024 * 1024
 """Bytes that an operator may leave unread beside the state that its stream began with."""
 
+ALL_BEHIND = 128 * 1024 * 1024
+"""Bytes that all operators together may leave unread, beside four times the largest state that one began with."""
+
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +48,7 @@ class Streams:
         self._streams: dict[str, EventStream] = {}
         self._waiting: dict[str, list[bytes]] = {}
         self._forms: dict[str, Format] = {}  # of those that are not in JSON
+        self._watching: dict[str, int] = {}  # operators, the oldest first: bytes of the state they began with
 
     def __contains__(self, stream_id: str) -> bool:
         return stream_id in self._streams
@@ -59,6 +63,7 @@ class Streams:
             del self._streams[stream_id]
             self._waiting.pop(stream_id, None)
             self._forms.pop(stream_id, None)
+            self._watching.pop(stream_id, None)
             closed()
 
         stream.on_close(forget)
@@ -111,12 +116,28 @@ class Streams:
                     continue
             if isinstance(event, Event) and event.subscribed is not None:
                 stream.limit = BEHIND + len(record)  # what it has asked for is not held against it
+                self._watching[stream_id] = len(record)
             self._send(stream_id, record)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for stream_id, records in waiting.items():
             self._write(stream_id, records)
+        if not self._watching.keys().isdisjoint(waiting):
+            self._bound()
+
+    def _bound(self) -> None:
+        """Cut operators who leave much unread, the oldest first, until all together hold no more than may be."""
+        unread = {stream_id: self._streams[stream_id].unread for stream_id in self._watching}
+        total, most = sum(unread.values()), ALL_BEHIND + 4 * max(self._watching.values(), default=0)
+        share = total / len(unread) if unread else 0
+        for stream_id, bytes_left in unread.items():
+            if total <= most:
+                return
+            if bytes_left >= share:
+                log.warning("stream %s was cut: operators left %d bytes unread together", stream_id, total)
+                self._streams[stream_id].cut()
+                total -= bytes_left
 
     def _write(self, stream_id: str, records: list[bytes]) -> None:
         stream = self._streams.get(stream_id)

@@ -94,7 +94,11 @@ class Views:
         }
 
     def _recovered(self) -> list[dict[str, Any]]:
-        return [shapes.absent(agent_id, self._books.absent[agent_id]) for agent_id in sorted(self._books.awaited)]
+        books = self._books
+        return [
+            shapes.absent(agent_id, books.absent[agent_id], books.deactivated.get(agent_id))
+            for agent_id in sorted(books.awaited)
+        ]
 
     def _summary(self, _: Request) -> dict[str, Any]:
         books = self._books

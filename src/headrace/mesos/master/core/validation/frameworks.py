@@ -8,8 +8,8 @@ import msgspec
 
 from headrace.mesos.master.core import constraints as offer_constraints
 from headrace.mesos.master.core.model import roles_of
-from headrace.mesos.master.core.validation.names import role
 from headrace.mesos.messages.common import FrameworkInfo
+from headrace.mesos.resources.roles import role
 
 MAX_DURATION = 2**63 / 1e9
 """Seconds; Mesos keeps durations as nanoseconds in 64 bits."""

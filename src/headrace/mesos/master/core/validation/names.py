@@ -1,4 +1,4 @@
-"""Whether something can be an id or a role, and whether it is small enough."""
+"""Whether something can be an id, and whether it is small enough."""
 
 from __future__ import annotations
 
@@ -30,30 +30,3 @@ def size(what: str, info: msgspec.Struct) -> str | None:
     if length > MAX_SIZE:
         return f"{what} is too large: its description is {length} bytes long, and at most {MAX_SIZE} are allowed"
     return None
-
-
-def role(name: str) -> str | None:
-    """Whether ``name`` can be a role."""
-    if name == "*":
-        return None
-    if not name:
-        return "Empty role name is invalid"
-    if name.startswith("/"):
-        return f"Role '{name}' cannot start with a slash"
-    if name.endswith("/"):
-        return f"Role '{name}' cannot end with a slash"
-    for part in name.split("/"):
-        if not part:
-            return f"Role '{name}' cannot contain two adjacent slashes"
-        if part in (".", "..", "*"):
-            return f"Role '{name}' cannot include '{part}' as a component"
-        if part.startswith("-"):
-            return f"Role component '{part}' is invalid because it begins with a dash"
-        if any(c in "\b\t\n\v\f\r " for c in part):
-            return f"Role component '{part}' is invalid because it contains backspace or whitespace"
-    return None
-
-
-def is_subrole(name: str, parent: str) -> bool:
-    """Whether ``name`` lies below ``parent`` in the tree of roles."""
-    return name.startswith(parent + "/")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from headrace.mesos.master.core.validation.names import identifier, is_subrole, role
+from headrace.mesos.master.core.validation.names import identifier
 from headrace.mesos.messages.common import DiskInfo, ReservationInfo, Resource
 from headrace.mesos.resources import Resources, describe, is_plain
+from headrace.mesos.resources.roles import is_subrole, role
 
 _KINDS = {"SCALAR": "scalar", "RANGES": "ranges", "SET": "set"}
 
