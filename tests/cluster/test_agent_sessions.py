@@ -137,6 +137,8 @@ async def test_a_session_with_a_terminal(containers: Containers) -> None:
     await given.type(b"word\n")
     await session.until("40 120\r\ngot word\r\n")
     assert "got word" in await watching.until("got word")
+    await given.type(b"more\n")
+    await session.until("more\r\nmore\r\n")  # a shell that is just becoming cat would lose the key
     await given.type(b"\x03")
     await session.rest()
     assert await containers.wait("e1") == signal.SIGINT
