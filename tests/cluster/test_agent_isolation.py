@@ -370,9 +370,12 @@ async def test_sessions_are_where_the_container_is(world: World) -> None:
     terminal = await containers.session("e2", "exec bash --norc -i", (24, 80))
     await terminal.until("[#$] ")
     given = await containers.input("e2")
-    await given.type(b"echo $((5*5)); sleep 1000\n")
+    await given.type(b"echo $((5*5)); cat\n")
     await terminal.until("25\r\n")
+    await given.type(b"more\n")
+    await terminal.until("more\r\nmore\r\n")  # a shell that is just starting cat would lose the key
     await given.type(b"\x03")
+    await terminal.until(r"\^C.*[#$] ")
     await given.type(b"echo $((6*7))\n")
     await terminal.until("42\r\n")
     assert b"no job control" not in terminal.written["STDOUT"]

@@ -55,6 +55,8 @@ async def test_sessions_in_a_docker_container(engine: TestEngine, tmp_path: Path
             await there.until("/dev/pts")
             there.type(b"words\r")
             await there.until("got words")
+            there.type(b"more\r")
+            await there.until("more\r\nmore\r\n")  # a shell that is just becoming cat would lose the key
             there.type(b"\x03")
             assert await there.ended() == 130
         marker = some_time()

@@ -89,8 +89,7 @@ def test_a_group_ends_with_the_first_that_fails(one: Cluster) -> None:
 
 STUBBORN = {
     "task_id": {"value": "stubborn"},
-    "command": {"value": "trap '' TERM; while :; do sleep 0.1; done"},
-    "kill_policy": {"grace_period": {"nanoseconds": 2_000_000_000}},
+    "kill_policy": {"grace_period": {"nanoseconds": 300_000_000_000}},
     "resources": [
         {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
         {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}},
@@ -118,9 +117,12 @@ def shell_examples(page: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def stubborn_task(it: Cluster, directory: Path) -> Iterator[None]:
-    """A task runs that takes as long to end as its kill policy allows."""
+    """A task runs that ends after this context, not when it is asked to."""
+    wanted = directory / "wanted"
+    wanted.touch()
+    command = {"value": f"trap '' TERM; while [ -e {wanted} ]; do sleep 0.1; done"}
     with (directory / "task.json").open("x+") as task, (directory / "out").open("x") as out:
-        json.dump(STUBBORN, task)
+        json.dump({**STUBBORN, "command": command}, task)
         task.seek(0)
         program = [sys.executable, str(ROOT / "examples" / "framework.py"), "--master", it.master.url[7:], "-"]
         with subprocess.Popen(program, stdin=task, stdout=out, stderr=out) as framework:
@@ -128,6 +130,7 @@ def stubborn_task(it: Cluster, directory: Path) -> Iterator[None]:
                 wait_for(lambda: "TASK_RUNNING" in (directory / "out").read_text(), "the task runs", 60)
                 yield
             finally:
+                wanted.unlink()
                 framework.kill()
 
 
