@@ -10,7 +10,7 @@ import msgspec
 
 from bench.table import Row
 from headrace.mesos.content import JSON, PROTOBUF
-from headrace.mesos.master.core.effects import OfferList, OffersEvent
+from headrace.mesos.master.core.offers_event import OffersEvent, SplicedOffer
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.common import (
     URL,
@@ -21,7 +21,6 @@ from headrace.mesos.messages.common import (
     Filters,
     FrameworkInfo,
     Identifier,
-    Offer,
     TaskInfo,
     Text,
 )
@@ -38,9 +37,9 @@ def rows() -> list[Row]:
         for what, call in (("SUBSCRIBE", _subscribe()), ("ACCEPT of one task", _accept())):
             body = form.write(call)
             found.append(Row(f"{name}: read {what}, {len(body)} bytes", _cost(form.read, body, scheduler.Call), "µs"))
-        record = form.write(_offers(), scheduler.Event)
+        record = form.write(_offers())
         title = f"{name}: write OFFERS of {OFFERS} agents, {len(record)} bytes"
-        found.append(Row(title, _cost(form.write, _offers(), scheduler.Event), "µs"))
+        found.append(Row(title, _cost(form.write, _offers()), "µs"))
     return found
 
 
@@ -70,17 +69,20 @@ def _accept() -> scheduler.Call:
 
 
 def _offers() -> OffersEvent:
-    """As the master makes them: each offer is encoded already."""
-    return OffersEvent(offers=OfferList([msgspec.Raw(msgspec.json.encode(_offer(n))) for n in range(OFFERS)]))
+    """As the master makes them: the fields of each offer are encoded already."""
+    return OffersEvent([_offer(number) for number in range(OFFERS)])
 
 
-def _offer(number: int) -> Offer:
-    return Offer(
-        Identifier(f"{_ID}-O{number}"),
-        Identifier(f"{_ID}-0001"),
-        Identifier(f"{_ID}-S{number}"),
-        "10.0.0.1",
-        URL("http", Address("10.0.0.1", "10.0.0.1", 5051), "/slave(1)"),
-        Resources.of(cpus=8, mem=8192, disk=20480).messages("flink"),
-        [Attribute("rack", "TEXT", text=Text("r1"))],
-    )
+def _offer(number: int) -> SplicedOffer:
+    own = {
+        "id": Identifier(f"{_ID}-O{number}"),
+        "agent_id": Identifier(f"{_ID}-S{number}"),
+        "hostname": "10.0.0.1",
+        "url": URL("http", Address("10.0.0.1", "10.0.0.1", 5051), "/slave(1)"),
+        "attributes": [Attribute("rack", "TEXT", text=Text("r1"))],
+    }
+    shared = {
+        "framework_id": Identifier(f"{_ID}-0001"),
+        "resources": Resources.of(cpus=8, mem=8192, disk=20480).messages("flink"),
+    }
+    return SplicedOffer(msgspec.json.encode(own)[1:-1], msgspec.json.encode(shared)[1:-1])

@@ -17,7 +17,7 @@ import msgspec
 from headrace.kernel.core import CancelTimer, Effect, Reply, SetTimer, TimerFired
 from headrace.mesos import MESOS_VERSION
 from headrace.mesos.master.core.books import Settings
-from headrace.mesos.master.core.effects import Answer, OffersEvent, SendToAgent, SendToFramework
+from headrace.mesos.master.core.effects import Answer, SendToAgent, SendToFramework
 from headrace.mesos.master.core.events import (
     AgentCalled,
     AgentRegisters,
@@ -28,6 +28,7 @@ from headrace.mesos.master.core.events import (
     Started,
 )
 from headrace.mesos.master.core.master import MasterCore
+from headrace.mesos.master.core.offers_event import OffersEvent
 from headrace.mesos.messages.agent_link import AgentEvent, Ping, Pong, Register, Registered, RunTasks, StatusUpdate
 from headrace.mesos.messages.common import (
     AgentID,
@@ -49,8 +50,7 @@ from headrace.mesos.resources import EMPTY, Resources
 
 REFUSE = 1.0
 """Seconds for which an offer that is too small is refused."""
-_offers = msgspec.json.Decoder(list[Offer]).decode
-_encode = msgspec.json.Encoder().encode
+_offer = msgspec.json.Decoder(Offer).decode
 
 
 class Simulation:
@@ -186,9 +186,10 @@ class VirtualFramework:
 
     def hear(self, event: Event | OffersEvent) -> None:
         if isinstance(event, OffersEvent):
-            self.offers += len(event.offers.offers)
+            self.offers += len(event.offers)
             if self.demand is not None:
-                for offer in _offers(_encode(event.offers.offers)):
+                for parts in event.offers:
+                    offer = _offer(b"{%b,%b}" % parts)
                     self._consider(offer, self.demand)
         elif event.error is not None:
             raise ValueError(event.error.message)

@@ -27,6 +27,16 @@ _encode_json = msgspec.json.Encoder().encode
 _decoders: dict[type[Message], msgspec.json.Decoder[Any]] = {}
 
 
+class Spliced(Protocol):
+    """A message that writes itself, from parts that were written before."""
+
+    def json(self) -> bytes:
+        """In JSON."""
+
+    def protobuf(self) -> bytes:
+        """In protocol buffers. Raises ValueError as ``Format.write``."""
+
+
 class Format(Protocol):
     """A form of messages."""
 
@@ -40,8 +50,8 @@ class Format(Protocol):
     def unreadable(self, why: str) -> CallError:
         """What to raise for a body that is sound in this form, but no call."""
 
-    def write(self, message: msgspec.Struct, kind: type[Message] | None = None) -> bytes:
-        """A message. ``kind``: the Message class that ``message``, which is spliced from parts in JSON, stands for.
+    def write(self, message: msgspec.Struct | Spliced) -> bytes:
+        """A message.
 
         Raises ValueError for what has no such form: a client has given text for bytes that is not base64.
         """
@@ -57,8 +67,8 @@ class _Json:
     def unreadable(self, why: str) -> CallError:
         return unconvertible(why)
 
-    def write(self, message: msgspec.Struct, kind: type[Message] | None = None) -> bytes:
-        return _encode_json(message)
+    def write(self, message: msgspec.Struct | Spliced) -> bytes:
+        return _encode_json(message) if isinstance(message, msgspec.Struct) else message.json()
 
 
 class _Protobuf:
@@ -77,12 +87,10 @@ class _Protobuf:
     def unreadable(self, why: str) -> CallError:
         return CallError(f"Failed to parse body into Call protobuf: {why}")
 
-    def write(self, message: msgspec.Struct, kind: type[Message] | None = None) -> bytes:
+    def write(self, message: msgspec.Struct | Spliced) -> bytes:
         from headrace.kernel.protobuf import encoding
 
-        if kind is not None and type(message) is not kind:
-            message = _decoder(kind).decode(_encode_json(message))
-        return encoding.encode(message)
+        return encoding.encode(message) if isinstance(message, msgspec.Struct) else message.protobuf()
 
 
 JSON: Format = _Json()
@@ -101,11 +109,11 @@ class Spoken(NamedTuple):
         """The call in the body. Raises CallError."""
         return self.reads.read(self.body, kind)
 
-    def answer(self, message: msgspec.Struct, kind: type[Message] | None = None) -> Response:
-        """An answer that is one message; ``kind`` as in ``Format.write``."""
+    def answer(self, message: msgspec.Struct) -> Response:
+        """An answer that is one message."""
         form = self.writes
         try:
-            return Response(200, form.write(message, kind), form.content_type)
+            return Response(200, form.write(message), form.content_type)
         except ValueError as error:  # a client has given what is no base64 where it should be
             return text(406, f"The answer can't be written as {form.content_type}: {error}; accept {JSON_TYPE}")
 

@@ -18,7 +18,7 @@ from headrace.kernel.protobuf.decoding import DecodeError, decode
 from headrace.kernel.protobuf.encoding import EncodeError, encode
 from headrace.mesos import content
 from headrace.mesos.door import CallError
-from headrace.mesos.master.core.effects import OfferList, OffersEvent
+from headrace.mesos.master.core.offers_event import OffersEvent, SplicedOffer
 from headrace.mesos.messages import agent_operator, executor, operator, operator_answers, scheduler
 from headrace.mesos.messages.common import (
     AgentID,
@@ -27,6 +27,8 @@ from headrace.mesos.messages.common import (
     Identifier,
     Limit,
     Offer,
+    Resource,
+    Scalar,
     TaskID,
     TaskInfo,
     TaskStatus,
@@ -144,9 +146,17 @@ def test_an_unknown_name_is_as_good_as_none() -> None:
     assert decode(encode(scheduler.Call("NEW", message=message)), scheduler.Call).type is None
 
 
-def test_offers_that_are_spliced_in_json_are_the_same_offers() -> None:
-    offer = Offer(Identifier("O1"), Identifier("F"), Identifier("S"), "host")
-    spliced = OffersEvent(offers=OfferList([msgspec.Raw(msgspec.json.encode(offer))]))
-    event = scheduler.Event("OFFERS", offers=scheduler.Offers([offer]))
-    assert content.PROTOBUF.write(spliced, scheduler.Event) == encode(event)
-    assert msgspec.json.decode(content.JSON.write(spliced), type=scheduler.Event) == event
+def test_offers_that_are_spliced_are_the_same_offers() -> None:
+    offers = [
+        Offer(Identifier(f"O{n}"), Identifier("F"), Identifier(f"S{n}"), "host", resources=[cpus])
+        for n, cpus in ((1, Resource("cpus", "SCALAR", Scalar(2.0))), (2, Resource("cpus", "SCALAR", Scalar(3.0))))
+    ]
+    spliced = []
+    for offer in offers:
+        fields = msgspec.structs.asdict(offer)
+        shared = {name: fields.pop(name) for name in ("framework_id", "resources")}
+        own = {name: value for name, value in fields.items() if value is not None}
+        spliced.append(SplicedOffer(msgspec.json.encode(own)[1:-1], msgspec.json.encode(shared)[1:-1]))
+    event = scheduler.Event("OFFERS", offers=scheduler.Offers(offers))
+    assert decode(content.PROTOBUF.write(OffersEvent(spliced)), scheduler.Event) == event
+    assert msgspec.json.decode(content.JSON.write(OffersEvent(spliced)), type=scheduler.Event) == event

@@ -30,6 +30,13 @@ def encode(message: msgspec.Struct) -> bytes:
         raise EncodeError("it is nested too deeply") from None
 
 
+def member(kind: type[msgspec.Struct], name: str) -> Callable[[bytes], bytes]:
+    """What makes a field of a message, or one of a repeated field, of a message within it that is encoded already."""
+    [field] = (field for field in fields_of(kind) if field.name == name)
+    tag = varint(field.tag)
+    return lambda encoded: tag + _framed(encoded)
+
+
 def _parts(message: msgspec.Struct) -> list[bytes]:
     kind = type(message)
     plan = _plans.get(kind)

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from headrace.kernel.core import CancelTimer, Delete, Effect, Put, Reply, SetTimer, TimerFired
-from headrace.mesos import operations
+from headrace.mesos import content, operations
 from headrace.mesos.master.api import calls
 from headrace.mesos.master.core.books import Settings
 from headrace.mesos.master.core.effects import (
     Answer,
     CloseAgent,
     CloseFramework,
-    OffersEvent,
     SendToAgent,
     SendToFramework,
     SendToOperators,
@@ -36,6 +35,7 @@ from headrace.mesos.master.core.events import (
     Started,
 )
 from headrace.mesos.master.core.master import MasterCore
+from headrace.mesos.master.core.offers_event import OffersEvent
 from headrace.mesos.messages import operator, operator_answers
 from headrace.mesos.messages.agent_link import (
     AcknowledgeOperation,
@@ -568,7 +568,7 @@ def _id(info: FrameworkInfo | AgentInfo) -> FrameworkID:
 
 
 def _decoded(event: Event | OffersEvent) -> Event:
-    return msgspec.json.decode(msgspec.json.encode(event), type=Event)
+    return msgspec.json.decode(content.JSON.write(event), type=Event)
 
 
 def validate(core: MasterCore) -> None:

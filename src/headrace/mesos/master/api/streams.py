@@ -20,14 +20,13 @@ from headrace.mesos.master.core.effects import (
     CloseAgent,
     CloseFramework,
     CloseOperator,
-    OffersEvent,
     SendToAgent,
     SendToFramework,
     SendToOperators,
     Warn,
 )
+from headrace.mesos.master.core.offers_event import OffersEvent
 from headrace.mesos.messages import scheduler
-from headrace.mesos.messages.common import Message
 from headrace.mesos.messages.operator_answers import Event
 
 _encode = msgspec.json.Encoder().encode
@@ -73,11 +72,11 @@ class Streams:
         """Carry out an effect of the master's core."""
         match effect:
             case SendToFramework(stream_id, event):
-                self._tell((stream_id,), event, scheduler.Event)
+                self._tell((stream_id,), event)
             case SendToAgent(stream_id, message):
                 self._send(stream_id, _encode(message))
             case SendToOperators(stream_ids, news):
-                self._tell(stream_ids, news, Event)
+                self._tell(stream_ids, news)
             case CloseFramework(stream_id) | CloseAgent(stream_id) | CloseOperator(stream_id):
                 self._close(stream_id)
             case Warn(text):
@@ -92,9 +91,7 @@ class Streams:
             asyncio.get_running_loop().call_soon(self._flush)
         self._waiting.setdefault(stream_id, []).append(recordio.encode(record))
 
-    def _tell(
-        self, stream_ids: Sequence[str], event: scheduler.Event | OffersEvent | Event, kind: type[Message]
-    ) -> None:
+    def _tell(self, stream_ids: Sequence[str], event: scheduler.Event | OffersEvent | Event) -> None:
         """Send an event, which is written once for each form."""
         records: dict[Format, bytes] = {}
         for stream_id in stream_ids:
@@ -105,7 +102,7 @@ class Streams:
             record = records.get(form)
             if record is None:
                 try:
-                    record = records[form] = form.write(event, kind)
+                    record = records[form] = form.write(event)
                 except ValueError as error:
                     log.warning(
                         "stream %s was cut: %s can't be written as %s: %s",

@@ -16,7 +16,7 @@ from headrace.mesos.master.allocator import Allocator
 from headrace.mesos.master.allocator.allocator import MIN_ALLOCATABLE
 from headrace.mesos.master.core import registry
 from headrace.mesos.master.core.described import Described
-from headrace.mesos.master.core.effects import OffersEvent, SendToAgent, SendToFramework
+from headrace.mesos.master.core.effects import SendToAgent, SendToFramework
 from headrace.mesos.master.core.model import (
     MAX_COMPLETED_TASKS,
     Absent,
@@ -29,6 +29,7 @@ from headrace.mesos.master.core.model import (
     Quota,
     Removal,
 )
+from headrace.mesos.master.core.offers_event import OffersEvent
 from headrace.mesos.master.core.watchers import Watchers
 from headrace.mesos.messages import scheduler
 from headrace.mesos.messages.agent_link import AgentEvent

@@ -5,21 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from headrace.kernel.core import Effect
+from headrace.mesos.master.core.offers_event import OffersEvent
 from headrace.mesos.messages import operator_answers, scheduler
 from headrace.mesos.messages.agent_link import AgentEvent
-
-
-class OfferList(msgspec.Struct, frozen=True):
-    """Offers that are encoded already."""
-
-    offers: list[msgspec.Raw]
-
-
-class OffersEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The event OFFERS, spliced from encoded parts."""
-
-    type: str = "OFFERS"
-    offers: OfferList
 
 
 class SendToFramework(Effect, frozen=True):

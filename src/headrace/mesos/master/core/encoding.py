@@ -1,4 +1,4 @@
-"""Offers as JSON, cheaply: what is the same for all offers of an agent is encoded once and spliced.
+"""The parts of offers as JSON: what is the same for all offers of an agent, or for many offers, is encoded once.
 
 Frameworks without MULTI_ROLE get no ``allocation_info``, those without RESERVATION_REFINEMENT a
 ``role`` on each resource, as from Mesos.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from headrace.mesos.master.core.model import Agent, Framework, Offer
-from headrace.mesos.messages.common import URL, Address, AgentInfo, AllocationInfo, Identifier, Message
+from headrace.mesos.master.core.offers_event import SplicedOffer
+from headrace.mesos.messages.common import URL, Address, AgentInfo, AllocationInfo, Attribute, Identifier, Message
 from headrace.mesos.resources import Resources, old_form
 
 _MAX_KEPT = 4096
@@ -24,24 +25,25 @@ class OfferEncoder:
         self._resources: dict[tuple[Resources, str | None, bool], bytes] = {}
         self._endings: dict[str | None, bytes] = {}
         self._last: tuple[Resources | None, tuple[str | None, bool, str] | None] = (None, None)
-        self._owner = self._what = self._end = b""  # of the last: the next is often like it
+        self._shared = b""  # of the last: the next is often like it
 
-    def encode(self, offer: Offer, framework: Framework, agent: Agent) -> msgspec.Raw:
+    def encode(self, offer: Offer, framework: Framework, agent: Agent) -> SplicedOffer:
         """The offer as the framework is to read it."""
         role = offer.role if "MULTI_ROLE" in framework.capabilities else None
         refined = "RESERVATION_REFINEMENT" in framework.capabilities
-        middle, tail = _static(agent)
+        own = b'"id":{"value":"%b"},%b' % (offer.id.encode(), _static(agent))
         if agent.executors:
-            tail += _executors(agent, framework)
+            own += _executors(agent, framework)
         if agent.unavailability is not None:
-            tail += b',"unavailability":' + _encode(agent.unavailability)
+            own += b',"unavailability":' + _encode(agent.unavailability)
         if offer.resources is not self._last[0] or (role, refined, framework.id) != self._last[1]:
             self._last = (offer.resources, (role, refined, framework.id))
-            self._owner = b'"},"framework_id":{"value":%b},' % _encode(offer.framework_id)
-            self._what = b'"resources":' + self._encoded_resources(offer.resources, role, refined)
-            self._end = self._ending(role) + b"}"
-        parts = (b'{"id":{"value":"', offer.id.encode(), self._owner, middle, self._what, tail, self._end)
-        return msgspec.Raw(b"".join(parts))
+            self._shared = b'"framework_id":{"value":%b},"resources":%b%b' % (
+                _encode(offer.framework_id),
+                self._encoded_resources(offer.resources, role, refined),
+                self._ending(role),
+            )
+        return SplicedOffer(own, self._shared)
 
     def _encoded_resources(self, resources: Resources, role: str | None, refined: bool) -> bytes:
         key = (resources, role, refined)
@@ -68,21 +70,22 @@ def _executors(agent: Agent, framework: Framework) -> bytes:
     return b',"executor_ids":' + _encode(ids) if ids else b""
 
 
-def _static(agent: Agent) -> tuple[bytes, bytes]:
-    """What comes before and after the resources, as far as it stays."""
-    middle = agent.encoded.get("offer")
-    if middle is None:
+def _static(agent: Agent) -> bytes:
+    """What stays the same of the agent."""
+    known = agent.encoded
+    if known is None:
         info = agent.info
-        head: dict[str, Message | str] = {
+        said: dict[str, Message | list[Attribute] | str] = {
             "agent_id": Identifier(agent.id),
             "hostname": info.hostname,
             "url": url(info, agent.ip),
         }
         if info.domain is not None:
-            head["domain"] = info.domain
-        middle = agent.encoded["offer"] = _encode(head)[1:-1] + b","
-        agent.encoded["offer end"] = b',"attributes":' + _encode(info.attributes) if info.attributes else b""
-    return middle, agent.encoded["offer end"]
+            said["domain"] = info.domain
+        if info.attributes:
+            said["attributes"] = info.attributes
+        known = agent.encoded = _encode(said)[1:-1]
+    return known
 
 
 def url(info: AgentInfo, ip: str) -> URL:

@@ -228,8 +228,8 @@ class Deactivation(msgspec.Struct, frozen=True, omit_defaults=True):
 class Agent:
     """An agent that is registered, or was until its stream ended (``stream`` is None then).
 
-    ``unavailability``: when its machine is to be serviced. ``deactivation``: an operator's. ``view``: what the views
-    have encoded of it, while it has that ``total``.
+    ``unavailability``: when its machine is to be serviced. ``deactivation``: an operator's. ``encoded``: what offers
+    say of it. ``view``: what the views have encoded of it, while it has that ``total``.
     """
 
     __slots__ = (
@@ -259,7 +259,7 @@ class Agent:
         """The agent is now what ``info`` says."""
         self.info = info
         self.total = total
-        self.encoded: dict[str, bytes] = {}
+        self.encoded: bytes | None = None
         self.view: tuple[Resources, bytes] | None = None
 
     @property

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from headrace.kernel.core import CancelTimer, SetTimer
 from headrace.mesos.master.allocator import Allocation
 from headrace.mesos.master.core.books import Books
-from headrace.mesos.master.core.effects import OfferList, OffersEvent
 from headrace.mesos.master.core.encoding import OfferEncoder
 from headrace.mesos.master.core.model import Framework, Offer
+from headrace.mesos.master.core.offers_event import OffersEvent, SplicedOffer
 from headrace.mesos.messages.common import Filters, OfferID
 from headrace.mesos.messages.scheduler import Decline, Event, Rescind
 
@@ -43,9 +41,9 @@ class Offers:
             framework = self._books.frameworks[framework_id]
             encoded = self._make(framework, allocations, now)
             framework.offer_counts["sent"] += len(encoded)
-            self._books.send(framework, OffersEvent(offers=OfferList(encoded)))
+            self._books.send(framework, OffersEvent(encoded))
 
-    def _make(self, framework: Framework, allocations: Sequence[Allocation], now: float) -> list[msgspec.Raw]:
+    def _make(self, framework: Framework, allocations: Sequence[Allocation], now: float) -> list[SplicedOffer]:
         books, encode = self._books, self._encoder.encode
         agents, offers, mine, timeout = books.agents, books.offers, framework.offers, books.settings.offer_timeout
         prefix, number, encoded = f"{books.master.id}-O", books.next_offer, []
