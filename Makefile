@@ -3,6 +3,7 @@
 # make check     linters and types alone
 # make unit      unit tests alone
 # make machines  long walks of the cores' state machines
+# make explore   property tests and state machines with examples that nobody has tried; SEED=n repeats the machines' walk
 # make fuzz      50,000 requests of every form to a master and an agent
 # make flink-versions  the cluster tests of Flink with the versions beside the default one
 # make bench     the figures
@@ -10,7 +11,7 @@ SHELL = /bin/sh
 VENV = .venv/bin
 AT_ONCE = 3
 
-.PHONY: run test check unit machines fuzz flink-versions bench setup setup-test lock clean
+.PHONY: run test check unit machines explore fuzz flink-versions bench setup setup-test lock clean
 
 run: setup
 	@exec $(VENV)/headrace demo --data .headrace $(if $(ONCE),--once)
@@ -25,6 +26,10 @@ machines: setup-test
 	@HEADRACE_MACHINE_STEPS=105000 $(VENV)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/mesos/agent/test_agent_machine.py & agent=$$!; \
 	HEADRACE_MACHINE_STEPS=105000 $(VENV)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/mesos/master/test_master_machine.py; master=$$?; \
 	wait $$agent && [ $$master = 0 ]
+
+explore: setup-test
+	@seed=$(or $(SEED),$$(date +%s)); echo "SEED=$$seed"; \
+	HEADRACE_SEED=$$seed HEADRACE_MACHINE_STEPS=20000 $(VENV)/python -m pytest -q -n 2 -o faulthandler_timeout=0 $$(grep -rlE "hypothesis|walks import" tests/unit --include='test_*.py')
 
 check: setup-test
 	$(VENV)/ruff check .

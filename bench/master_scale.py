@@ -198,6 +198,34 @@ class Calls(asyncio.Protocol):
         self._go_on()
 
 
+def subscription(head: bytes, events: str) -> bytes:
+    """The request, for events in a form."""
+    info = {"user": "root", "name": "bench", "roles": ["*"], "capabilities": [{"type": "MULTI_ROLE"}]}
+    body = json.dumps({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}).encode()
+    return b"%bAccept: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, events.encode(), len(body), body)
+
+
+async def offered_in_protobuf(host: str, port: int, agents: int) -> float:
+    """Seconds from SUBSCRIBE until the last byte of all offers; the framework leaves then."""
+    loop = asyncio.get_running_loop()
+    request = subscription(STATUS_HEAD.format(host=f"{host}:{port}").encode(), "application/x-protobuf")
+    all_there: asyncio.Future[float] = loop.create_future()
+    offers = 0
+
+    def take(record: bytes) -> None:
+        nonlocal offers
+        offers += record.count(b"/slave(1)")  # once in each
+        if offers == agents:
+            all_there.set_result(time.perf_counter())
+
+    began = time.perf_counter()
+    transport, _ = await loop.create_connection(lambda: Stream(request, take), host, port)
+    try:
+        return await asyncio.wait_for(all_there, 120) - began
+    finally:
+        transport.abort()
+
+
 class Framework:
     """The framework; ``offers`` by agent's id are those that it holds, what tasks have left aside."""
 
@@ -211,9 +239,7 @@ class Framework:
 
     async def subscribe(self) -> None:
         loop = asyncio.get_running_loop()
-        info = {"user": "root", "name": "bench", "roles": ["*"], "capabilities": [{"type": "MULTI_ROLE"}]}
-        body = json.dumps({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}).encode()
-        request = b"%bAccept: application/json\r\nContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
+        request = subscription(self._head, "application/json")
         _, self._stream = await loop.create_connection(lambda: Stream(request, self._take), *self._address)
         await self._until(lambda: self.id)
         head = self._head + self._stream.id + b"\r\n"
@@ -349,6 +375,7 @@ async def _measure(url: str, agents: int, process: Process, registered: float) -
     host, _, port = url.removeprefix("http://").rpartition(":")
     at = ORIGINAL[agents]
     out = {"registered": registered, "rss_before": process.rss()}
+    out["offered_in_protobuf"] = await offered_in_protobuf(host, int(port), agents)
     with probe(url + "/metrics/snapshot") as take:
         framework = Framework(host, int(port))
         gc.collect()
@@ -430,6 +457,7 @@ def rows_of(agents: int, found: dict[str, float]) -> list[Row]:
     return [
         row("all registered", "registered", "s", 1, bar(4), was.registered),
         row("SUBSCRIBE to all offers", "offered", "s", 1, bar(0.6), was.offered),
+        row("the same in protocol buffers", "offered_in_protobuf", "s", 1, bar(0.6), None),
         row("DECLINE of all offers", "declined", "ms", 1000, None, was.declined * 1000),
         row("DECLINE, refused for 0 s, to all offered again", "offered_again", "s", 1, None, was.offered_again),
         row(f"/master/state, {found['state_size']:.3g} MB", "state", "ms", 1000, bar(300), was.state * 1000),
