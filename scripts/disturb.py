@@ -56,9 +56,9 @@ def _processes() -> list[tuple[int, tuple[str, int]]]:
 
 def disturb(command: list[str], seed: int, longest_ms: int) -> int:
     """The command's exit status; how often its processes were stopped goes to stderr."""
-    chance = random.Random(seed)  # noqa: S311 - a schedule, not a secret
+    chance = random.Random(seed)
     stops = 0
-    with subprocess.Popen(command) as root:
+    with subprocess.Popen(command) as root:  # noqa: S603 - whoever calls this says what
         family = Family(root.pid)
         while root.poll() is None:
             if processes := family.living():
