@@ -2,7 +2,8 @@
 
     python -m scripts.disturb [--seed N] [--longest MS] -- .venv/bin/pytest tests/cluster/test_agent_tasks.py
 
-Stopped are the command and all that descends from it, one process at a time, also what has lost its parent since.
+Stopped are the command and all that descends from it, one process at a time, also what has lost its parent since; not
+what is stopped already, by a test.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 LEFT_ALONE = {"bash", "sleep", "dockerd", "containerd"}
 """A shell with job control would take a stop for an order; the engine is everybody's."""
@@ -23,6 +25,14 @@ STOPS_MS = (20, 100)
 """Short stops, as often as the long ones."""
 PAUSE = 0.1
 """Seconds at the most between two stops."""
+
+
+class Process(NamedTuple):
+    """What the kernel says of one; the state ``T`` is stopped."""
+
+    name: str
+    state: str
+    parent: int
 
 
 class Family:
@@ -36,21 +46,22 @@ class Family:
         found = dict(_processes())
         grown = True
         while grown:
-            children = {pid for pid, (_, parent) in found.items() if parent in self._known}
+            children = {pid for pid, process in found.items() if process.parent in self._known}
             grown = not children <= self._known
             self._known |= children
         self._known &= found.keys()
-        return sorted(pid for pid in self._known if found[pid][0] not in LEFT_ALONE)
+        return sorted(pid for pid in self._known if found[pid].state != "T" and found[pid].name not in LEFT_ALONE)
 
 
-def _processes() -> list[tuple[int, tuple[str, int]]]:
-    """Name and parent of each process by its id."""
+def _processes() -> list[tuple[int, Process]]:
+    """Each process by its id."""
     found = []
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
             with suppress(OSError):
                 before, _, after = (directory / "stat").read_text().rpartition(")")
-                found.append((int(directory.name), (before.partition("(")[2], int(after.split()[1]))))
+                state, parent, *_ = after.split()
+                found.append((int(directory.name), Process(before.partition("(")[2], state, int(parent))))
     return found
 
 

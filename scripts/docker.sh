@@ -46,6 +46,8 @@ rootfs() { # a static busybox under each of its names; the package is unpacked, 
 
 bridge() { # the first free /24 below 10.213
     name=hr$$
+    exec 9>"${TMPDIR:-/tmp}/headrace-test-bridges"
+    flock 9 # of two engines that start at once, each sees what the other has taken
     taken=$(ip -4 -o address)
     for i in $(seq 1 250); do
         case $taken in *"10.213.$i."*) continue ;; esac
@@ -53,6 +55,7 @@ bridge() { # the first free /24 below 10.213
         ip address add "10.213.$i.1/24" dev "$name"
         ip link set "$name" up
         printf '%s\n' "$name" >"$dir/bridge"
+        exec 9>&-
         return
     done
     fail "no free network below 10.213.0.0/16 for the test engine's bridge"

@@ -20,17 +20,29 @@ child=
 
 stop() {
     stopping=yes
+    pass_on
+}
+
+pass_on() {
     [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
 }
 trap stop TERM INT HUP
+# The application master says so that it hears signals from now on. Only just forked it still had this shell's
+# handlers: what came then is lost.
+trap '[ "$stopping" = no ] || pass_on' URG
 
-# Waits for $child; sets $status.
+# Waits for $child; sets $status. wait also returns for a signal to this shell: above 128, as for a child that a signal
+# has ended. So it is asked once more even if the child is dead, as both may have come together; 127: told before.
 await() {
-    while :; do
-        wait "$child"
-        status=$?
-        # wait also returns for a signal to this shell.
-        kill -0 "$child" 2>/dev/null || break
+    wait "$child"
+    status=$?
+    while [ "$status" -gt 128 ]; do
+        kill -0 "$child" 2>/dev/null
+        alive=$?
+        wait "$child" 2>/dev/null
+        again=$?
+        [ "$again" -eq 127 ] || status=$again
+        [ "$alive" -eq 0 ] && [ "$again" -ne 127 ] || break
     done
     child=
 }
@@ -53,10 +65,7 @@ while :; do
     "$python" -m headrace.flink.appmaster "$@" &
     child=$!
     # A signal may have come between the check below and the start.
-    [ "$stopping" = no ] || {
-        sleep 0.2 # only just forked it still has this shell's handlers: what it gets then is lost
-        kill -TERM "$child" 2>/dev/null
-    }
+    [ "$stopping" = no ] || pass_on
     await
     ! ended || leave
     [ "$stopping" = no ] || break

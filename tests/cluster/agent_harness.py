@@ -39,8 +39,12 @@ from headrace.mesos.messages.common import (
     TaskStatus,
     is_terminal,
 )
-from tests.cluster.harness import PORTS
+from tests.cluster.harness import PORTS, HeldPort
 
+DEADLINE = 60.0
+"""Seconds: a loaded machine is slow, and to wait longer costs nothing when all is well."""
+PING_INTERVAL = 1000.0
+"""The stub does not ping, and after three of these the agent would register again."""
 FRAMEWORK = FrameworkInfo("root", "tests", FrameworkID("fw-1"), checkpoint=True, roles=["test"])
 
 
@@ -55,7 +59,7 @@ class StubMaster:
         self.arrivals: dict[tuple[str, str], float] = {}
         self.resent = 0
         self.stream: EventStream | None = None
-        self.on_register: Callable[[Register], AgentEvent] = lambda _: Registered(AgentID("agent-S0"), 5.0)
+        self.on_register: Callable[[Register], AgentEvent] = lambda _: Registered(AgentID("agent-S0"), PING_INTERVAL)
         self._changed = asyncio.Event()
         self._server = HttpServer(self._answer)
 
@@ -90,7 +94,7 @@ class StubMaster:
     def last(self, task_id: str) -> TaskStatus:
         return self.statuses[task_id][-1]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
         """Wait for a condition about what has come in."""
         try:
             async with asyncio.timeout(seconds):
@@ -101,11 +105,11 @@ class StubMaster:
             told = {task: [s.state for s in statuses] for task, statuses in self.statuses.items()}
             raise AssertionError(f"not within {seconds} s; told so far: {told}") from None
 
-    async def until_state(self, task_id: str, state: str, seconds: float = 8.0) -> TaskStatus:
+    async def until_state(self, task_id: str, state: str, seconds: float = DEADLINE) -> TaskStatus:
         await self.until(lambda: state in self.states(task_id), seconds)
         return next(status for status in self.statuses[task_id] if status.state == state)
 
-    async def until_ended(self, task_id: str, seconds: float = 8.0) -> TaskStatus:
+    async def until_ended(self, task_id: str, seconds: float = DEADLINE) -> TaskStatus:
         await self.until(lambda: any(map(is_terminal, self.states(task_id))), seconds)
         return self.last(task_id)
 
@@ -143,13 +147,14 @@ class Agent:
     """One agent process; ``kill`` is SIGKILL."""
 
     def __init__(self, master: str, data: Path, *flags: str) -> None:
+        self._port = HeldPort()  # for later starts, too
         self._argv = [
             "--master",
             master,
             "--data",
             str(data),
             "--port",
-            "0",
+            str(self._port.number),
             "--resources",
             f"cpus:64;mem:65536;disk:9999;ports:{PORTS}",
         ]
@@ -171,24 +176,23 @@ class Agent:
                 sys.executable, "-m", "headrace.mesos.agent", *self._argv, stdout=asyncio.subprocess.PIPE, stderr=log
             )
         assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), 10)
+        line = await asyncio.wait_for(self._process.stdout.readline(), DEADLINE)
         ready = read_ready(line.decode())
         assert ready is not None, self.log.read_text()
         self.url = ready.url
-        self._argv[self._argv.index("--port") + 1] = self.url.rpartition(":")[2]  # a later start takes the same
 
     async def signal(self, number: int) -> int:
         """Send a signal and wait for the end; returns the exit status."""
         assert self._process is not None
         self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), 15)
+        return await asyncio.wait_for(self._process.wait(), DEADLINE)
 
     async def kill(self) -> None:
         await self.signal(signal.SIGKILL)
 
     async def wait(self) -> int:
         assert self._process is not None
-        return await asyncio.wait_for(self._process.wait(), 15)
+        return await asyncio.wait_for(self._process.wait(), DEADLINE)
 
     @property
     def runs(self) -> bool:

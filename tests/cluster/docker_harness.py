@@ -198,7 +198,7 @@ class Box:
         self.events += events
         self._changed.set()
 
-    async def until(self, condition: Callable[[], _T | None], seconds: float = 15.0) -> _T:
+    async def until(self, condition: Callable[[], _T | None], seconds: float = 60.0) -> _T:
         """The first result that is not None."""
         async with asyncio.timeout(seconds):
             while (found := condition()) is None:

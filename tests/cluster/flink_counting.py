@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.flink_harness import AppMaster
+from tests.cluster.flink_harness import JVM_WAIT, AppMaster
 from tests.cluster.harness import get, wait_for
 
 HEADRACE = Path(sys.executable).parent / "headrace"
@@ -27,18 +27,27 @@ INSERT INTO written SELECT n FROM numbers;
 """
 
 
-def script(directory: Path, *, last: int = 30_000, rate: int = 200, interval: str = "500 ms") -> str:
+def script(directory: Path, *, last: int = 100_000, rate: int = 200, interval: str = "500 ms") -> str:
     """The job's script; its files lie below ``directory``.
 
-    The source's state has all numbers to come, so ``last`` is small.
+    The source's state has all numbers to come, so ``last`` is not large: eight minutes of counting.
     """
     return SQL.format(directory=directory, last=last, rate=rate, interval=interval)
 
 
 def numbers(directory: Path) -> list[int]:
-    """What was written and committed; files under way begin with a dot."""
-    files = [path for path in (directory / "written").rglob("part-*") if not path.name.startswith(".")]
+    """What was written and committed; files under way begin with a dot.
+
+    A directory that is read while files are renamed in it may show a later one without an earlier one.
+    """
+    files: list[Path] = []
+    while (found := _files(directory)) != files:
+        files = found
     return sorted(int(line) for path in files for line in path.read_text().split())
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in (directory / "written").rglob("part-*") if not path.name.startswith("."))
 
 
 class CountingJob:
@@ -48,8 +57,8 @@ class CountingJob:
         self._session = session
         self.directory = directory
         command = [str(HEADRACE), "flink", "sql", "--master", master, "--cluster", "flink", "-e", script(directory)]
-        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
-        wait_for(lambda: len(numbers(directory)) > 100, "the job writes", 30)
+        subprocess.run(command, check=True, timeout=JVM_WAIT, stdout=subprocess.DEVNULL)
+        wait_for(lambda: len(numbers(directory)) > 100, "the job writes", JVM_WAIT)
         self.id = str(self.row()["jid"])
 
     def move_to(self, session: AppMaster) -> None:
@@ -66,7 +75,10 @@ class CountingJob:
         if not manager["attached"]:
             return False
         jobs = get(manager["web"] + "/jobs/overview")["jobs"]
-        return [job["jid"] for job in jobs] == [self.id] and jobs[0]["tasks"]["running"] == jobs[0]["tasks"]["total"]
+        if [job["jid"] for job in jobs] != [self.id]:
+            return False
+        tasks = jobs[0]["tasks"]  # none while it is being initialized
+        return bool(0 < tasks["total"] == tasks["running"])
 
     def restored(self) -> Any:
         """The checkpoint that it was restored from."""
@@ -78,4 +90,4 @@ class CountingJob:
 
     def wait_until_it_goes_on(self) -> None:
         written = len(numbers(self.directory))
-        wait_for(lambda: len(numbers(self.directory)) > written + 150, "the job goes on", 30)
+        wait_for(lambda: len(numbers(self.directory)) > written + 150, "the job goes on", JVM_WAIT)

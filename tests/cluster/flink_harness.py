@@ -18,14 +18,15 @@ from typing import Any
 
 from headrace.flink import distribution
 from headrace.flink.distribution import Distribution
+from headrace.flink.listener import PORT
 from headrace.kernel.daemon import read_ready
-from tests.cluster.harness import get, wait_for
+from tests.cluster.harness import HeldPort, get, wait_for
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "mesos-appmaster.sh"
 FLINK = os.environ.get("HEADRACE_TEST_FLINK", "")
 FLINK_OPTIONS: dict[str, object] = {"headrace.flink.version": FLINK} if FLINK else {}
 """What every application master of the tests is given."""
-JVM_WAIT = 90.0
+JVM_WAIT = 240.0
 """Seconds that JVMs may take to start on a busy machine."""
 
 
@@ -43,7 +44,8 @@ class AppMaster:
     def __init__(self, sandbox: Path, master: str, **options: object) -> None:
         self.sandbox = sandbox
         sandbox.mkdir(parents=True)
-        given = {**FLINK_OPTIONS, **options}
+        self._port = HeldPort()  # where it listens when it is started again, too
+        given = {**FLINK_OPTIONS, PORT: self._port.number, **options}
         arguments = [f"-D{key.replace('__', '-').replace('_', '.')}={value}" for key, value in given.items()]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with (sandbox / "stdout").open("w") as out, (sandbox / "stderr").open("w") as err:
@@ -55,7 +57,11 @@ class AppMaster:
                 env=environment,
                 start_new_session=True,
             )
-        self.url = wait_for(self._ready, "the application master is ready").url
+        try:
+            self.url = wait_for(self._ready, f"the application master is ready; see {sandbox}").url
+        except BaseException:
+            self.stop()
+            raise
 
     def _ready(self) -> Any:
         return next(filter(None, map(read_ready, (self.sandbox / "stdout").read_text().splitlines())), None)
@@ -76,24 +82,33 @@ class AppMaster:
 
     @property
     def pid(self) -> int:
-        """The Python process below the script."""
+        """The Python process below the script. Raises ProcessLookupError while there is none."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        if not children:
+            raise ProcessLookupError("the script has no child")
         return int(children[0])
 
     @property
     def job_manager_pid(self) -> int:
+        """Of its JVM. Raises OSError while it is being made."""
         run = self.state["job_manager"]["run"]
-        return int((self.sandbox / ".headrace" / "jobmanager" / str(run) / "command").read_text())
+        text = (self.sandbox / ".headrace" / "jobmanager" / str(run) / "command").read_text()
+        if not text:
+            raise ProcessLookupError(f"run {run} is just being started")
+        return int(text)
 
     def workers(self, state: str = "TASK_RUNNING") -> list[Any]:
         return [w for w in self.state["workers"] if w["state"] == state and w["goal"] == "Launched"]
 
     def wait_for_task_managers(self, count: int) -> list[str]:
         """Ids of TaskManagers, once exactly ``count`` are registered and running."""
-        web = self.web
+        self.web  # noqa: B018 - wait for the driver first
 
         def enough() -> Any:
-            registered = {tm["id"] for tm in get(web + "/taskmanagers")["taskmanagers"]}
+            manager = self.state["job_manager"]
+            if not manager["attached"]:
+                return None
+            registered = {tm["id"] for tm in get(manager["web"] + "/taskmanagers")["taskmanagers"]}
             running = {worker["id"] for worker in self.workers()}
             return len(running) == count and registered == running and sorted(running)
 
@@ -105,7 +120,7 @@ class AppMaster:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            return self.process.wait(10)
+            return self.process.wait(60)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -134,7 +149,7 @@ def make_count(directory: Path, lib: Path, last: int = 100) -> Path:
         ["jar", "--create", "--file", "count.jar", "--main-class", "Count", "-C", "classes", "."],
         ["java", "-XX:TieredStopAtLevel=1", "-cp", f"count.jar:{lib}/*", "Count", str(last), "-1", "count.graph"],
     ):
-        subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=JVM_WAIT)
     return directory
 
 
@@ -159,16 +174,17 @@ def end_of(web: str, job: str) -> str:
 
 def _post(url: str, body: bytes, kind: str) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": kind})  # noqa: S310 - our own daemons
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
         return json.load(answer)
 
 
 def task_manager_pids(worker_id: str) -> list[int]:
     """The JVMs of one TaskManager, found by its id on their command lines."""
     mark = f"taskmanager.resource-id={worker_id}".encode()
-    found = []
+    parents = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if mark in (command := path.read_bytes()) and b"java" in command.partition(b"\0")[0]:
-                found.append(int(path.parent.name))
-    return found
+                stat = path.with_name("stat").read_text()
+                parents[int(path.parent.name)] = int(stat.rpartition(")")[2].split()[1])
+    return [pid for pid, parent in parents.items() if parent not in parents]  # what it forks has its words for a moment

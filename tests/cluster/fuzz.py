@@ -32,7 +32,7 @@ from tests.cluster.fuzz_living import Known, Living, Watch
 from tests.cluster.fuzz_seeds import Seeds
 from tests.cluster.fuzz_values import COMMANDS, HUGE, WORDS, Maker, Spoiler, encode
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for an answer; a loaded machine is slow, but nothing may hang."""
 AT_ONCE = 8
 STREAMS = 24
@@ -45,7 +45,7 @@ TYPES = [JSON] * 36 + [PROTOBUF] * 20 + ["text/plain", "", "application/json; ch
 NUMBERS = ["0", "10", "-5", "999999999999999999", "9223372036854775807", "99999999999999999999", "1e9", "1ns", "5mins"]
 ALIVE = "ontainer has not terminated yet"
 SLOW = 5.0
-"""Seconds that metrics may take meanwhile; nothing that anybody sends may hold a daemon for longer."""
+"""Seconds of work that metrics may take meanwhile; nothing that anybody sends may hold a daemon for longer."""
 GETS = {
     "master": "state state-summary slaves frameworks tasks roles weights quota health version flags metrics/snapshot"
     " redirect maintenance/schedule maintenance/status logging/toggle files/browse files/read files/download"
@@ -311,6 +311,11 @@ def documented(status: int, text: bytes) -> bool:
     return (status in (501, 503) and bool(words.strip())) or words == NO_SESSION or words.endswith(ALIVE)
 
 
+def _drop(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once; it may hold what nobody reads any more."""
+    writer.transport.abort()
+
+
 class Sender:
     """Sends requests to one address, each on a connection of its own, and looks at the answers."""
 
@@ -343,12 +348,12 @@ class Sender:
         finally:
             if (took := time.monotonic() - begun) > SLOW / 5:
                 self._outcome.slow.append(f"request {number} ({made.name}): {took:.1f} s")
-            if kept:
+            if not kept:
+                _drop(writer)
+            else:
                 self._streams.append(writer)
                 if len(self._streams) > STREAMS:
-                    self._streams.pop(0).close()
-            else:
-                writer.close()
+                    _drop(self._streams.pop(0))
 
     async def _answer(self, number: int, made: Made, reader: asyncio.StreamReader) -> bool:
         """Whether it is a stream."""
@@ -365,7 +370,7 @@ class Sender:
 
     def close(self) -> None:
         for writer in self._streams:
-            writer.transport.abort()
+            _drop(writer)
 
 
 async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) -> Outcome:
@@ -390,6 +395,9 @@ async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) ->
                 return
 
     try:
+        async with asyncio.timeout(PATIENCE):
+            while not known.whole:
+                await asyncio.sleep(0.01)
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
@@ -399,7 +407,7 @@ async def fuzz(seed: int, count: int, master: str, agent: str, agent_id: str) ->
         ends = await asyncio.gather(*beside, return_exceptions=True)
         for sender in senders.values():
             sender.close()
-    await asyncio.sleep(0.1)  # for the ends of the connections
+    await asyncio.sleep(0)  # in which aborted connections come to their ends
     outcome.faults += [f"beside the requests: {end!r}" for end in ends if isinstance(end, Exception)]
     outcome.slowest = watch.slowest
     return outcome

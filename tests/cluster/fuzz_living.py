@@ -7,15 +7,16 @@ import contextlib
 import itertools
 import json
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import psutil
 
 from headrace.kernel import recordio
 from headrace.kernel.http import HttpClient, HttpClientError
+from headrace.kernel.listeners import owner
 from headrace.mesos import MESOS_VERSION
 from tests.cluster.fuzz_seeds import PORTS, scalar
 from tests.cluster.harness import get
@@ -39,6 +40,11 @@ class Known:
     stream: str = ""
     agent_stream: str = ""
 
+    @property
+    def whole(self) -> bool:
+        """Whether all is there that lives."""
+        return bool(self.stream and self.agent_stream and self.container)
+
 
 class Living:
     """What stays, so that calls meet what exists: a framework and an agent with offers and tasks, and containers."""
@@ -51,7 +57,9 @@ class Living:
         """Until cancelled; whenever it is torn down, as a new one."""
         http = HttpClient()
         try:
-            await asyncio.gather(*(self._again(http, one) for one in (self._framework, self._agent, self._containers)))
+            async with asyncio.TaskGroup() as group:  # which waits for all of them, cancelled or not
+                for one in (self._framework, self._agent, self._containers):
+                    group.create_task(self._again(http, one))
         finally:
             http.close()
 
@@ -133,21 +141,28 @@ class Living:
 class Watch:
     """Asks daemons for their metrics all the time, in a thread: what holds up the fuzz itself does not count.
 
-    ``slowest`` is the longest that one took, in seconds, and which it was.
+    ``slowest`` is the longest that one took, in seconds of the daemon's own work, and which it was: what others do on
+    the machine does not count either.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = urls
+        self._daemons = {url: psutil.Process(owner(int(url.rpartition(":")[2]))) for url in urls}
         self._over = threading.Event()
         self.slowest = (0.0, "")
 
     def run(self) -> None:
         """Until ``stop``. Raises OSError if one does not answer."""
         while not self._over.wait(0.1):
-            for url in self._urls:
-                begun = time.monotonic()
+            for url, daemon in self._daemons.items():
+                begun = _worked(daemon)
                 get(f"{url}/metrics/snapshot", timeout=60)
-                self.slowest = max(self.slowest, (time.monotonic() - begun, url))
+                self.slowest = max(self.slowest, (_worked(daemon) - begun, url))
 
     def stop(self) -> None:
         self._over.set()
+
+
+def _worked(daemon: psutil.Process) -> float:
+    """CPU seconds of a process so far."""
+    times = daemon.cpu_times()
+    return float(times.user + times.system)

@@ -6,29 +6,32 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from headrace.kernel.daemon import read_ready
 
-_FIRST = {"gw1": 29000, "gw2": 27000}.get(os.environ.get("PYTEST_XDIST_WORKER", ""), 31000)
+_FIRST = {"gw0": 25000, "gw1": 29000, "gw2": 27000}.get(os.environ.get("PYTEST_XDIST_WORKER", ""), 31000)
 PORTS = f"[{_FIRST}-{_FIRST + 1000}]"
 """What agents offer; tests that run side by side have ports of their own."""
 RESOURCES = f"cpus:8;mem:8192;disk:8192;ports:{PORTS}"
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pause: float = 0.02) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = 60.0, pause: float = 0.02) -> Any:
     """The first true value of ``condition``. Raises AssertionError that names ``what``."""
     deadline = time.monotonic() + timeout
     while True:
-        with suppress(OSError):
+        with suppress(OSError, HTTPException):  # also of a server that is killed in the middle of an answer
             if value := condition():
                 return value
         if time.monotonic() > deadline:
@@ -36,10 +39,24 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 15.0, pau
         time.sleep(pause)
 
 
-def get(url: str, timeout: float = 10) -> Any:
+def get(url: str, timeout: float = 30) -> Any:
     """A JSON document."""
     with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own daemons
         return json.load(answer)
+
+
+class HeldPort:
+    """A free port that stays its owner's while nobody listens on it, as when a daemon is dead.
+
+    The kernel gives a port that is bound to nobody else; who asks for this one may listen on it all the same.
+    """
+
+    def __init__(self) -> None:
+        with socket.socket() as it:
+            it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            it.bind(("127.0.0.1", 0))
+            self.number = int(it.getsockname()[1])
+            weakref.finalize(self, os.close, it.detach())
 
 
 class Daemon:
@@ -50,7 +67,11 @@ class Daemon:
 
     def __init__(self, name: str, module: str, arguments: list[str], log_dir: Path, prefix: Sequence[str] = ()) -> None:
         self.name, self.log = name, log_dir / f"{name}.log"
+        self._port = HeldPort()
         self._command = [*prefix, sys.executable, "-m", module, *arguments]
+        at = self._command.index("--port") + 1
+        if self._command[at] == "0":
+            self._command[at] = str(self._port.number)
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -63,8 +84,7 @@ class Daemon:
         try:
             self._await_ready(self._process)
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self._end(self._process)
             raise
         return self
 
@@ -72,7 +92,7 @@ class Daemon:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            assert selector.select(15), f"{self.name} is not ready within 15 s: {self.log.read_text()}"
+            assert selector.select(60), f"{self.name} is not ready within 60 s: {self.log.read_text()}"
         ready = read_ready(process.stdout.readline())
         assert ready is not None, f"{self.name} did not start: {self.log.read_text()}"
         self.url = ready.url
@@ -107,14 +127,20 @@ class Daemon:
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
-            status = self._process.wait(20)
+            status = self._process.wait(60)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise AssertionError(f"{self.name} did not end within 20 s of signal {number}") from None
+            self._end(self._process)
+            raise AssertionError(f"{self.name} did not end within 60 s of signal {number}") from None
         if self._process.stdout is not None:
             self._process.stdout.close()
         return status
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> None:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
     def _fix_port(self) -> None:
         """A later start takes the port that the first one got."""
@@ -179,8 +205,9 @@ def cluster(
             it.add_agent("--resources", resources)
         yield it
     finally:
-        for marathon in it.marathons:
-            marathon.stop()
-        for agent in it.agents:
-            agent.stop(signal.SIGUSR1)
-        it.master.stop()
+        with ExitStack() as ends:  # also when one of them does not end as it should
+            ends.callback(it.master.stop)
+            for agent in it.agents:
+                ends.callback(agent.stop, signal.SIGUSR1)
+            for marathon in it.marathons:
+                ends.callback(marathon.stop)

@@ -31,7 +31,7 @@ class Host:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, **environment}
         command = [*self.prefix, *command]
-        return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False, env=env)
+        return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 class Network:

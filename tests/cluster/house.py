@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from typing import Any
 
 import psutil
 
-from tests.cluster.flink_harness import FLINK_OPTIONS
-from tests.cluster.harness import get, wait_for
+from tests.cluster.flink_harness import FLINK_OPTIONS, JVM_WAIT
+from tests.cluster.harness import HeldPort, get, wait_for
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 SESSION = Path(__file__).parents[2] / "examples" / "flink-session.json"
 APP = "/flink/session"
+_FIRST = {"gw1": 30001, "gw2": 28001}.get(os.environ.get("PYTEST_XDIST_WORKER", ""), 32001)
+_PORTS = f"[{_FIRST}-{_FIRST + 699}]"
+"""What its agent offers: nothing of the kernel's own ports, of ``harness.PORTS``, nor of who runs beside us."""
 MODULES = {
     "master": "headrace.mesos.master",
     "agent": "headrace.mesos.agent",
@@ -31,9 +35,10 @@ class House:
     def __init__(self, data: Path, like: House | None = None) -> None:
         """``like``: one whose addresses are taken again."""
         self.data = data
-        given = {name: like.url(name).rpartition(":")[2] if like else "0" for name in ("master", "marathon", "gateway")}
-        ports = [part for name, port in {**given, "agent": "0"}.items() for part in (f"--{name}-port", port)]
-        resources = "cpus:4;mem:8192;disk:8192;ports:[32000-32999]"
+        names = ("master", "agent", "marathon", "gateway")
+        self._ports: dict[str, HeldPort] = like._ports if like else {name: HeldPort() for name in names}
+        ports = [part for name, held in self._ports.items() for part in (f"--{name}-port", str(held.number))]
+        resources = f"cpus:4;mem:8192;disk:8192;ports:{_PORTS}"
         self._log = (data.parent / "up.log").open("w+")
         self.up = psutil.Popen(
             [HEADRACE, "up", "--data", str(data), *ports, "--resources", resources],
@@ -42,7 +47,11 @@ class House:
             text=True,
             start_new_session=True,
         )
-        wait_for(lambda: "is up" in self.output, "the cluster is up", 30)
+        try:
+            wait_for(lambda: "is up" in self.output, f"the cluster is up; see {data}")
+        except BaseException:
+            self.close()
+            raise
 
     def start_session(self) -> None:
         """Have Marathon run the session of the examples; returns when it is healthy."""
@@ -50,10 +59,10 @@ class House:
         master = self.url("master").removeprefix("http://")
         text = SESSION.read_text().replace("127.0.0.1:5050", master + options)
         request = urllib.request.Request(self.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             assert answer.status == 201
         app = f"{self.url('marathon')}/v2/apps/{APP}"
-        wait_for(lambda: get(app)["app"]["tasksHealthy"] == 1, "the session is healthy", 60)
+        wait_for(lambda: get(app)["app"]["tasksHealthy"] == 1, "the session is healthy", JVM_WAIT)
 
     def python_sizes(self) -> dict[str, float]:
         """Resident MB of each Python process, by its module and the like."""
@@ -73,7 +82,7 @@ class House:
     def close(self) -> None:
         if self.up.is_running():
             self.up.send_signal(signal.SIGINT)
-            self.up.wait(30)
+            self.up.wait(60)
         self._log.close()
 
     def processes(self, *words: str) -> list[int]:
@@ -101,7 +110,11 @@ class House:
         return self.jvms("HeadraceSessionClusterEntrypoint") + self.jvms("TaskManagerRunner")
 
     def dashboard(self) -> str:
-        return str(next(f["webui_url"] for f in self.frameworks() if f["name"].startswith("Flink")))
+        """Raises ConnectionError while there is none."""
+        for framework in self.frameworks():
+            if framework["name"].startswith("Flink") and framework.get("webui_url"):
+                return str(framework["webui_url"])
+        raise ConnectionError("Flink has not told yet where its dashboard is")
 
     def frameworks(self) -> list[dict[str, Any]]:
         return list(get(self.url("master") + "/master/state")["frameworks"])
@@ -119,7 +132,11 @@ class House:
         )
 
     def job(self) -> dict[str, Any]:
-        (job,) = get(self.dashboard() + "/jobs/overview")["jobs"]
+        """Raises ConnectionError while there is none."""
+        jobs = get(self.dashboard() + "/jobs/overview")["jobs"]
+        if not jobs:
+            raise ConnectionError("the JobManager has no job yet")
+        (job,) = jobs
         return dict(get(f"{self.dashboard()}/jobs/{job['jid']}"))
 
 

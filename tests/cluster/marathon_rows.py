@@ -24,13 +24,15 @@ MOCK: dict[str, Any] = {
     **SMALL,
 }
 QUICK: dict[str, Any] = {
-    "gracePeriodSeconds": 20,
+    "gracePeriodSeconds": 600,
     "intervalSeconds": 1,
-    "timeoutSeconds": 1,
+    "timeoutSeconds": 60,
     "delaySeconds": 0,
     "maxConsecutiveFailures": 3,
 }
-"""Of a health check."""
+"""Of a health check: often, but an app that is slow to start or to answer is not ill."""
+OF_POD: dict[str, Any] = {**QUICK, "intervalSeconds": 2, "timeoutSeconds": 1, "maxConsecutiveFailures": 1000}
+"""Of a container's, whose interval is longer than its time to answer: what answers too late is asked again."""
 
 
 class Events:
@@ -49,7 +51,7 @@ class Events:
             if kind in ("", one["eventType"]) and all(one.get(key) == value for key, value in fields.items())
         ]
 
-    def wait(self, kind: str, count: int = 1, timeout: float = 20, **fields: Any) -> list[dict[str, Any]]:
+    def wait(self, kind: str, count: int = 1, timeout: float = 60, **fields: Any) -> list[dict[str, Any]]:
         """Until so many have come."""
 
         def look() -> list[dict[str, Any]]:
@@ -86,13 +88,13 @@ def delayed(marathon: Marathon, app_id: str) -> dict[str, Any]:
     return dict(wait_for(look, f"launches of {app_id} are delayed"))
 
 
-def declined(marathon: Marathon, app_id: str, reason: str) -> dict[str, Any]:
-    """The row of the queue's summary about a reason, once offers were declined for it."""
+def declined(marathon: Marathon, app_id: str, reason: str, count: int = 1) -> dict[str, Any]:
+    """The row of the queue's summary about a reason, once so many agents' offers were declined for it."""
 
     def look() -> dict[str, Any] | None:
         item = queued(marathon, app_id) or {"processedOffersSummary": {"rejectSummaryLastOffers": []}}
         rows = item["processedOffersSummary"]["rejectSummaryLastOffers"]
-        return next((one for one in rows if one["reason"] == reason and one["declined"]), None)
+        return next((one for one in rows if one["reason"] == reason and one["declined"] >= count), None)
 
     return dict(wait_for(look, f"{app_id} has declined offers: {reason}"))
 
@@ -102,7 +104,7 @@ def removed(marathon: Marathon, app_id: str) -> None:
     for what in ("pods", "groups", "apps"):
         if marathon.ask("GET", f"/v2/{what}/{app_id}")[0] == 200:
             marathon.ask("DELETE", f"/v2/{what}/{app_id}?force=true")
-    wait_for(lambda: settled(marathon, app_id), f"{app_id} is gone", 20)
+    wait_for(lambda: settled(marathon, app_id), f"{app_id} is gone")
 
 
 def settled(marathon: Marathon, part: str = "") -> bool:
@@ -114,7 +116,7 @@ def settled(marathon: Marathon, part: str = "") -> bool:
 def ping(task: dict[str, Any]) -> str:
     """What the app of a task answers; empty while it does not."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{task['ports'][0]}/ping", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{task['ports'][0]}/ping", timeout=60) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pty
+import random
 import re
 import struct
 import sys
@@ -18,7 +19,7 @@ from typing import Any, Self
 
 from headrace.kernel import recordio
 from headrace.kernel.http import ClientStream, ClientUpload, Request, Response
-from tests.cluster.agent_harness import Agent, StubMaster
+from tests.cluster.agent_harness import DEADLINE, Agent, StubMaster
 
 HEADRACE = str(Path(sys.executable).with_name("headrace"))
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -139,14 +140,17 @@ class Session:
         self._records = recordio.Decoder()
         self._chunks = aiter(stream)
 
-    async def until(self, pattern: str, seconds: float = 10.0) -> str:
+    async def until(self, pattern: str, seconds: float = DEADLINE) -> str:
         """What STDOUT is when it matches."""
-        async with asyncio.timeout(seconds):
-            while not re.search(pattern.encode(), self.written["STDOUT"], re.DOTALL):
-                self._take(await anext(self._chunks))
+        try:
+            async with asyncio.timeout(seconds):
+                while not re.search(pattern.encode(), self.written["STDOUT"], re.DOTALL):
+                    self._take(await anext(self._chunks))
+        except (TimeoutError, StopAsyncIteration) as error:
+            raise AssertionError(f"{pattern!r} is not written: {error!r}; {self.written}") from None
         return self.written["STDOUT"].decode()
 
-    async def rest(self, seconds: float = 10.0) -> str:
+    async def rest(self, seconds: float = DEADLINE) -> str:
         """All of STDOUT."""
         async with asyncio.timeout(seconds):
             async for chunk in self._chunks:
@@ -197,7 +201,7 @@ class Terminal:
     def type(self, data: bytes) -> None:
         os.write(self.master, data)
 
-    async def until(self, pattern: str, seconds: float = 15.0) -> None:
+    async def until(self, pattern: str, seconds: float = DEADLINE) -> None:
         """Wait for what is shown."""
         try:
             async with asyncio.timeout(seconds):
@@ -207,7 +211,7 @@ class Terminal:
         except TimeoutError:
             raise AssertionError(f"{pattern!r} is not shown within {seconds} s: {self.shown!r}") from None
 
-    async def ended(self, seconds: float = 15.0) -> int:
+    async def ended(self, seconds: float = DEADLINE) -> int:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
     def _read(self) -> None:
@@ -227,17 +231,25 @@ async def headrace(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes, byt
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin), 30)
+    out, err = await asyncio.wait_for(process.communicate(stdin), DEADLINE)
     assert process.returncode is not None
     return process.returncode, out, err
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
     """The first true value of ``condition``."""
-    async with asyncio.timeout(seconds):
-        while not (found := condition()):
-            await asyncio.sleep(0.02)
+    try:
+        async with asyncio.timeout(seconds):
+            while not (found := condition()):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
     return found
+
+
+def some_time() -> str:
+    """Seconds for ``sleep`` that nobody else sleeps."""
+    return f"1000.{random.randrange(10**12)}"
 
 
 def processes_with(marker: str) -> list[int]:

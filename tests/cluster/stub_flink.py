@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from headrace.flink.listener import PORT
 from headrace.kernel.daemon import read_ready
 from tests.cluster.flink_harness import SCRIPT
-from tests.cluster.harness import get
+from tests.cluster.harness import HeldPort, get
 from tests.cluster.stub_job_manager import KNOWS, WANTS
 
 _JAVA = """\
@@ -29,6 +30,9 @@ case " $* " in
 *) exec {python} -I -S {job_manager} "$@" ;;
 esac
 """
+
+
+_RESOURCE_ID = b"taskmanager.resource-id="
 
 
 class StubFlink:
@@ -61,7 +65,9 @@ class StubCluster:
     def __init__(self, sandbox: Path, master: str, flink: StubFlink, **options: object) -> None:
         self.sandbox = sandbox
         sandbox.mkdir(parents=True, exist_ok=True)
-        arguments = [f"-D{key}={value}" for key, value in {**flink.options, **options}.items()]
+        self._port = HeldPort()  # where it listens when it is started again, too
+        given = {**flink.options, PORT: self._port.number, **options}
+        arguments = [f"-D{key}={value}" for key, value in given.items()]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with (sandbox / "stdout").open("w") as out, (sandbox / "stderr").open("w") as err:
             self.process = subprocess.Popen(
@@ -132,7 +138,7 @@ class StubCluster:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
 
-    def ended(self, patience: float = 10.0) -> int:
+    def ended(self, patience: float = 60.0) -> int:
         """Wait for the end; the script's status. What is left then is killed."""
         try:
             return self.process.wait(patience)
@@ -143,18 +149,20 @@ class StubCluster:
 
 def task_managers(below: Path) -> Mapping[str, list[int]]:
     """Process ids of TaskManagers by worker id, of those whose sandbox is below a directory."""
-    parents: dict[tuple[str, int], int] = {}
+    found: dict[str, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            words = (path / "cmdline").read_bytes().split(b"\0")
-            if len(words) < 2 or not words[1].endswith(b"/bin/java"):
-                continue  # the task's supervisor has the words, too
-            ids = [word.partition(b"=")[2].decode() for word in words if word.startswith(b"taskmanager.resource-id=")]
-            if ids and Path(os.readlink(path / "cwd")).is_relative_to(below):
+            worker = _worker(path)
+            if worker and Path(os.readlink(path / "cwd")).is_relative_to(below):
                 parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-                parents[ids[-1], int(path.name)] = int(parent)
-    found: dict[str, list[int]] = {}
-    for (worker, pid), parent_pid in parents.items():
-        if (worker, parent_pid) not in parents:  # one that it forked has its words until it is something else
-            found.setdefault(worker, []).append(pid)
+                if worker != _worker(path.with_name(parent)):  # what it has just forked has its words, too
+                    found.setdefault(worker, []).append(int(path.name))
     return found
+
+
+def _worker(process: Path) -> str:
+    """The id on a TaskManager's command line; empty if it is none."""
+    words = (process / "cmdline").read_bytes().split(b"\0")
+    if len(words) < 2 or not words[1].endswith(b"/bin/java"):
+        return ""  # the task's supervisor has the words, too
+    return next((word.partition(b"=")[2].decode() for word in words if word.startswith(_RESOURCE_ID)), "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,19 @@ from headrace.mesos.messages.agent_link import RunGroup
 from headrace.mesos.messages.common import (
     CommandInfo,
     ContainerInfo,
+    DurationInfo,
     ExecutorID,
     ExecutorInfo,
     HealthCheck,
+    KillPolicy,
     Limit,
     Resource,
     Scalar,
     TaskInfo,
     TaskStatus,
 )
-from tests.cluster.agent_harness import FRAMEWORK, Agent, StubMaster, task
-from tests.cluster.session_harness import Containers
+from tests.cluster.agent_harness import DEADLINE, FRAMEWORK, Agent, StubMaster, task
+from tests.cluster.session_harness import Containers, some_time
 
 CGROUPS = "cgroups/cpu,cgroups/mem,cgroups/pids"
 OUT_OF_MEMORY = "REASON_CONTAINER_LIMITATION_MEMORY"
@@ -79,7 +82,8 @@ class World:
     async def dispose(self) -> None:
         for agent in self._agents:
             await agent.dispose()
-        for _ in range(500):
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
             left = [path for root in self._roots() for path in (*root.rglob("*/"), root) if path.is_dir()]
             if not left:
                 return
@@ -130,11 +134,11 @@ def container(**fields: Any) -> ContainerInfo:
 
 async def until(condition: Callable[[], object], what: str) -> None:
     try:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(DEADLINE):
             while not condition():
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"not within 8 s: {what}") from None
+        raise AssertionError(f"not within {DEADLINE:g} s: {what}") from None
 
 
 def message_of(status: TaskStatus) -> str:
@@ -192,9 +196,10 @@ async def test_a_cpu_limit_holds(world: World) -> None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / ticks
 
-    before = used()
+    began, before = time.monotonic(), used()
     await asyncio.sleep(1.0)  # what is measured is an amount per time
-    assert used() - before <= 0.3
+    taken = used() - before
+    assert taken <= 0.2 * (time.monotonic() - began) + 0.1
     world.master.kill("t")
     await world.master.until_ended("t")
 
@@ -203,7 +208,7 @@ async def test_a_task_that_takes_too_much_memory_is_ended_whole_with_the_reason_
     agent = await world.start(CGROUPS)
     if agent is None:
         return
-    world.master.launch(sized("t", f"{HOG}; sleep 100", limits={"mem": Limit(64)}))
+    world.master.launch(sized("t", f"{HOG}; sleep 1000", limits={"mem": Limit(64)}))
     ended = await world.master.until_ended("t")
     assert (ended.state, ended.reason) == ("TASK_FAILED", OUT_OF_MEMORY)
     assert "Memory limit exceeded: Requested: 64MB Maximum Used: 64MB" in message_of(ended)
@@ -216,7 +221,7 @@ async def test_the_number_of_processes_is_bounded(world: World) -> None:
     agent = await world.start(CGROUPS, "--cgroups_pids_max=12")
     if agent is None:
         return
-    world.master.launch(sized("t", "i=0; while [ $i -lt 50 ]; do sleep 100 & i=$((i+1)); done"))
+    world.master.launch(sized("t", "i=0; while [ $i -lt 50 ]; do sleep 1000 & i=$((i+1)); done"))
     await world.master.until_ended("t")
     assert "fork" in read(agent.sandbox("t") / "stderr")
     await until(lambda: world.directories() == [], "its cgroups are gone")
@@ -226,9 +231,9 @@ async def test_who_leaves_the_group_is_ended_with_the_task(world: World) -> None
     agent = await world.start(CGROUPS)
     if agent is None:
         return
-    escape = "setsid sh -c 'trap \"\" TERM; echo $$ >%s; exec sleep 100' & while [ ! -s %s ]; do sleep 0.01; done; %s"
+    escape = "setsid sh -c 'trap \"\" TERM; echo $$ >%s; exec sleep 1000' & while [ ! -s %s ]; do sleep 0.01; done; %s"
     world.master.launch(
-        sized("ends", escape % ("pid", "pid", "exit 3")), sized("killed", escape % ("pid", "pid", "sleep 100"))
+        sized("ends", escape % ("pid", "pid", "exit 3")), sized("killed", escape % ("pid", "pid", "sleep 1000"))
     )
     ended = await world.master.until_ended("ends")
     assert (ended.state, ended.message) == ("TASK_FAILED", "Command exited with status 3")
@@ -245,9 +250,9 @@ async def test_containers_outlive_their_agent_and_the_next_one_tells_why_they_en
         return
     wait = "until [ -e go ]; do sleep 0.01; done"
     world.master.launch(
-        sized("later", f"{wait}; {HOG}; sleep 100"),
-        sized("meanwhile", f"{wait}; {HOG}; sleep 100"),
-        sized("fine", "setsid sleep 100 & sleep 100"),
+        sized("later", f"{wait}; {HOG}; sleep 1000"),
+        sized("meanwhile", f"{wait}; {HOG}; sleep 1000"),
+        sized("fine", "setsid sleep 1000 & sleep 1000"),
     )
     for name in ("later", "meanwhile", "fine"):
         await world.master.until_state(name, "TASK_RUNNING")
@@ -299,38 +304,41 @@ async def test_a_container_has_process_ids_of_its_own(world: World) -> None:
     agent = await world.start("namespaces/pid")
     if agent is None:
         return
-    show = "echo $$; for p in /proc/[0-9]*; do echo ${p#/proc/}; done; setsid sleep 1234 & exit 7"
+    marker = some_time()
+    show = f"echo $$; for p in /proc/[0-9]*; do echo ${{p#/proc/}}; done; setsid sleep {marker} & exit 7"
     world.master.launch(sized("t", show), sized("signal", "kill -9 $$"), sized("exits", "exit 137"))
     assert message_of(await world.master.until_ended("t")) == "Command exited with status 7"
     ids = [int(line) for line in read(agent.sandbox("t") / "stdout").splitlines()]
     assert max(ids) < 20, "no other process is to be seen"
     assert message_of(await world.master.until_ended("signal")) == "Command terminated with signal Killed"
     assert message_of(await world.master.until_ended("exits")) == "Command exited with status 137"
-    assert "sleep\x001234" not in command_lines()
+    assert f"sleep\x00{marker}" not in command_lines()
 
 
 async def test_a_command_with_process_ids_of_its_own_hears_signals(world: World) -> None:
     agent = await world.start("namespaces/pid")
     if agent is None:
         return
+    marker = some_time()
     world.master.launch(
         sized("cleans", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"),
-        sized("plain", "sleep 100"),
+        sized("plain", f"sleep {marker}"),
         sized(
             "shares",
-            "readlink /proc/self/ns/pid; sleep 100",
+            "readlink /proc/self/ns/pid; sleep 1000",
             container=container(linux_info={"share_pid_namespace": True}),
         ),
     )
     for name in ("cleans", "plain", "shares"):
         await world.master.until_state(name, "TASK_RUNNING")
     await until(lambda: read(agent.sandbox("cleans") / "stdout"), "it is up")
+    await until(lambda: f"sleep\x00{marker}" in command_lines(), "it is up")
     await until(lambda: read(agent.sandbox("shares") / "stdout"), "it is up")
     assert read(agent.sandbox("shares") / "stdout").strip() == os.readlink("/proc/self/ns/pid")
     await agent.kill()
     await world.begin(agent)
     for name in ("cleans", "plain"):
-        world.master.kill(name)
+        world.master.kill(name, KillPolicy(DurationInfo(1_000_000_000_000)))
     assert message_of(await world.master.until_ended("cleans")) == "Command exited with status 0"
     assert read(agent.sandbox("cleans") / "stdout").splitlines() == ["up", "bye"]
     assert message_of(await world.master.until_ended("plain")) == "Command terminated with signal Terminated"
@@ -340,10 +348,12 @@ async def test_checks_run_where_the_container_is(world: World) -> None:
     agent = await world.start(f"{CGROUPS},namespaces/pid,filesystem/linux")
     if agent is None:
         return
-    look = "cat /proc/self/cgroup >seen; for p in /proc/[0-9]*; do echo ${p#/proc/}; done >ids; test -e here/bin"
+    # once: what the test reads must not be written anew meanwhile, and ids grow with each check
+    look = "[ -e ids ] || { cat /proc/self/cgroup >seen; for p in /proc/[0-9]*; do echo ${p#/proc/}; done >ids; }"
+    look += "; test -e here/bin"
     check = HealthCheck("COMMAND", command=CommandInfo(look), delay_seconds=0, interval_seconds=0.1)
     volume = {"container_path": "here", "host_path": "/usr", "mode": "RO"}
-    world.master.launch(sized("t", "sleep 100", health_check=check, container=container(volumes=[volume])))
+    world.master.launch(sized("t", "sleep 1000", health_check=check, container=container(volumes=[volume])))
     await world.master.until(lambda: any(status.healthy for status in world.master.statuses.get("t", [])))
     assert world.root in read(agent.sandbox("t") / "seen")
     assert max(map(int, read(agent.sandbox("t") / "ids").split())) < 100

@@ -24,7 +24,7 @@ from headrace.cli.api import Server
 from headrace.cli.logs import Reader
 from headrace.kernel.http import HttpClient, HttpError, HttpServer, Request, Response
 from headrace.mesos.messages.common import CommandInfo, CommandUri, Resource, Scalar
-from tests.cluster.agent_harness import Agent, StubMaster, task
+from tests.cluster.agent_harness import DEADLINE, Agent, StubMaster, task
 from tests.cluster.harness import PORTS
 
 LARGE = os.urandom(1024) * 2048  # 2 MiB: large enough to be linked
@@ -232,7 +232,7 @@ async def test_fetching_begins_anew_after_the_agent_was_killed(
 
 
 async def test_sandboxes_can_be_browsed_and_read(master: StubMaster, agent: Agent, tmp_path: Path) -> None:
-    master.launch(task("t", f"printf 'grüße\\n'; mkdir sub; echo deep >sub/file; ln -s {tmp_path} out; sleep 60"))
+    master.launch(task("t", f"printf 'grüße\\n'; mkdir sub; echo deep >sub/file; ln -s {tmp_path} out; sleep 1000"))
     await master.until_state("t", "TASK_RUNNING")
     state = await agent.json("/slave(1)/state.json")
     executor = state["frameworks"][0]["executors"][0]
@@ -270,7 +270,7 @@ async def test_what_the_agent_tells_of_itself(master: StubMaster, tmp_path: Path
     await agent.start()
     try:
         await master.until(lambda: bool(master.registrations))
-        master.launch(task("t", 'echo "$TOKEN"'), task("runs", "sleep 60"))
+        master.launch(task("t", 'echo "$TOKEN"'), task("runs", "sleep 1000"))
         await master.until_ended("t")
         await master.until_state("runs", "TASK_RUNNING")
         assert (agent.sandbox("t") / "stdout").read_text() == "s3cret\n"
@@ -279,7 +279,9 @@ async def test_what_the_agent_tells_of_itself(master: StubMaster, tmp_path: Path
         flags = await agent.get("/flags")
         assert b"TOKEN" in flags.body
         assert b"s3cret" not in flags.body + (await agent.get("/state")).body
-        state = await agent.json("/state")
+        async with asyncio.timeout(DEADLINE):  # it is complete when the agent knows that its end is known
+            while not (state := await agent.json("/state"))["frameworks"][0]["completed_executors"]:
+                await asyncio.sleep(0.02)
         assert state["attributes"] == {"rack": "r1", "slots": 4.0}
         assert state["resources"]["ports"] == PORTS
         metrics = await agent.json("/metrics/snapshot")
@@ -297,13 +299,13 @@ async def test_old_sandboxes_are_removed(master: StubMaster, tmp_path: Path) -> 
     await agent.start()
     try:
         await master.until(lambda: bool(master.registrations))
-        master.launch(task("t", "true"), task("runs", "sleep 60"))
+        master.launch(task("t", "true"), task("runs", "sleep 1000"))
         await master.until_ended("t")
         await master.until_state("runs", "TASK_RUNNING")
         executors = agent.data / "slaves" / "agent-S0" / "frameworks" / "fw-1" / "executors"
         await until(lambda: not (executors / "t").exists())
         assert agent.sandbox("runs").is_dir()
-        assert len(list((agent.data / "meta" / "runs").iterdir())) == 1
+        await until(lambda: len(list((agent.data / "meta" / "runs").iterdir())) == 1)
     finally:
         await agent.dispose()
 
@@ -333,11 +335,12 @@ async def test_a_full_disk_takes_old_sandboxes_but_nothing_that_runs(master: Stu
         old = agent.sandbox("old")
         await asyncio.sleep(0.2)  # several looks at a disk that is not full
         assert (old / "large").stat().st_size == 40 << 20
-        master.launch(task("new", f"{fill.format(20)}; sleep 60"))
+        master.launch(task("new", f"{fill.format(20)}; sleep 1000"))
         await until(lambda: not old.exists())
         assert agent.sandbox("new").is_dir()
         await until(lambda: (agent.sandbox("new") / "large").stat().st_size == 20 << 20)
-        assert [run.name for run in (agent.data / "meta" / "runs").iterdir()] == [agent.sandbox("new").name]
+        runs, new = agent.data / "meta" / "runs", agent.sandbox("new").name
+        await until(lambda: [run.name for run in runs.iterdir()] == [new])
         assert "is in use" in (await agent.get("/story")).body.decode()
         assert "more than --gc_disk_headroom=0.1 allows" in agent.log.read_text()
     finally:
@@ -350,8 +353,9 @@ async def test_who_takes_more_disk_than_he_holds_is_ended(master: StubMaster, tm
     await agent.start()
     try:
         await master.until(lambda: bool(master.registrations))
-        over = task("over", "head -c 3m /dev/zero >large; sleep 60")
-        under = task("under", "head -c 1m /dev/zero >large; sleep 60")
+        # at once: a look at what is being written would find something in between
+        write = f"head -c {{0}}m /dev/zero >{tmp_path}/{{0}}; mv {tmp_path}/{{0}} large; sleep 1000"
+        over, under = (task(name, write.format(size)) for name, size in (("over", 3), ("under", 1)))
         disk = Resource("disk", "SCALAR", scalar=Scalar(2))
         master.launch(
             *(msgspec.structs.replace(one, resources=[*(one.resources or ()), disk]) for one in (over, under))
@@ -361,6 +365,8 @@ async def test_who_takes_more_disk_than_he_holds_is_ended(master: StubMaster, tm
         assert re.fullmatch(r"Disk usage \(30\d\dKB\) exceeds quota \(2MB\)", end.message or "")
         assert end.limitation is not None
         assert [one.name for one in end.limitation.resources or ()] == ["disk"]
+        await master.until_state("under", "TASK_RUNNING")
+        await until((agent.sandbox("under") / "large").exists)
         assert master.states("under")[-1] == "TASK_RUNNING"
     finally:
         await agent.dispose()
@@ -373,13 +379,16 @@ async def test_logs_are_rotated_under_load_and_can_be_followed(master: StubMaste
         await master.until(lambda: bool(master.registrations))
         write = "for i in range(150): os.write(1, b''.join(b'%07d\\n' % (i * 1000 + j) for j in range(1000)))"
         slowly = write.replace("os.write", "time.sleep(0.01); os.write")
-        master.launch(task("t", f'{sys.executable} -Sc "import os, time\n{slowly}"; sleep 60'))
+        wait = "while [ ! -e go ]; do sleep 0.02; done"  # for the reader: it begins with what is there
+        master.launch(task("t", f'echo; {wait}; {sys.executable} -Sc "import os, time\n{slowly}"; sleep 1000'))
         await master.until_state("t", "TASK_RUNNING")
         lines, told = bytearray(), list[str]()
         server = Server("agent", agent.url, HttpClient())
         reader = Reader(server, f"{agent.sandbox('t')}/stdout", lines.extend, told.append)
         following = asyncio.create_task(reader.run(None, follow=True))
-        wanted = b"".join(b"%07d\n" % number for number in range(150_000))
+        await until(lambda: bool(lines))
+        (agent.sandbox("t") / "go").touch()
+        wanted = b"\n" + b"".join(b"%07d\n" % number for number in range(150_000))
         await until(lambda: len(lines) >= len(wanted))
         following.cancel()
         assert (bytes(lines), told) == (wanted, [])
@@ -446,7 +455,7 @@ async def test_wrong_flags_get_one_clear_line(tmp_path: Path, flags: list[str], 
         sys.executable, "-m", "headrace.mesos.agent", "--data", str(tmp_path / "d"), "--port", "0", *flags,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    _, stderr = await asyncio.wait_for(process.communicate(), DEADLINE)
     assert process.returncode == 2
     assert why in stderr.decode().splitlines()[-1]
     assert "Traceback" not in stderr.decode()
@@ -454,6 +463,14 @@ async def test_wrong_flags_get_one_clear_line(tmp_path: Path, flags: list[str], 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that no update tells."""
-    async with asyncio.timeout(8):
-        while not condition():
+    async with asyncio.timeout(DEADLINE):
+        while not _true(condition):
             await asyncio.sleep(0.01)
+
+
+def _true(condition: Callable[[], bool]) -> bool:
+    """Whether it is; what is not there yet says no."""
+    try:
+        return condition()
+    except FileNotFoundError:
+        return False

@@ -11,8 +11,7 @@ import pytest
 from headrace.mesos.messages.common import CommandInfo, ContainerInfo, DockerInfo
 from tests.cluster.agent_harness import Agent, task
 from tests.cluster.docker_harness import IMAGE, TestEngine, running_engine
-from tests.cluster.session_harness import Containers, StateMaster, Terminal, headrace, processes_with, until
-from tests.cluster.test_agent_sessions import some_time
+from tests.cluster.session_harness import Containers, StateMaster, Terminal, headrace, processes_with, some_time, until
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ async def test_sessions_in_a_docker_container(engine: TestEngine, tmp_path: Path
         await master.until(lambda: bool(master.registrations))
         container = ContainerInfo("DOCKER", docker=DockerInfo(IMAGE))
         master.launch(task("t", CommandInfo("exec sleep 1000"), container=container))
-        await master.until_state("t", "TASK_RUNNING", 30)
+        await master.until_state("t", "TASK_RUNNING")
         containers = Containers(agent)
         await containers.in_task("t")
         session = await containers.session("e1", "cat; echo $MESOS_TASK_ID; echo error >&2; exit 5")
@@ -68,7 +67,7 @@ async def test_sessions_in_a_docker_container(engine: TestEngine, tmp_path: Path
         await until(lambda: not processes_with(marker), "what an agent has left has been ended")
         session.stream.close()
         master.kill("t")
-        await master.until_ended("t", 20)
+        await master.until_ended("t")
     finally:
         await agent.dispose()
         await master.stop()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from headrace.kernel.http import HttpClient
-from tests.cluster.harness import Cluster, cluster, get
+from tests.cluster.harness import Cluster, cluster, get, wait_for
 
 BODIES = {
     "empty": b"",
@@ -24,6 +24,7 @@ BODIES = {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("bodies")) as it:
         it.add_marathon()
+        wait_for(lambda: get(f"{it.master.url}/master/state")["slaves"], "the agent is registered")
         yield it
 
 

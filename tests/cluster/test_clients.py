@@ -51,7 +51,7 @@ def test_a_framework_and_an_executor_of_pymesos(one: Cluster) -> None:
         env={**os.environ, "PYTHONPATH": str(CLIENTS)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     said = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -86,7 +86,7 @@ class Raw:
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), 10)
+        self.socket = socket.create_connection((host, int(port)), 60)
 
     def send(self, text: str) -> None:
         self.socket.sendall(text.encode())

@@ -24,7 +24,7 @@ def run(sandbox: Path, *arguments: str, **environment: str) -> subprocess.Comple
         env={**os.environ, "PATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
 
 
@@ -92,7 +92,7 @@ def runs(wrapper: Path) -> int:
 @pytest.mark.parametrize(("status", "orderly"), [(0, True), (2, False), (3, True), (4, False)])
 def test_ends_are_passed_on_and_no_job_manager_stays_alone(wrapper: Path, status: int, *, orderly: bool) -> None:
     process = start(wrapper, f"exit {status}")
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == status
     last = [] if orderly else ["run .last_resort"]
     assert (wrapper / "python-runs").read_text().splitlines() == ["run ", *last]
@@ -101,7 +101,7 @@ def test_ends_are_passed_on_and_no_job_manager_stays_alone(wrapper: Path, status
 @pytest.mark.parametrize("does", ["exit 1", "kill -9 $$"])
 def test_crashes_start_it_again_but_not_for_ever(wrapper: Path, does: str) -> None:
     process = start(wrapper, does)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert (wrapper / "python-runs").read_text().split("\n") == ["run "] * 6 + ["run .last_resort", ""]
     assert "giving up" in said
@@ -109,17 +109,16 @@ def test_crashes_start_it_again_but_not_for_ever(wrapper: Path, does: str) -> No
 
 def test_trouble_while_a_job_manager_may_live_is_outwaited(wrapper: Path) -> None:
     process = start(wrapper, '[ "$(wc -l <"$0-runs")" -ge 9 ] || exit 75')
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert runs(wrapper) == 9
 
 
 def test_sigterm_is_passed_on_and_ends_both(wrapper: Path) -> None:
-    process = start(wrapper, "trap 'exit 3' TERM; while :; do /bin/sleep 0.05; done")
-    wait_for(lambda: runs(wrapper) == 1, "it runs")
-    wait_for(lambda: Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(), "its child lives")
+    process = start(wrapper, "trap 'exit 3' TERM; touch \"$0-hears\"; while :; do /bin/sleep 0.05; done")
+    wait_for((wrapper / "python-hears").exists, "it runs, and hears signals")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 3
     assert runs(wrapper) == 1
 
@@ -132,7 +131,7 @@ def test_asked_to_stop_with_nobody_to_do_it_somebody_comes_for_that(wrapper: Pat
     child = wait_for(lambda: children.read_text().split(), "its child lives")[0]
     wait_for(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", "the child is deaf")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert (wrapper / "python-runs").read_text() == "run \nrun yes\n"
 
@@ -147,7 +146,7 @@ def test_whoever_comes_for_the_stop_may_be_killed_too(wrapper: Path, dies: int, 
     child = wait_for(lambda: runs(wrapper) and children.read_text().split(), "its child lives")[0]
     wait_for(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", "the child is deaf")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == status
     last = [] if dies == 3 else ["run yes.last_resort"]
     assert (wrapper / "python-runs").read_text().splitlines() == ["run ", *["run yes"] * min(dies, 5), *last]

@@ -9,8 +9,9 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from headrace.flink import distribution
 from headrace.flink.distribution import DRIVER_JAR
 from tests.cluster.flink_counting import numbers, script
+from tests.cluster.flink_harness import JVM_WAIT
 from tests.cluster.harness import get, wait_for
 from tests.cluster.house import HEADRACE, House
 
@@ -39,17 +41,37 @@ class Session:
 
     def run(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """``headrace flink …``, which is to end with ``status``."""
-        environment = {**os.environ, "HEADRACE_MASTER": self.house.url("master")}
         done = subprocess.run(
             [str(HEADRACE), "flink", *arguments],
-            env=environment | {"HEADRACE_MARATHON": self.house.url("marathon")},
+            env=self._environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=2 * JVM_WAIT,
         )
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
+
+    def says(self, pattern: str, said: Path, *arguments: str) -> None:
+        """Run it until its stderr, the file ``said``, matches; then Ctrl-C."""
+        with said.open("w") as file:
+            process = subprocess.Popen(
+                [str(HEADRACE), "flink", *arguments], env=self._environment, stdout=subprocess.DEVNULL, stderr=file
+            )
+        try:
+            wait_for(lambda: re.search(pattern, said.read_text()) or process.poll() is not None, "it says", JVM_WAIT)
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+        assert re.search(pattern, said.read_text()), said.read_text()
+        assert "Traceback" not in said.read_text()
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        servers = {"HEADRACE_MASTER": self.house.url("master"), "HEADRACE_MARATHON": self.house.url("marathon")}
+        return os.environ | servers
 
     def jobs(self, *arguments: str) -> list[dict[str, Any]]:
         return list(json.loads(self.run("list", "--json", *arguments).stdout))
@@ -62,7 +84,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         small = ("env.java.opts.all=-XX:TieredStopAtLevel=1", "taskmanager.memory.network.max=64m")
         settings = [part for setting in small for part in ("-D", setting)]
         sizes = ("--id", "/s", "--task-cpus", "0.5", "--task-mem", "4000", *settings)
-        it.run("session", *sizes)
+        it.run("session", "--timeout", "200", *sizes)
         yield it
     finally:
         it.house.close()
@@ -72,7 +94,7 @@ def test_a_job_goes_on_from_its_savepoint(session: Session, tmp_path: Path) -> N
     sql = script(tmp_path)
     first = json.loads(session.run("sql", "--json", "-e", sql).stdout)
     assert first["state"] == "RUNNING"
-    wait_for(lambda: len(numbers(tmp_path)) > 100, "the job writes", 30)
+    wait_for(lambda: len(numbers(tmp_path)) > 100, "the job writes", JVM_WAIT)
     taken = session.run("savepoint", first["job"][:8], str(tmp_path / "taken")).stdout.strip()
     kept = Path(taken.removeprefix("file:"))
     assert (kept / "_metadata").is_file()
@@ -82,7 +104,7 @@ def test_a_job_goes_on_from_its_savepoint(session: Session, tmp_path: Path) -> N
     assert "has ended already" in session.run("stop", first["job"], status=1).stderr
     written = len(numbers(tmp_path))
     second = json.loads(session.run("sql", "--json", "--from-savepoint", path, "-e", sql).stdout)
-    wait_for(lambda: len(numbers(tmp_path)) > written + 100, "the job goes on", 30)
+    wait_for(lambda: len(numbers(tmp_path)) > written + 100, "the job goes on", JVM_WAIT)
     (row,) = session.jobs()
     assert row["jid"] == second["job"] != first["job"]
     session.run("cancel", row["name"])
@@ -106,15 +128,12 @@ def test_what_is_wrong_with_a_savepoint_is_said(session: Session, tmp_path: Path
     session.run("cancel", job)
 
 
-def test_why_a_job_waits_is_said(session: Session) -> None:
+def test_why_a_job_waits_is_said(session: Session, tmp_path: Path) -> None:
     sql = ENDLESS.format(parallelism=2, name="wide")
-    late = session.run("sql", "--timeout", "4", "-e", sql, status=4)
     told = r"needs 0\.5 cpus, 3\.9 GiB, 2 ports; the closest agent is \S+ with [^:]*: mem 31\d\d of 4000"
-    assert re.search(told, late.stderr), late.stderr
-    (row,) = session.jobs()
-    assert re.search(told, row["why"])
-    table = session.run("list").stdout
-    assert "waiting for slots: worker" in table
+    session.says(told, tmp_path / "said", "sql", "-e", sql)
+    wait_for(lambda: [row for row in session.jobs() if re.search(told, row["why"])], "the list has it, too")
+    wait_for(lambda: "waiting for slots: worker" in session.run("list").stdout, "so has the table")
     framework = next(
         f for f in get(session.house.url("master") + "/master/state")["frameworks"] if f["name"] == "Flink"
     )
@@ -123,7 +142,7 @@ def test_why_a_job_waits_is_said(session: Session) -> None:
     assert waiting["agents"][0]["short"]["mem"] > 800
     assert waiting["offers"] > 0
     session.run("cancel", "wide")
-    wait_for(lambda: not get(url + "/state")["waiting"], "nothing waits any more", 40)
+    wait_for(lambda: not get(url + "/state")["waiting"], "nothing waits any more", JVM_WAIT)
 
 
 def test_logs_and_dashboard(session: Session) -> None:
@@ -150,12 +169,12 @@ def test_s0_11_flinks_own_command_submits_a_job(session: Session, tmp_path: Path
         env={**os.environ, "FLINK_CONF_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=JVM_WAIT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = session.jobs()
     assert row["jid"] in done.stdout
-    (task_manager,) = wait_for(lambda: get(f"http://{address}/taskmanagers")["taskmanagers"], "a TaskManager", 30)
+    (task_manager,) = wait_for(lambda: get(f"http://{address}/taskmanagers")["taskmanagers"], "a TaskManager", JVM_WAIT)
     log = session.run("logs", "--taskmanager", task_manager["id"][-5:]).stdout
     assert "TaskExecutor" in log
     session.run("cancel", "by-flinks-command")

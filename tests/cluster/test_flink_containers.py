@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.docker_harness import TestEngine, running_engine
 from tests.cluster.flink_counting import CountingJob, numbers
-from tests.cluster.flink_harness import AppMaster, app_master, flink, task_manager_pids
+from tests.cluster.flink_harness import JVM_WAIT, AppMaster, app_master, flink, task_manager_pids
 from tests.cluster.harness import RESOURCES, Cluster, cluster, get, wait_for
 from tests.cluster.house import HEADRACE
 
@@ -113,7 +113,7 @@ def test_s0_25_a_job_goes_on_when_its_container_is_killed(
     wait_for(lambda: worker not in [w["id"] for w in session.workers()], "its end is known")
     (other,) = session.wait_for_task_managers(1)
     assert other > worker
-    wait_for(job.runs, "the job runs again", 30)
+    wait_for(job.runs, "the job runs again", JVM_WAIT)
     job.wait_until_it_goes_on()
     written = numbers(job.directory)
     assert written == list(range(len(written)))
@@ -133,16 +133,18 @@ def test_s0_25_shipped_flink_in_a_bridged_network(mesos: Cluster, engine: TestEn
     INSERT INTO b SELECT MOD(n, 10), COUNT(*) FROM a GROUP BY MOD(n, 10);
     """
     command = [str(HEADRACE), "flink", "sql", "--master", mesos.master.url, "--cluster", "bridged", "-e", sql]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=JVM_WAIT, stdout=subprocess.DEVNULL)
     (job,) = wait_for(lambda: get(bridged.web + "/jobs/overview")["jobs"], "there is the job")
     overview = f"{bridged.web}/jobs/{job['jid']}"
-    wait_for(lambda: get(overview)["state"] == "FINISHED", f"it finishes; see {bridged.sandbox}", 30)
+    wait_for(lambda: get(overview)["state"] == "FINISHED", f"it finishes; see {bridged.sandbox}", JVM_WAIT)
     metrics = f"{bridged.web}/taskmanagers/{workers[0]}/metrics?get=Status.JVM.Threads.Count"
     wait_for(lambda: get(metrics), "its metrics are known")
 
 
 def test_s0_25_containers_end_with_their_cluster(engine: TestEngine, session: AppMaster, bridged: AppMaster) -> None:
+    session.wait_for_task_managers(1)
+    bridged.wait_for_task_managers(2)
     assert len(containers(engine)) == 3
     for it in (session, bridged):
         assert it.stop() == 0
-    wait_for(lambda: not containers(engine), "no container runs", 3)
+    wait_for(lambda: not containers(engine), "no container runs")

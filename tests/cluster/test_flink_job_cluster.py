@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from headrace.flink.job_result import JobResult
 from tests.cluster.flink_counting import numbers, script
-from tests.cluster.flink_harness import FLINK_OPTIONS, SCRIPT, AppMaster, flink
+from tests.cluster.flink_harness import FLINK_OPTIONS, JVM_WAIT, SCRIPT, AppMaster, flink
 from tests.cluster.harness import Cluster, cluster, get, wait_for
 from tests.cluster.house import HEADRACE, House
 
@@ -52,11 +53,12 @@ class Run:
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * JVM_WAIT,
         )
         self.status, self.stderr = self._ended.returncode, self._ended.stderr
         self._result = sandbox / "job-result.json"
-        assert get(mesos.master.url + "/master/state")["frameworks"] == [], self.stderr
+        state = mesos.master.url + "/master/state"
+        wait_for(lambda: get(state)["frameworks"] == [], f"its framework is gone: {self.stderr}")
 
     @property
     def result(self) -> JobResult:
@@ -65,7 +67,9 @@ class Run:
 
 def test_s0_32_a_job_that_finishes(mesos: Cluster, jobs: Path, tmp_path: Path) -> None:
     """Two subtasks, so two TaskManagers."""
-    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": "1000"})
+    (tmp_path / "meet").mkdir()
+    arguments = f"1000 -1 {tmp_path}/meet"
+    it = Run(mesos, tmp_path, **{"headrace.job.jar": jobs / "count.jar", "headrace.job.arguments": arguments})
     assert (it.status, it.result.state) == (0, "FINISHED")
     started = {line.split()[3] for line in it.stderr.splitlines() if "is TASK_RUNNING" in line}
     assert len(started) == 2
@@ -132,10 +136,10 @@ class JobMaster(AppMaster):
     script = JOB_SCRIPT
 
 
-@pytest.fixture
-def counting(mesos: Cluster, tmp_path: Path) -> Iterator[AppMaster]:
-    """A job that counts to 3000, in 15 s, and has begun."""
-    (tmp_path / "job.sql").write_text(script(tmp_path, last=3000))
+@contextmanager
+def counting(mesos: Cluster, tmp_path: Path, last: int) -> Iterator[AppMaster]:
+    """A job that counts, 200 numbers a second, and has begun."""
+    (tmp_path / "job.sql").write_text(script(tmp_path, last=last))
     it = JobMaster(
         tmp_path / "sandbox",
         mesos.master.url,
@@ -143,7 +147,7 @@ def counting(mesos: Cluster, tmp_path: Path) -> Iterator[AppMaster]:
         **{"headrace.job.sql": tmp_path / "job.sql"},
     )
     try:
-        wait_for(lambda: len(numbers(tmp_path)) > 100, f"it writes; see {it.sandbox}", 40)
+        wait_for(lambda: len(numbers(tmp_path)) > 100, f"it writes; see {it.sandbox}", JVM_WAIT)
         yield it
     finally:
         it.stop()
@@ -153,19 +157,21 @@ def result_of(it: AppMaster) -> Any:
     return msgspec.json.decode((it.sandbox / "job-result.json").read_bytes())
 
 
-def test_sigkill_of_the_job_manager_does_not_end_the_job(counting: AppMaster, tmp_path: Path) -> None:
-    os.kill(counting.job_manager_pid, signal.SIGKILL)
-    assert counting.process.wait(60) == 0
-    assert result_of(counting)["state"] == "FINISHED"
-    assert numbers(tmp_path) == list(range(3001))
+def test_sigkill_of_the_job_manager_does_not_end_the_job(mesos: Cluster, tmp_path: Path) -> None:
+    with counting(mesos, tmp_path, last=3000) as it:
+        os.kill(it.job_manager_pid, signal.SIGKILL)
+        assert it.process.wait(2 * JVM_WAIT) == 0
+        assert result_of(it)["state"] == "FINISHED"
+        assert numbers(tmp_path) == list(range(3001))
 
 
-def test_cancelling_ends_it_in_order(mesos: Cluster, counting: AppMaster) -> None:
-    (job,) = get(counting.web + "/jobs/overview")["jobs"]
-    command = [str(HEADRACE), "flink", "cancel", job["jid"], "--master", mesos.master.url]
-    subprocess.run(command, check=True, timeout=30, stdout=subprocess.DEVNULL)
-    assert counting.process.wait(20) == 0
-    assert result_of(counting)["state"] == "CANCELED"
+def test_cancelling_ends_it_in_order(mesos: Cluster, tmp_path: Path) -> None:
+    with counting(mesos, tmp_path, last=30_000) as it:
+        (job,) = get(it.web + "/jobs/overview")["jobs"]
+        command = [str(HEADRACE), "flink", "cancel", job["jid"], "--master", mesos.master.url]
+        subprocess.run(command, check=True, timeout=JVM_WAIT, stdout=subprocess.DEVNULL)
+        assert it.process.wait(JVM_WAIT) == 0
+        assert result_of(it)["state"] == "CANCELED"
     wait_for(lambda: get(mesos.master.url + "/master/state")["frameworks"] == [], "its framework is gone")
 
 
@@ -185,11 +191,13 @@ def headrace(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
     servers = ["--master", house.url("master"), "--marathon", house.url("marathon"), "--task-mem", "800"]
     options = [part for key, value in FLINK_OPTIONS.items() for part in ("-D", f"{key}={value}")]
     command = [str(HEADRACE), "flink", "job", *servers, *options, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * JVM_WAIT, check=False)
 
 
-def apps(house: House) -> list[str]:
-    return [app["id"] for app in get(house.url("marathon") + "/v2/apps")["apps"]]
+def wait_until_removed(house: House) -> None:
+    """No app, nor an application master of one."""
+    wait_for(lambda: get(house.url("marathon") + "/v2/apps")["apps"] == [], "there is no app")
+    wait_for(lambda: house.daemon("application master") is None, "there is no application master")
 
 
 def test_the_command_follows_the_job_and_removes_the_cluster(house: House, tmp_path: Path) -> None:
@@ -197,7 +205,7 @@ def test_the_command_follows_the_job_and_removes_the_cluster(house: House, tmp_p
     done = headrace(house, "--sql", str(tmp_path / "ok.sql"))
     assert done.returncode == 0, done.stderr
     assert "FINISHED" in done.stdout.splitlines()[-1]
-    assert apps(house) == []
+    wait_until_removed(house)
 
 
 def test_the_command_says_why_a_job_has_failed(house: House, tmp_path: Path) -> None:
@@ -205,25 +213,26 @@ def test_the_command_says_why_a_job_has_failed(house: House, tmp_path: Path) -> 
     failed = headrace(house, "--sql", str(tmp_path / "bad.sql"), "--id", "/bad")
     assert failed.returncode == 1
     assert "'c' not found" in failed.stderr
-    assert apps(house) == []
+    wait_until_removed(house)
 
 
 def test_a_supervisor_that_starts_it_again_does_not_run_the_job_again(house: House, tmp_path: Path) -> None:
     (tmp_path / "ok.sql").write_text(SQL)
     assert headrace(house, "--sql", str(tmp_path / "ok.sql"), "--id", "/once", "--keep").returncode == 0
-    master = wait_for(lambda: house.daemon("application master"), "the application master stays")
+    wait_for(lambda: not house.flink, "Flink has ended")
+    master = house.daemon("application master")
+    assert master is not None, "the application master stays"
     os.kill(os.getpgid(master) * -1, signal.SIGKILL)
     again = wait_for(
         lambda: house.daemon("application master") not in (None, master) and house.daemon("application master"),
         "Marathon starts it again",
-        30,
     )
     cwd = Path(os.readlink(f"/proc/{again}/cwd"))
     wait_for(lambda: (cwd / "job-result.json").exists(), "it says how the job ended")
     assert "is not run again" in (cwd / "stderr").read_text()
     assert not house.flink
     subprocess.run(
-        [str(HEADRACE), "app", "destroy", "/once", "--marathon", house.url("marathon")], check=True, timeout=30
+        [str(HEADRACE), "app", "destroy", "/once", "--marathon", house.url("marathon")], check=True, timeout=60
     )
     wait_for(lambda: house.daemon("application master") is None, "it is gone")
     wait_for(lambda: not list((house.data / "flink").glob("once*")), "what it kept is gone")

@@ -66,7 +66,7 @@ def test_task_managers_as_they_are_asked_for(
         assert len(ports) == 4
         assert f"metrics.internal.query-service.port={ports[3]}" in command
         assert it.stop() == 0
-        wait_for(lambda: not task_manager_pids(worker), "the TaskManager is gone", 3)
+        wait_for(lambda: not task_manager_pids(worker), "the TaskManager is gone")
 
 
 def test_own_command_for_the_task_manager(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tests.cluster.mortal import AFTER, BEFORE, HEARS, SENDS, STORE, Deaths, Poi
 from tests.cluster.stub_flink import StubCluster, StubFlink, task_managers
 
 AT_ONCE = 8
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 _STORED_BY_APPLICATION_MASTER = [
     ("generation 1", 1),
@@ -273,7 +273,7 @@ class Lives:
 
     def outcome(self, who: str, point: Point) -> None:
         """Raises what was wrong."""
-        self._outcomes[who, point].result(300)
+        self._outcomes[who, point].result(900)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

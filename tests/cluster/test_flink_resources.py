@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,11 +89,9 @@ def test_a_worker_on_an_unreachable_agent_is_waited_for(tmp_path: Path, monkeypa
         (worker,) = wait_for(lambda: it.has(1), f"a worker runs; see {it.sandbox}")
         pids = wait_for(lambda: task_managers(mesos.directory).get(worker), "its process is there")
         (agent,) = mesos.agents
-        agent.send(signal.SIGSTOP)
-        try:
-            wait_for(lambda: states(it) == [(worker, "TASK_UNREACHABLE")], "the agent is given up")
-        finally:
-            agent.send(signal.SIGCONT)
+        agent.kill()
+        wait_for(lambda: states(it) == [(worker, "TASK_UNREACHABLE")], "the agent is given up")
+        agent.start()
         wait_for(lambda: states(it) == [(worker, "TASK_RUNNING")], "it is back")
         assert it.has(1) == [worker]
         assert task_managers(mesos.directory)[worker] == pids

@@ -125,12 +125,12 @@ def test_second_cluster_lives_beside_the_first(mesos: Cluster, session: AppMaste
     first = session.wait_for_task_managers(2)
     with app_master(mesos.directory / "other", mesos.master.url, **{"mesos.initial-tasks": 1}) as other:
         (worker,) = other.wait_for_task_managers(1)
-        assert len(frameworks(mesos)) == 2
+        wait_for(lambda: len(frameworks(mesos)) == 2, "there are two frameworks")
         assert session.wait_for_task_managers(2) == first
         os.kill(other.pid, signal.SIGKILL)  # so that nobody is there to hear the signal that follows
         assert other.stop() == 0
-        wait_for(lambda: not task_manager_pids(worker), "its TaskManager is gone", 10)
-    assert len(frameworks(mesos)) == 1
+        wait_for(lambda: not task_manager_pids(worker), "its TaskManager is gone")
+    wait_for(lambda: len(frameworks(mesos)) == 1, "its framework is gone")
     assert session.wait_for_task_managers(2) == first
 
 
@@ -150,16 +150,16 @@ def test_without_high_availability_a_new_job_manager_has_new_task_managers(mesos
     with app_master(mesos.directory / "none", mesos.master.url, **options) as it:
         workers = it.wait_for_task_managers(1)
         os.kill(it.job_manager_pid, signal.SIGKILL)
-        wait_for(lambda: not any(map(task_manager_pids, workers)), "the old TaskManager is gone", 3)
+        wait_for(lambda: not any(map(task_manager_pids, workers)), "the old TaskManager is gone")
         assert not set(it.wait_for_task_managers(1)) & set(workers)
 
 
 def test_sigterm_takes_everything_down(mesos: Cluster, session: AppMaster) -> None:
     workers, job_manager = session.wait_for_task_managers(2), session.job_manager_pid
     assert session.stop() == 0
-    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 10)
-    assert not Path(f"/proc/{job_manager}").exists()
-    assert not frameworks(mesos)
+    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left")
+    wait_for(lambda: not Path(f"/proc/{job_manager}").exists(), "no JobManager is left")
+    wait_for(lambda: not frameworks(mesos), "no framework is left")
 
 
 def test_sizes_are_those_of_flinks_own_tool(tmp_path: Path) -> None:

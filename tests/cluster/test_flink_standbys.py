@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.flink import zookeeper_ha
+from headrace.flink.appmaster import leadership
 from headrace.flink.appmaster.events import Finish
 from headrace.flink.appmaster.leadership import Leadership
 from headrace.flink.appmaster.own_address import EXIT_TRY_AGAIN
@@ -114,19 +115,21 @@ def cluster(server: ZooKeeper, tmp_path: Path) -> Cluster:
         HA + "zookeeper.quorum": server.hosts,
         HA + "cluster-id": f"/{tmp_path.name}",
         HA + "storageDir": f"file://{tmp_path}/ha",
+        zookeeper_ha.TIMEOUT: "30 s",  # no session ends because a busy machine lets somebody wait
     }
     return resolve(options, {}, "me")
 
 
 @pytest.fixture
-async def instances(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Instances]:
+async def instances(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Instances]:
+    monkeypatch.setattr(leadership, "LEAVING", 60.0)
     it = Instances(cluster, tmp_path)
     yield it
     await it.close()
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -253,7 +256,7 @@ async def test_a_lost_session_ends_the_process_for_a_new_start(
 ) -> None:
     leader, standby = await instances.pair()
     session = leader.leadership._session
-    thief = Session(session.address, timeout=4, resume=session.id)
+    thief = Session(session.address, timeout=30, resume=session.id)
     await thief.open()
     await thief.close()  # ends the session under its owner
     assert await leader.outcome == Finish(EXIT_TRY_AGAIN, "exit")
@@ -266,7 +269,7 @@ async def test_s2_4_a_store_of_something_else_is_refused_at_the_door(
 ) -> None:
     address = zookeeper_ha.store_address(cluster.given)
     assert address is not None
-    session = Session(address, timeout=4)
+    session = Session(address, timeout=30)
     await session.open()
     await session.call("create", f"{address.path}/frameworkId", os.urandom(8), makepath=True)
     await session.close()

@@ -44,8 +44,8 @@ def running(mesos: Cluster, flink: StubFlink, box: Path, **options: Any) -> Iter
     it = StubCluster(box, mesos.master.url, flink, **options)
     try:
         it.wants(WORKERS, cpus=0.1, memory_mib=64)
-        wait_for(lambda: it.url and it.has(WORKERS), f"it has its workers; see {box}", 20)
-        wait_for(lambda: len(pids(mesos)) == WORKERS, "their processes run", 10)
+        wait_for(lambda: it.url and it.has(WORKERS), f"it has its workers; see {box}")
+        wait_for(lambda: len(pids(mesos)) == WORKERS, "their processes run")
         yield it
     finally:
         it.ended(0 if it.process.poll() is not None else 10)
@@ -60,7 +60,7 @@ def stop(it: StubCluster) -> None:
     """To the script alone, as systemd's KillMode=mixed does it."""
     it.process.send_signal(signal.SIGTERM)
     assert it.ended() == 0, it.log
-    wait_for(lambda: not it.processes(), "no process of it is left", 5)
+    wait_for(lambda: not it.processes(), "no process of it is left")
 
 
 NAMED = {"high-availability.cluster-id": "one"}
@@ -84,7 +84,7 @@ def test_s0_22_without_a_supervisor_sigterm_ends_all_and_files_stay_if_a_place_w
             directory.mkdir(parents=True, exist_ok=True)  # as Flink does
             (directory / "job").touch()
             stop(it)
-        wait_for(lambda: not pids(mesos) and not frameworks(mesos), "TaskManagers and framework are gone", 5)
+        wait_for(lambda: not pids(mesos) and not frameworks(mesos), "TaskManagers and framework are gone")
         assert directory.exists() is (kept == "files")
     assert len(set(ids)) == 2
 
@@ -102,7 +102,7 @@ def test_s0_6_restart_keeps_framework_and_task_managers_for_the_next_start(
         assert it.state["framework_id"] == framework
         assert pids(mesos) == before
         stop(it)
-    wait_for(lambda: not pids(mesos) and not frameworks(mesos), "all is gone", 5)
+    wait_for(lambda: not pids(mesos) and not frameworks(mesos), "all is gone")
 
 
 def test_the_master_is_away_when_it_is_suspended(mesos: Cluster, flink: StubFlink, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_master_is_away_when_it_is_suspended(mesos: Cluster, flink: StubFlin
         assert it.state["framework_id"] == framework
         assert pids(mesos) == before
         stop(it)
-    wait_for(lambda: not pids(mesos) and not frameworks(mesos), "all is gone", 5)
+    wait_for(lambda: not pids(mesos) and not frameworks(mesos), "all is gone")
 
 
 def test_the_second_of_one_name_waits_for_the_first(mesos: Cluster, flink: StubFlink, tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_the_second_of_one_name_waits_for_the_first(mesos: Cluster, flink: StubF
     with running(mesos, flink, tmp_path / "a", **options) as first:
         second = StubCluster(tmp_path / "b", mesos.master.url, flink, **options)
         try:
-            wait_for(lambda: "this one waits" in second.log, "it waits", 10)
+            wait_for(lambda: "this one waits" in second.log, "it waits")
             assert not second.url
             os.killpg(first.process.pid, signal.SIGKILL)
-            wait_for(lambda: second.url, "it goes on", 10)
+            wait_for(lambda: second.url, "it goes on")
         finally:
             second.terminate()
             assert second.ended() == 0

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.cluster.flink_counting import numbers, script
+from tests.cluster.flink_harness import JVM_WAIT
 from tests.cluster.harness import get, wait_for
 from tests.cluster.house import APP, HEADRACE, House
 
@@ -32,20 +33,23 @@ def house(directory: Path) -> Iterator[House]:
     try:
         it.start_session()
         command = [str(HEADRACE), "flink", "sql", "--master", it.url("master"), "--cluster", APP]
-        subprocess.run([*command, "-e", script(directory)], check=True, timeout=60, stdout=subprocess.DEVNULL)
-        wait_for(lambda: len(numbers(directory)) > 100, "the job writes", 30)
+        subprocess.run([*command, "-e", script(directory)], check=True, timeout=JVM_WAIT, stdout=subprocess.DEVNULL)
+        wait_for(lambda: len(numbers(directory)) > 100, "the job writes", JVM_WAIT)
         yield it
     finally:
         it.close()
 
 
 def session_task(house: House) -> list[int]:
-    """The script, the application master and the JobManager."""
-    (job_manager,) = house.jvms("HeadraceSessionClusterEntrypoint")
+    """The script, the application master and the JobManager; empty while they are not all there."""
+    job_managers = house.jvms("HeadraceSessionClusterEntrypoint")
     master = house.daemon("application master")
-    assert master is not None
-    wrapper = psutil.Process(master).ppid()
-    return [wrapper, master, job_manager]
+    if master is None or len(job_managers) != 1:
+        return []
+    try:
+        return [psutil.Process(master).ppid(), master, *job_managers]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_a_new_task_goes_on_with_framework_task_managers_and_job(house: House, directory: Path) -> None:
@@ -53,12 +57,15 @@ def test_a_new_task_goes_on_with_framework_task_managers_and_job(house: House, d
     workers, job, before = house.jvms("TaskManagerRunner"), house.job()["jid"], session_task(house)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: house.daemon("application master") not in (None, before[1]), "Marathon starts another", 30)
-    wait_for(lambda: len(house.jvms("HeadraceSessionClusterEntrypoint")) == 1, "a JobManager, too", 30)
-    wait_for(lambda: not set(session_task(house)) & set(before), "all are new", 10)
-    wait_for(lambda: house.job()["jid"] == job and house.job()["state"] == "RUNNING", "the job is back", 60)
+
+    def all_are_new() -> bool:
+        now = session_task(house)
+        return bool(now) and not set(now) & set(before)
+
+    wait_for(all_are_new, "Marathon starts another one, with a JobManager", JVM_WAIT)
+    wait_for(lambda: house.job()["jid"] == job and house.job()["state"] == "RUNNING", "the job is back", JVM_WAIT)
     written = len(numbers(directory))
-    wait_for(lambda: len(numbers(directory)) > written + 200, "it goes on", 30)
+    wait_for(lambda: len(numbers(directory)) > written + 200, "it goes on", JVM_WAIT)
     assert {f["id"] for f in house.frameworks()} == framework
     assert house.jvms("TaskManagerRunner") == workers
     found = numbers(directory)
@@ -69,7 +76,7 @@ def test_destroy_removes_what_it_kept(house: House) -> None:
     kept = house.data / "flink" / "flink_session"
     assert (kept / "appmaster.db").exists()
     url = f"{house.url('marathon')}/v2/apps/{APP}"
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()  # noqa: S310
-    wait_for(lambda: not house.flink, "no JVM is left", 5)
-    wait_for(lambda: not kept.exists(), "no file is left", 5)
-    wait_for(lambda: len(get(house.url("master") + "/master/state")["frameworks"]) == 1, "its framework is gone", 5)
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=60).close()  # noqa: S310
+    wait_for(lambda: not house.flink, "no JVM is left")
+    wait_for(lambda: not kept.exists(), "no file is left")
+    wait_for(lambda: len(get(house.url("master") + "/master/state")["frameworks"]) == 1, "its framework is gone")

@@ -19,7 +19,7 @@ import pytest
 from headrace.flink import distribution
 from headrace.kernel.daemon import UserError
 from tests.cluster.flink_counting import HEADRACE, CountingJob, numbers, script
-from tests.cluster.flink_harness import FLINK, AppMaster, app_master, make_count, task_manager_pids
+from tests.cluster.flink_harness import FLINK, JVM_WAIT, AppMaster, app_master, make_count, task_manager_pids
 from tests.cluster.harness import Cluster, cluster, get, wait_for
 from tests.cluster.test_flink_job_cluster import SMALL, JobMaster
 
@@ -60,8 +60,8 @@ def test_a_sessions_job_outlives_its_task_manager_and_job_manager(mesos: Cluster
         (other,) = session.wait_for_task_managers(1)
         job.wait_until_it_goes_on()
         os.kill(session.job_manager_pid, signal.SIGKILL)
-        wait_for(lambda: session.state["job_manager"]["run"] == 2, "the next JobManager is started", 20)
-        wait_for(job.runs, f"the job runs again; see {session.sandbox}", 60)
+        wait_for(lambda: session.state["job_manager"]["run"] == 2, "the next JobManager is started")
+        wait_for(job.runs, f"the job runs again; see {session.sandbox}", JVM_WAIT)
         assert job.restored()["id"] > 0
         assert session.wait_for_task_managers(1) == [other]
         job.wait_until_it_goes_on()
@@ -88,7 +88,7 @@ def test_a_job_cluster_from_a_script(mesos: Cluster, tmp_path: Path, version: st
     (tmp_path / "job.sql").write_text(script(tmp_path, last=400))
     options = {"headrace.flink.version": version, "headrace.job.sql": tmp_path / "job.sql"}
     with job_master(mesos, tmp_path / "sandbox", **options) as it:
-        assert it.process.wait(60) == 0
+        assert it.process.wait(2 * JVM_WAIT) == 0
         assert result(it) == "FINISHED"
         assert numbers(tmp_path) == list(range(401))
 
@@ -102,15 +102,15 @@ def test_a_job_graph_outlives_its_job_manager_where_flink_has_no_job_clusters(me
         def running() -> Any:
             manager = it.state["job_manager"]
             rows = get(manager["web"] + "/jobs/overview")["jobs"] if manager["attached"] else []
-            return [row["jid"] for row in rows if row["tasks"]["running"] == row["tasks"]["total"]]
+            return [row["jid"] for row in rows if 0 < row["tasks"]["total"] == row["tasks"]["running"]]
 
-        before = wait_for(running, f"the job runs; see {it.sandbox}", 60)
+        before = wait_for(running, f"the job runs; see {it.sandbox}", JVM_WAIT)
         os.kill(it.job_manager_pid, signal.SIGKILL)
-        wait_for(lambda: it.state["job_manager"]["run"] == 2, "the next JobManager is started", 20)
-        assert wait_for(running, f"the job runs again; see {it.sandbox}", 60) == before
-        frameworks = mesos.master.url + "/master/state"
-        wait_for(lambda: get(frameworks)["frameworks"][0]["webui_url"] == it.web, "the master has the new address")
+        wait_for(lambda: it.state["job_manager"]["run"] == 2, "the next JobManager is started")
+        assert wait_for(running, f"the job runs again; see {it.sandbox}", JVM_WAIT) == before
+        shown = f"{mesos.master.url}/master/frameworks?framework_id={it.state['framework_id']}"
+        wait_for(lambda: get(shown)["frameworks"][0]["webui_url"] == it.web, "the master has the new address")
         command = [str(HEADRACE), "flink", "cancel", before[0], "--master", mesos.master.url]
-        subprocess.run(command, check=True, timeout=30, stdout=subprocess.DEVNULL)
-        assert it.process.wait(20) == 0
+        subprocess.run(command, check=True, timeout=JVM_WAIT, stdout=subprocess.DEVNULL)
+        assert it.process.wait(JVM_WAIT) == 0
         assert result(it) == "CANCELED"

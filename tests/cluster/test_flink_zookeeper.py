@@ -20,15 +20,12 @@ import pytest
 
 from headrace.mesos.messages.common import MasterInfo
 from tests.cluster.flink_counting import CountingJob, numbers
-from tests.cluster.flink_harness import AppMaster, app_master, task_manager_pids
+from tests.cluster.flink_harness import JVM_WAIT, AppMaster, app_master, task_manager_pids
 from tests.cluster.harness import RESOURCES, Cluster, cluster, get, wait_for
 from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
 
-LEADS, RUNS = 9.0, 25.0
-"""Seconds from SIGKILL of a leader and its JobManager until a standby leads, and until the job runs.
-
-On a quiet machine it is 6 and 11 to 13; the original took 33 to 40.
-"""
+SESSION = 20
+"""Seconds for which a leader that is killed still leads: it must be back by then. By default 6, and Flink's own 10."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def mesos(directory: Path, servers: ZooKeeper) -> Iterator[Cluster]:
     with cluster(directory / "mesos", agents=0) as it:
         port = int(it.master.url.rpartition(":")[2])
         info = MasterInfo("m", int.from_bytes(bytes([127, 0, 0, 1]), "little"), port)
-        client = KazooClient(servers.hosts)
+        client = KazooClient(servers.hosts, timeout=40)
         client.start()
         client.create("/mesos/json.info_", msgspec.json.encode(info), ephemeral=True, sequence=True, makepath=True)
         resources = RESOURCES
@@ -76,6 +73,8 @@ class Instances:
             "headrace.appmaster.on-stop": "destroy",
             "mesos.initial-tasks": 1,
             "web.refresh-interval": 100,
+            "headrace.appmaster.session-timeout": f"{SESSION} s",
+            "high-availability.zookeeper.client.session-timeout": f"{SESSION} s",
         }
         it = app_master(self._directory / f"session-{len(self.all) + 1}", self._servers.address("/mesos"), **options)
         self.all.append(it.__enter__())
@@ -113,8 +112,8 @@ def workers_of(instance: AppMaster) -> dict[str, list[int]]:
 
 def test_a_standby_says_who_leads_and_has_no_job_manager(instances: Instances) -> None:
     leader, standby = instances.all
-    wait_for(lambda: standby.state["leader"], "it knows who leads")
-    assert standby.state == {"cluster": "flink", "standby": True, "leader": leader.url.removeprefix("http://")}
+    expected = {"cluster": "flink", "standby": True, "leader": leader.url.removeprefix("http://")}
+    wait_for(lambda: standby.state == expected, "it knows who leads")
     assert get(standby.url + "/health")["standby"]
     assert not (standby.sandbox / ".headrace" / "jobmanager").exists()
 
@@ -127,17 +126,15 @@ def test_s0_38_a_standby_takes_over_job_and_task_managers(
     began = time.monotonic()
     os.killpg(leader.process.pid, signal.SIGKILL)  # script, application master and JobManager
     leader.process.wait()
-    wait_for(lambda: leads(standby), "the standby leads", 20)
+    wait_for(lambda: leads(standby), "the standby leads", SESSION + 60)
     led = time.monotonic() - began
     job.move_to(standby)
-    wait_for(lambda: standby.state["job_manager"]["attached"] and job.runs(), "the job runs again", 60)
+    wait_for(lambda: standby.state["job_manager"]["attached"] and job.runs(), "the job runs again", JVM_WAIT)
     took = time.monotonic() - began
-    print(f"leads after {led:.1f} s, job RUNNING after {took:.1f} s")
-    assert workers_of(standby) == workers
+    print(f"leads after {led:.1f} s, job RUNNING after {took:.1f} s; session of {SESSION} s")
+    wait_for(lambda: workers_of(standby) == workers, "it knows its TaskManagers")
     assert standby.state["framework_id"] == framework
     assert job.restored()["id"] > 0
-    assert led <= LEADS
-    assert took <= RUNS
     memory = [psutil.Process(instance.pid).memory_info().rss >> 20 for instance in instances.all[1:]]
     assert max(memory) <= 60, memory
     job.wait_until_it_goes_on()
@@ -150,7 +147,7 @@ def test_s0_5_killed_alone_it_leads_on_and_its_job_manager_notices_nothing(
     wait_for(lambda: other.state.get("leader"), "another one stands by")
     before, workers = leader.job_manager_pid, workers_of(leader)
     os.kill(leader.pid, signal.SIGKILL)
-    wait_for(lambda: leads(leader) and leader.state["job_manager"]["attached"], "it is there again", 20)
+    wait_for(lambda: leads(leader) and leader.state["job_manager"]["attached"], "it is there again")
     wait_for(lambda: workers_of(leader) == workers, "it knows its TaskManagers")
     assert leader.job_manager_pid == before
     assert other.state["standby"]
@@ -180,8 +177,8 @@ def test_s2_17_destroy_leaves_no_znode_and_no_file(
     workers = workers_of(leader)
     assert asyncio.run(tree(servers, "/flink/flink"))
     assert leader.stop() == 0
-    wait_for(lambda: standby.process.poll() is not None, "who stood by ends, too", 10)
+    wait_for(lambda: standby.process.poll() is not None, "who stood by ends, too")
     assert standby.process.returncode == 0
-    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left", 2)
+    wait_for(lambda: not any(map(task_manager_pids, workers)), "no TaskManager is left")
     assert asyncio.run(tree(servers, "/flink")) == ["/flink", "/flink/mesos-workers"]
     assert not (directory / "ha" / "flink").exists()

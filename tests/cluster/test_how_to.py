@@ -39,7 +39,7 @@ def run(one: Cluster, content: Any, *arguments: str) -> list[list[str]]:
         input=json.dumps(content),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -145,7 +145,7 @@ def test_the_operator_examples_answer_as_the_page_says(tmp_path: Path) -> None:
             command = line.replace("http://127.0.0.1:5050", it.master.url)
             if command.startswith("AGENT="):
                 script = f'{command}; echo "$AGENT"'
-                done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+                done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, check=True)
                 assert done.stdout.strip() == get(agents)["slaves"][0]["id"]
                 continue
             if not command.startswith("curl "):
@@ -159,8 +159,8 @@ def test_the_operator_examples_answer_as_the_page_says(tmp_path: Path) -> None:
                 names = f"{variables}AGENT={agent['id']}\n"
             if '"DRAIN_AGENT"' in command:
                 ends.enter_context(stubborn_task(it, tmp_path))
-            script = names + command.replace("curl ", "curl -s -m 20 -w '\\n%{http_code}' ", 1)
-            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+            script = names + command.replace("curl ", "curl -s -m 60 -w '\\n%{http_code}' ", 1)
+            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, check=True)
             body, _, status = done.stdout.rpartition("\n")
             refused = re.match("[A-Z]", said) is not None
             assert status in (("400", "409") if refused else ("200", "202")), (command, done.stdout)

@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.harness import Cluster, cluster, wait_for
+from tests.cluster.harness import PORTS, RESOURCES, Cluster, cluster, wait_for
 from tests.cluster.house import HEADRACE
 from tests.cluster.test_marathon_apps import SLEEP, Marathon
 
+FIRST_PORT = int(PORTS.strip("[]").partition("-")[0])
+ONE_OF_TWO = f"cpus:8;mem:8192;ports:[{FIRST_PORT}-{FIRST_PORT + 99}]"
+OTHER_OF_TWO = f"cpus:8;mem:8192;ports:[{FIRST_PORT + 100}-{FIRST_PORT + 199}]"
+
 
 @pytest.fixture
-def it(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path) as made:
+def it(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """With one agent; its resources may be given."""
+    with cluster(tmp_path, resources=getattr(request, "param", RESOURCES)) as made:
         yield made
 
 
@@ -27,7 +32,7 @@ def test_what_ended_and_what_waits(it: Cluster, tmp_path: Path) -> None:
 
     def headrace(*words: str) -> str:
         command = [str(HEADRACE), *words, "--marathon", str(marathon.daemon.url)]
-        return str(subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout)
+        return str(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
 
     bad = {**SLEEP, "id": "/bad", "cmd": "echo hi; echo no such file >&2; exit 3", "backoffSeconds": 600}
     marathon.deploy("POST", "/v2/apps", bad)
@@ -72,6 +77,7 @@ LEAVER = (
 )
 
 
+@pytest.mark.parametrize("it", [ONE_OF_TWO], indirect=True, ids=["its ports are not the other agent's"])
 def test_an_instance_on_every_agent_that_is_asked_before_its_end(it: Cluster, tmp_path: Path) -> None:
     left, script = tmp_path / "left", tmp_path / "leaver.py"
     left.mkdir()
@@ -84,13 +90,13 @@ def test_an_instance_on_every_agent_that_is_asked_before_its_end(it: Cluster, tm
         "mem": 32,
         "env": {"LEFT": str(left)},
         "instancesPer": "agent",
-        "preStop": {"http": {"path": "/leave"}, "deadlineSeconds": 10},
-        "readinessChecks": [{"portName": "web", "path": "/ready", "intervalSeconds": 2, "timeoutSeconds": 1}],
+        "preStop": {"http": {"path": "/leave"}, "deadlineSeconds": 120},
+        "readinessChecks": [{"portName": "web", "path": "/ready", "intervalSeconds": 61, "timeoutSeconds": 60}],
         "portDefinitions": [{"port": 0, "name": "web"}],
     }
     marathon.deploy("POST", "/v2/apps", body)
     first = marathon.settled("/guard", 1)
-    it.add_agent("--resources", "cpus:8;mem:8192;ports:[32001-32100]")
+    it.add_agent("--resources", OTHER_OF_TWO)
     both = marathon.settled("/guard", 2)
     assert first < both
     wait_for(lambda: both == {one.name for one in left.iterdir()}, "both answer")

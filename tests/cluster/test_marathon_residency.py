@@ -54,7 +54,7 @@ def wrote(marathon: Marathon, tmp_path: Path, number: int) -> None:
         wanted = [str(one + 1) for one in range(number)]
         return {one.rpartition(".")[2] for one in marathon.tasks("/db")} == {str(number)} and starts(tmp_path) == wanted
 
-    wait_for(look, f"incarnation {number} has found the file of those before", 20)
+    wait_for(look, f"incarnation {number} has found the file of those before")
 
 
 def test_a_volume_keeps_its_file_until_its_app_goes(marathon: Marathon, tmp_path: Path) -> None:
@@ -101,7 +101,10 @@ def test_a_pods_containers_share_a_volume(marathon: Marathon, tmp_path: Path) ->
     reader = "until test -e here/word; do sleep 0.05; done; cat here/word >>here/read; exec sleep 1000"
     pod = {
         "id": "/pod",
-        "containers": [container("writer", "echo x >here/word; exec sleep 1000"), container("reader", reader)],
+        "containers": [
+            container("writer", "echo x >here/new; mv here/new here/word; exec sleep 1000"),
+            container("reader", reader),
+        ],
         "volumes": [{"name": "store", "persistent": {"size": 16}}],
         "scheduling": {"backoff": {"backoff": 0}},
     }
@@ -117,7 +120,7 @@ def test_a_pods_containers_share_a_volume(marathon: Marathon, tmp_path: Path) ->
     wait_for(lambda: read() == "x\nx\n", "the next incarnation has the same volume")
     assert reserved(marathon)
     assert marathon.ask("DELETE", "/v2/pods/pod")[0] == 202
-    wait_for(lambda: not reserved(marathon), "nothing is reserved any more", 20)
+    wait_for(lambda: not reserved(marathon), "nothing is reserved any more")
     wait_for(lambda: not volumes(tmp_path), "the volume is gone")
 
 

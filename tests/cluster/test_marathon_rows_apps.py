@@ -41,7 +41,7 @@ def test_an_app_of_two_tasks_and_its_events(marathon: Marathon) -> None:
         )
         assert (status, len(app["deployments"])) == (201, 1)
         plan = app["deployments"][0]["id"]
-        events.wait("deployment_success", id=plan, timeout=10)
+        events.wait("deployment_success", id=plan)
         kinds = events.kinds()
         order = ["event_stream_attached", "api_post_event", "group_change_success", "deployment_info"]
         assert sorted(one for one in dict.fromkeys(kinds) if one in order) == sorted(order)

@@ -10,7 +10,19 @@ from typing import Any
 import pytest
 
 from tests.cluster.harness import cluster, wait_for
-from tests.cluster.marathon_rows import FAILS, MOCK, NOWHERE, QUICK, SLEEP, SMALL, Events, declined, queued, removed
+from tests.cluster.marathon_rows import (
+    FAILS,
+    MOCK,
+    NOWHERE,
+    OF_POD,
+    QUICK,
+    SLEEP,
+    SMALL,
+    Events,
+    declined,
+    queued,
+    removed,
+)
 from tests.cluster.test_marathon_apps import Marathon
 
 UP = {"exec": {"command": {"shell": "exec sleep 1000"}}, "resources": {"cpus": 0.05, "mem": 16}}
@@ -31,7 +43,7 @@ def done(marathon: Marathon, method: str, path: str, body: Any = None) -> str:
 
 
 def over(marathon: Marathon, plan: str) -> None:
-    wait_for(lambda: plan not in [one["id"] for one in marathon.ask("GET", "/v2/deployments")[1]], "it is over", 30)
+    wait_for(lambda: plan not in [one["id"] for one in marathon.ask("GET", "/v2/deployments")[1]], "it is over")
 
 
 def group(marathon: Marathon, path: str) -> dict[str, Any]:
@@ -114,9 +126,11 @@ def test_dependencies(marathon: Marathon, tmp_path: Path) -> None:
     """§7.1 GroupDeploy: circular 422; app & group dependency order; relative dependencies become absolute."""
     order = tmp_path / "order"
 
-    def app(name: str, *needs: str, directory: str = "") -> dict[str, Any]:
+    def app(name: str, *needs: str) -> dict[str, Any]:
+        """It is there when it has written its name."""
         command = f"echo {name} >>{order}; exec sleep 1000"
-        return {"id": f"{directory}{name}", "cmd": command, **SMALL, "dependencies": list(needs)}
+        check = {"protocol": "COMMAND", "command": {"value": f"grep -qx {name} {order}"}, **QUICK}
+        return {"id": name, "cmd": command, **SMALL, "dependencies": list(needs), "healthChecks": [check]}
 
     circle = {"id": "/tree", "apps": [app("one", "/tree/two"), app("two", "/tree/one")]}
     status, answer = marathon.ask("POST", "/v2/groups", circle)
@@ -124,7 +138,6 @@ def test_dependencies(marathon: Marathon, tmp_path: Path) -> None:
     body = {"id": "/tree", "apps": [app("db"), app("service", "db"), app("front", "../tree/service")]}
     done(marathon, "POST", "/v2/groups", body)
     assert marathon.app("/tree/front")["dependencies"] == ["/tree/service"]
-    wait_for(lambda: len(order.read_text().split()) == 3, "all have written")
     assert order.read_text().split() == ["db", "service", "front"]
     removed(marathon, "/tree")
     order.unlink()
@@ -134,7 +147,6 @@ def test_dependencies(marathon: Marathon, tmp_path: Path) -> None:
         {"id": "base", "apps": [app("db")]},
     ]
     done(marathon, "POST", "/v2/groups", {"id": "/tree", "groups": inner})
-    wait_for(lambda: len(order.read_text().split()) == 3, "all have written")
     assert order.read_text().split() == ["db", "service", "web"]
     removed(marathon, "/tree")
 
@@ -176,7 +188,7 @@ def instances(marathon: Marathon, name: str, count: int) -> list[dict[str, Any]]
             return None
         return all(one["status"] == "STABLE" for one in status["instances"]) and status["instances"]
 
-    return list(wait_for(look, f"{name} has {count} stable instances", 20))
+    return list(wait_for(look, f"{name} has {count} stable instances"))
 
 
 def test_pods_are_created_scaled_and_removed(marathon: Marathon) -> None:
@@ -256,7 +268,7 @@ def test_pods_talk_and_are_checked(marathon: Marathon) -> None:
     """§7.1 MesosApp: health-checked pods. §7.2 pod_multi_port; pod_port_communication; pod_health_check;
     health_failed_check."""
     serve = f"exec {sys.executable} -S {SERVER} $ENDPOINT_WEB"
-    check = {"http": {"endpoint": "web", "path": "/ping"}, **QUICK, "intervalSeconds": 2}
+    check = {"http": {"endpoint": "web", "path": "/ping"}, **OF_POD}
     web = {"exec": {"command": {"shell": serve}}, "endpoints": [{"name": "web", "hostPort": 0}], "healthCheck": check}
     second = {"endpoints": [{"name": "one", "hostPort": 0}, {"name": "two", "hostPort": 0}]}
     talk = {
@@ -267,20 +279,24 @@ def test_pods_talk_and_are_checked(marathon: Marathon) -> None:
                 " echo heard >heard; exec sleep 1000"
             }
         },
-        "healthCheck": {"exec": {"command": {"shell": "test -e heard"}}, **QUICK, "intervalSeconds": 2},
+        "healthCheck": {"exec": {"command": {"shell": "test -e heard"}}, **OF_POD},
     }
     assert marathon.ask("POST", "/v2/pods", pod("/talk", web, second, talk))[0] == 201
     (one,) = instances(marathon, "/talk", 1)
     ports = [end["allocatedHostPort"] for each in one["containers"] for end in each.get("endpoints", [])]
     assert len(set(ports)) == 3
-    (healthy,) = [each["endpoints"][0].get("healthy") for each in one["containers"] if each["name"] == "c0"]
-    assert healthy is True
+
+    def healthy() -> bool:
+        (it,) = marathon.ask("GET", "/v2/pods/talk::status")[1]["instances"]
+        return [each["endpoints"][0].get("healthy") for each in it["containers"] if each["name"] == "c0"] == [True]
+
+    wait_for(healthy, "the check has passed")
     removed(marathon, "/talk")
-    failing = {"http": {"endpoint": "web", "path": "/health"}, **QUICK, "intervalSeconds": 2, "gracePeriodSeconds": 0}
+    failing = {"http": {"endpoint": "web", "path": "/health"}, **OF_POD, "gracePeriodSeconds": 0}
     failing["maxConsecutiveFailures"] = 1
     bad = {**web, "healthCheck": failing, "environment": {"HEALTH": "/no-such-file"}}
     assert marathon.ask("POST", "/v2/pods", pod("/ill", bad))[0] == 201
-    wait_for(lambda: marathon.ask("GET", "/v2/pods/ill::status")[1].get("terminationHistory"), "it is ended", 20)
+    wait_for(lambda: marathon.ask("GET", "/v2/pods/ill::status")[1].get("terminationHistory"), "it is ended")
     removed(marathon, "/ill")
 
 

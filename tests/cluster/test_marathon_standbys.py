@@ -25,8 +25,11 @@ from tests.cluster.zookeeper_harness import ZooKeeper, tree, zookeeper
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = "4000"
-"""The shortest session that the server grants, in ms."""
+LONG, SHORT = ("--zk_session_timeout", "40000"), ("--zk_session_timeout", "10000")
+"""Of a session, in ms: the longest that the server grants, so that no stall of the machine makes a leader go, and one
+for tests that wait for its end."""
+PATIENCE = 30.0
+"""Seconds for what has to come long before a session runs out."""
 SLEEP: dict[str, Any] = {"cmd": "exec sleep 1000", "cpus": 0.1, "mem": 16}
 
 
@@ -51,15 +54,15 @@ class Marathons:
 
     def start(self, *flags: str, zk: str = "") -> Daemon:
         """One more, when it leads or stands by."""
-        words = ["--zk", zk or self._server.address(f"/{self.name}"), "--zk_session_timeout", TIMEOUT]
+        words = ["--zk", zk or self._server.address(f"/{self.name}"), *LONG]
         name = f"{self.name}-{len(self.all) + 1}"
         marathon = self._cluster.add_marathon(*words, "--min_revive_offers_interval", "50", *flags, name=name)
         self.all.append(marathon)
         return marathon
 
-    def pair(self) -> tuple[Daemon, Daemon]:
+    def pair(self, *flags: str) -> tuple[Daemon, Daemon]:
         """A leader and a standby that knows it."""
-        leader, standby = self.start(), self.start()
+        leader, standby = self.start(*flags), self.start(*flags)
         wait_for(lambda: leader_of(standby) == address(leader), "the standby knows the leader")
         return leader, standby
 
@@ -88,7 +91,7 @@ def address(marathon: Daemon) -> str:
 def ask(
     marathon: Daemon, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, Any, dict[str, str]]:
-    connection = http.client.HTTPConnection(address(marathon), timeout=30)
+    connection = http.client.HTTPConnection(address(marathon), timeout=120)
     try:
         connection.request(method, path, None if body is None else json.dumps(body).encode(), headers or {})
         answer = connection.getresponse()
@@ -112,7 +115,7 @@ def running(marathon: Daemon, app: str) -> set[str]:
     return {task["id"] for task in body["tasks"] if task["state"] == "TASK_RUNNING"} if status == 200 else set()
 
 
-def settled(marathon: Daemon, app: str, instances: int, timeout: float = 30.0) -> set[str]:
+def settled(marathon: Daemon, app: str, instances: int, timeout: float = 60.0) -> set[str]:
     def look() -> set[str] | None:
         status, body, _ = ask(marathon, "GET", f"/v2/apps/{app}")
         if status != 200 or body["app"]["deployments"] or len(body["app"]["tasks"]) != instances:
@@ -161,7 +164,7 @@ def test_a_standby_asks_the_leader(marathons: Marathons) -> None:
 
 def test_a_leader_that_is_killed_amid_an_upgrade(marathons: Marathons) -> None:
     """The standby goes on with the deployment of the same framework, and tasks that are new stay."""
-    leader, standby = marathons.pair()
+    leader, standby = marathons.pair(*SHORT)
     app = {
         "id": "/web",
         **SLEEP,
@@ -182,11 +185,11 @@ def test_a_leader_that_is_killed_amid_an_upgrade(marathons: Marathons) -> None:
     begun = wait_for(lambda: running(leader, "web") - first, "the first of the new ones runs")
     leader.kill()
     killed = time.monotonic()
-    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads", 30)
+    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads")
     took = time.monotonic() - killed
     deployments = ask(standby, "GET", "/v2/deployments")[1]
     assert [one["id"] for one in deployments] in ([body["deploymentId"]], [])
-    new = settled(standby, "/web", 4, 60)
+    new = settled(standby, "/web", 4)
     assert begun <= new
     assert not new & first
     assert settled(standby, "/other", 2) == others
@@ -195,18 +198,18 @@ def test_a_leader_that_is_killed_amid_an_upgrade(marathons: Marathons) -> None:
 
 
 def test_a_leader_that_was_stopped_does_no_harm(marathons: Marathons) -> None:
-    leader, standby = marathons.pair()
+    leader, standby = marathons.pair(*SHORT)
     assert ask(leader, "POST", "/v2/apps", {"id": "/a", **SLEEP, "instances": 2})[0] == 201
     tasks = settled(leader, "/a", 2)
     framework = framework_id(leader)
     leader.send(signal.SIGSTOP)
-    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads", 30)
+    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads")
     assert settled(standby, "/a", 2) == tasks
     assert ask(standby, "PUT", "/v2/apps/a", {"instances": 3})[0] == 200
     three = settled(standby, "/a", 3)
     assert tasks < three
     leader.send(signal.SIGCONT)
-    wait_for(lambda: leader.status is not None, "the one that leads no more ends", 30)
+    wait_for(lambda: leader.status is not None, "the one that leads no more ends")
     assert leader.stop() == 103
     assert "leadership at" in leader.log.read_text() or "store zk://" in leader.log.read_text()
     assert settled(standby, "/a", 3) == three
@@ -234,7 +237,7 @@ def test_abdication(marathons: Marathons) -> None:
     leader.start()
     wait_for(lambda: leader_of(leader) == address(standby), "the first one is the last now")
     assert standby.stop() == 0
-    wait_for(lambda: leader_of(leader) == address(third), "an orderly end makes nobody wait", 3)
+    wait_for(lambda: leader_of(leader) == address(third), "an orderly end makes nobody wait", PATIENCE)
     assert settled(leader, "/a", 1) == tasks
 
 
@@ -259,7 +262,7 @@ def test_a_killed_leader_that_comes_back_elsewhere_blocks_nobody(marathons: Mara
     assert (data / "zookeeper-session").exists()
     other = marathons.start("--data", str(data), zk=server.address(f"/{marathons.name}/elsewhere"))
     assert leader_of(other) == address(other)
-    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads", 30)
+    wait_for(lambda: leader_of(standby) == address(standby), "the standby leads", PATIENCE)
 
 
 def test_large_state(marathons: Marathons, server: ZooKeeper) -> None:
@@ -284,8 +287,8 @@ def test_large_state(marathons: Marathons, server: ZooKeeper) -> None:
 
 
 def test_zookeeper_is_away_for_a_while(marathons: Marathons, server: ZooKeeper) -> None:
-    leader = marathons.start("--zk_session_timeout", "20000", "--zk_timeout", "1000")
-    standby = marathons.start("--zk_session_timeout", "20000")
+    leader = marathons.start("--zk_timeout", "1000")
+    standby = marathons.start()
     assert ask(leader, "POST", "/v2/apps", {"id": "/a", **SLEEP})[0] == 201
     tasks = settled(leader, "/a", 1)
     server.pause()
@@ -388,12 +391,12 @@ def test_no_request_is_lost_over_abdications(marathons: Marathons) -> None:
     try:
         for gone, stays in (pair, pair[::-1]):
             before = len(made)
-            wait_for(lambda: len(made) > before + 5, "some are made", 30)  # noqa: B023
+            wait_for(lambda: len(made) > before + 5, "some are made")  # noqa: B023
             assert ask(gone, "DELETE", "/v2/leader")[0] == 200
             wait_for(lambda: gone.status is not None, "it ends")  # noqa: B023
             gone.stop()
             gone.start()
-            wait_for(lambda: leader_of(gone) == address(stays), "the other one leads", 30)  # noqa: B023
+            wait_for(lambda: leader_of(gone) == address(stays), "the other one leads")  # noqa: B023
     finally:
         stop.set()
         thread.join()

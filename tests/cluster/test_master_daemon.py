@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.cluster.harness import Daemon
 
 def run(*arguments: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "headrace.mesos.master", *arguments], capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "headrace.mesos.master", *arguments], capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stderr
 
@@ -26,8 +27,11 @@ def resident(pid: int) -> int:
 
 
 @pytest.fixture
-def master(tmp_path: Path) -> Daemon:
-    return Daemon("master", "headrace.mesos.master", ["--port", "0", "--data", str(tmp_path / "data")], tmp_path)
+def master(tmp_path: Path) -> Iterator[Daemon]:
+    it = Daemon("master", "headrace.mesos.master", ["--port", "0", "--data", str(tmp_path / "data")], tmp_path)
+    yield it
+    if it.runs:
+        it.stop()
 
 
 def test_mistakes_are_explained_in_one_line(tmp_path: Path) -> None:
@@ -102,10 +106,10 @@ async def test_a_client_may_send_chunks_and_nulls_and_no_accept_header(master: D
         + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:20], body[20:]))
         + b"0\r\n\r\n"
     )
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert b"Mesos-Stream-Id: " in head
-    assert b"SUBSCRIBED" in await asyncio.wait_for(reader.readuntil(b"HEARTBEAT"), 5)
+    assert b"SUBSCRIBED" in await asyncio.wait_for(reader.readuntil(b"HEARTBEAT"), 60)
     writer.close()
     await writer.wait_closed()
     master.stop()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.flink_harness import JVM_WAIT
-from tests.cluster.harness import cluster, get, wait_for
+from tests.cluster.harness import PORTS, cluster, get, wait_for
 
 HEADRACE = str(Path(sys.executable).with_name("headrace"))
 OPTIONS = {
@@ -25,13 +25,13 @@ def test_s0_15_package_flink_starts_a_session_and_leaves_nothing(tmp_path: Path)
     scripts = Path(__file__).parents[2] / "scripts"
     tasks = json.dumps({"PATH": f"{scripts}:{path}"})
     with cluster(tmp_path / "mesos", agents=0) as mesos:
-        mesos.add_agent("--resources", "cpus:8;mem:8192;ports:[31700-31799]", "--executor-environment-variables", tasks)
+        mesos.add_agent("--resources", f"cpus:8;mem:8192;ports:{PORTS}", "--executor-environment-variables", tasks)
         marathon = mesos.add_marathon()
         environment = {**os.environ, "HEADRACE_MARATHON": marathon.url, "HEADRACE_MASTER": mesos.master.url}
 
         def package(*words: str) -> str:
             command = [HEADRACE, "package", *words]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
@@ -57,9 +57,8 @@ def test_s0_15_package_flink_starts_a_session_and_leaves_nothing(tmp_path: Path)
 
 def assert_everything_is_reachable(environment: dict[str, str]) -> None:
     """What the doctor says of a cluster in which all is well: it has found every port."""
-    done = subprocess.run(
-        [HEADRACE, "doctor"], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    doctor = [HEADRACE, "doctor", "--timeout", "60"]
+    done = subprocess.run(doctor, env=environment, capture_output=True, text=True, timeout=300, check=False)
     lines = [line.removeprefix("ok   ") for line in done.stdout.splitlines() if line.startswith("ok   ")]
     assert done.returncode == 0, done.stdout + done.stderr
     for what in ("master", "Marathon", "agent ", "JobManager's REST", "JobManager's RPC", "artifact", "RPC of", "data"):

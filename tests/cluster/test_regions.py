@@ -50,9 +50,9 @@ class Framework:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, f"not within 10 s: {what}"
+        assert time.monotonic() < deadline, f"not within 60 s: {what}"
         await asyncio.sleep(0.01)
 
 
@@ -85,10 +85,10 @@ async def test_another_region_is_for_frameworks_that_are_aware_of_regions(master
             await framework.stop()
         for one in agents:
             one.stop()
+    wait_for(lambda: "-S0 disconnected: " in master.log.read_text(), "the master has noticed that the agent is gone")
     said = master.log.read_text()
     assert said.count(" registered: from 127.0.0.1\n") == 2
     assert " subscribed: as aware\n" in said
-    assert "-S0 disconnected: " in said
 
 
 def test_an_agent_without_a_domain_is_told_why(master: Daemon, tmp_path: Path) -> None:

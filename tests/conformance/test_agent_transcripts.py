@@ -226,7 +226,7 @@ async def _what_was_there(scene: Scene) -> None:
         state: dict[str, Any] = await scene.agent.json("/state")
         return state
 
-    async with asyncio.timeout(10):  # the executor of the group waits a second
+    async with asyncio.timeout(60):  # the executor of the group waits a second
         while len((await told())["completed_frameworks"]) < 2:
             await asyncio.sleep(0.05)
         written = scene.agent.data / "slaves/agent-S0/frameworks" / numbers["third"] / "executors/ag-run/runs/latest"

@@ -51,7 +51,7 @@ def daemons() -> dict[tuple[str, ...], str]:
 
 
 def ask(address: str, method: str, path: str, body: Any) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

@@ -13,6 +13,8 @@ from headrace.marathon.api.endpoints import ENDPOINTS
 from tests.cluster.harness import cluster, wait_for
 
 COMMAND = {"cmd": "exec sleep 1000", "cpus": 0.1, "mem": 16}
+NOWHERE = {"constraints": [["hostname", "LIKE", "none"]]}
+"""With it a deployment is under way until another one takes its place."""
 POD = {
     "containers": [{"name": "one", "resources": {"cpus": 0.1, "mem": 16}, "exec": {"command": {"shell": "sleep 1000"}}}]
 }
@@ -40,7 +42,7 @@ class Marathon:
         path = pattern
         for name, value in names.items():
             path = path.replace("{" + name + "}", value)
-        connection = http.client.HTTPConnection(self.address, timeout=10)
+        connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             connection.request(method, path + query, None if body is None else json.dumps(body))
             answer = connection.getresponse()
@@ -115,14 +117,18 @@ def changes(ask: Marathon) -> None:
     update = {"id": "/g/a", "labels": {"x": "y"}}
     keys(ask(200, "PUT", "/v2/apps", [update]), DEPLOYMENT)
     keys(ask(200, "PATCH", "/v2/apps", [update], "?force=True"), DEPLOYMENT)
-    keys(ask(200, "PUT", "/v2/apps/{id}", {"labels": {}}, "?force=true", id="/g/a"), DEPLOYMENT)
+    keys(ask(200, "PUT", "/v2/apps/{id}", {"labels": {}, **NOWHERE}, "?force=true", id="/g/a"), DEPLOYMENT)
     keys(ask(201, "PUT", "/v2/apps/{id}", COMMAND, id="/g/b"), DEPLOYMENT)
     keys(ask(200, "PATCH", "/v2/apps/{id}", {"instances": 0}, "?force=true", id="/g/b"), DEPLOYMENT)
     ask(404, "PATCH", "/v2/apps/{id}", {"instances": 0}, id="/none")
+    nowhere = {"constraints": [["hostname", "LIKE", "none"]]}  # a deployment that lasts
+    keys(ask(200, "PUT", "/v2/apps/{id}", nowhere, "?force=true", id="/g/a"), DEPLOYMENT)
     keys(ask(200, "POST", "/v2/apps/{id}/restart", id="/g/a", query="?force=true"), DEPLOYMENT)
     locked = ask(409, "POST", "/v2/apps/{id}/restart", id="/g/a")
     assert locked["message"].startswith("App is locked by one or more deployments.")
     keys(locked, {"deployments"})
+    keys(ask(200, "PUT", "/v2/apps/{id}", {"constraints": []}, "?force=true", id="/g/a"), DEPLOYMENT)
+    keys(ask(200, "PUT", "/v2/apps/{id}", {"constraints": []}, "?force=true", id="/g/a"), DEPLOYMENT)
     keys(ask(200, "DELETE", "/v2/apps/{id}", id="/g/b"), DEPLOYMENT)
     keys(ask(200, "GET", "/v2/apps/{id}/history", id="/g/a"), {"id", "instances", "deployments"})
     ask(404, "GET", "/v2/apps/{id}/history", id="/none")
@@ -191,8 +197,8 @@ def pods(ask: Marathon) -> None:
 
 def waiting(ask: Marathon) -> None:
     """What can't be placed is in the queue, and its deployment stays."""
-    ask(201, "POST", "/v2/apps", {"id": "/w", **COMMAND, "constraints": [["hostname", "LIKE", "none"]]})
-    ask(201, "POST", "/v2/apps", {"id": "/v", **COMMAND, "constraints": [["hostname", "LIKE", "none"]]})
+    ask(201, "POST", "/v2/apps", {"id": "/w", **COMMAND, **NOWHERE})
+    ask(201, "POST", "/v2/apps", {"id": "/v", **COMMAND, **NOWHERE})
     under_way = ask(200, "GET", "/v2/deployments")
     plans = [keys(one, PLAN) for one in under_way if {"/v", "/w"} & set(one["affectedApps"])]
     first, second = (one["id"] for one in plans)
@@ -200,14 +206,8 @@ def waiting(ask: Marathon) -> None:
 
     def processed() -> Any:
         queued = ask(200, "GET", "/v2/queue", query="?embed=lastUnusedOffers")["queue"]
-        return next(
-            (
-                one
-                for one in queued
-                if one["app"]["id"] == "/w" and one["processedOffersSummary"]["processedOffersCount"]
-            ),
-            None,
-        )
+        (mine,) = [one for one in queued if one.get("app", {}).get("id") == "/w"]
+        return mine if mine["processedOffersSummary"]["processedOffersCount"] else None
 
     item = keys(wait_for(processed, "an offer is looked at"), QUEUED | {"lastUnusedOffers"})
     assert item["delay"] == {"timeLeftSeconds": 0, "overdue": True}
@@ -251,7 +251,7 @@ def system(ask: Marathon) -> None:
     )
     assert ask(200, "GET", "/config")["http_port"] is not None
     assert ask(200, "GET", "/logging")["ROOT"] == "INFO"
-    asked = {"logger": "headrace.test", "level": "DEBUG", "durationSeconds": 30}
+    asked = {"logger": "headrace.test", "level": "DEBUG", "durationSeconds": 600}
     assert ask(200, "POST", "/logging", asked) == asked
     assert ask(200, "GET", "/logging")["headrace.test"] == "DEBUG"
     ask(422, "POST", "/logging", {"logger": "x", "level": "LOUD"})

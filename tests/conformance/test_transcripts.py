@@ -15,7 +15,7 @@ from tests.conformance.replay.executors import Executor, ExecutorReplay, Executo
 from tests.conformance.replay.names import Names
 from tests.conformance.replay.recording import DATA, Entry, Recording
 from tests.conformance.replay.replay import Replay
-from tests.conformance.replay.stage import PING, QUICK, Stage, stage
+from tests.conformance.replay.stage import LOSING, QUICK, Stage, stage
 from tests.conformance.test_agent_transcripts import GETS, NESTED
 from tests.conformance.test_drain_transcript import DRAINING
 from tests.conformance.test_operator_transcripts import ALONE, TRANSCRIPTS
@@ -34,7 +34,7 @@ SHARED = (
 """Transcripts that leave the daemons as they were."""
 LOSSES = {
     "loss_01_agent_recovery": (),
-    "loss_02_agent_unreachable": PING,
+    "loss_02_agent_unreachable": LOSING,
     "loss_03_agent_shutdown": (),
     "loss_04_master_restart": (),
     "sched_12_machine_down": (),
@@ -109,18 +109,23 @@ def _no_subscribed(entries: list[Entry]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "shown"),
+    ("change", "patience", "shown"),
     [
-        (_other_text, "body is \"Supplied FrameworkInfo is not valid: Suppressed role 'nope'"),
-        (_other_status, "status is 200, not 202"),
-        (_other_offer, 'attributes: ours [{"name": "rack"'),
-        (_no_subscribed, "not within 0.5 s: [3] UPDATE_FRAMEWORK: the framework's id"),
+        (_other_text, verdict.PATIENCE, "body is \"Supplied FrameworkInfo is not valid: Suppressed role 'nope'"),
+        (_other_status, verdict.PATIENCE, "status is 200, not 202"),
+        (_other_offer, 3.0, 'attributes: ours [{"name": "rack"'),
+        (_no_subscribed, 0.5, "not within 0.5 s: [3] UPDATE_FRAMEWORK: the framework's id"),
     ],
 )
 async def test_a_replay_finds_what_is_unlike(
-    change: Callable[[list[Entry]], None], shown: str, shared: Stage, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[list[Entry]], None],
+    patience: float,
+    shown: str,
+    shared: Stage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verdict, "PATIENCE", 0.5)
+    """``patience``: what does not come is waited for no longer; all that comes before it must."""
+    monkeypatch.setattr(verdict, "PATIENCE", patience)
     monkeypatch.setattr(verdict, "IMPATIENCE", 0.2)
     http = HttpClient()
     it = Replay("sched_07_update_framework", shared, http)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -119,7 +120,7 @@ class Target:
 
     async def open_to_submit(self, http: HttpClient, limit: Limit) -> OpenTarget:
         """As ``open``, with time for a cluster that was started just before."""
-        opening = self.open(http, patience=_STARTING if limit.seconds is None else limit.seconds + _POLL)
+        opening = self.open(http, patience=_STARTING if limit.seconds is None else math.inf)
         return await limit.on(opening, "the start of the JobManager")
 
 

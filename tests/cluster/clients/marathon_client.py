@@ -28,7 +28,7 @@ class Driven:
     """The client; remembers what was called."""
 
     def __init__(self, url: str) -> None:
-        self._client = MarathonClient(url, timeout=20)
+        self._client = MarathonClient(url, timeout=60)
 
     def __getattr__(self, name: str) -> Any:
         CALLED.add(name)
@@ -36,7 +36,7 @@ class Driven:
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := condition()):
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

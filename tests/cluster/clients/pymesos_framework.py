@@ -94,7 +94,7 @@ def main() -> int:
     info = {"user": "root", "name": "pymesos", "checkpoint": True, "failover_timeout": 60}
     driver = pymesos.MesosSchedulerDriver(framework, info, sys.argv[1])
     driver.start()
-    done = framework.done.wait(30)
+    done = framework.done.wait(90)
     driver.stop()
     driver.join()
     tell("done" if done else "gave up")

@@ -83,7 +83,7 @@ def form_of_offer(offer: dict[str, Any]) -> dict[str, Any]:
         if not resource.get("reservations")
     }
     rest = {k: v for k, v in offer.items() if k not in ("id", "resources", "allocation_info")}
-    return {**rest, "shapes": sorted(map(str, shapes)), "fields": list(offer)}
+    return {**rest, "shapes": sorted(map(str, shapes)), "fields": sorted(offer)}
 
 
 def reserved(offers: Iterable[dict[str, Any]]) -> dict[str, float]:

@@ -27,8 +27,10 @@ _TOLD_OPERATORS = frozenset(
         *("FRAMEWORK_ADDED", "FRAMEWORK_UPDATED", "FRAMEWORK_REMOVED"),
     }
 )
-SOON = 2.0
+SOON = 5.0
 """Seconds in which what tasks held is offered again."""
+_EXPECTED = 0.5
+"""Seconds in which what comes by itself has come."""
 
 
 class Awaited:
@@ -86,7 +88,7 @@ class Events:
         Those that do not come are differences.
         """
         patience = self._verdict.patience
-        deadline, soon = time.monotonic() + patience, time.monotonic() + SOON / 4
+        deadline, soon = time.monotonic() + patience, time.monotonic() + _EXPECTED
         while True:
             self._compare_what_came()
             due = [awaited for awaited in self._waiting if awaited.entry["t"] <= until and awaited.key != but]

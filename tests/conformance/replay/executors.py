@@ -85,7 +85,7 @@ class Executors:
         if self._server is not None:
             self._server.close()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*self._parts)
         finally:
             for part in self._parts:

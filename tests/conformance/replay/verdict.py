@@ -10,7 +10,7 @@ from tests.conformance.replay import compare
 from tests.conformance.replay.names import Names
 from tests.conformance.replay.recording import Recording
 
-PATIENCE, IMPATIENCE = 8.0, 4.0
+PATIENCE, IMPATIENCE = 60.0, 4.0
 """Seconds until what was recorded must have come; the shorter ones once something has not come."""
 
 

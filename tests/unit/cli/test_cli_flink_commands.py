@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner, Result
 
-from headrace.cli import flink_savepoints, flink_target
+from headrace.cli import flink_locate, flink_savepoints, flink_target
 from headrace.cli.api import CommandError
 from headrace.cli.flink_find import find_job, find_task_manager
 from headrace.cli.flink_rest import JobRow
@@ -256,11 +257,11 @@ async def test_an_upload_can_be_given_up(flink: Stub, tmp_path: Path) -> None:
     def on_sent(count: int) -> None:
         counts.append(count)
         reached.set()
-        given_up.wait(5)
+        given_up.wait(60)
 
     given_up = threading.Event()
     work = asyncio.create_task(upload(flink.url, "/f", jar(tmp_path, 3_000_000), on_sent))
-    await asyncio.to_thread(reached.wait, 5)
+    assert await asyncio.to_thread(reached.wait, 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
@@ -376,6 +377,35 @@ def test_the_wait_for_the_job_manager_is_within_the_timeout(flink: Stub, command
     flink.answers["GET /master/state"] = state(flink, webui_url="")
     said = by_master(flink, *command, "--timeout", "0.05", status=4).stderr
     assert "the start of the JobManager is not done after 0.05 s" in said
+
+
+def test_the_wait_for_a_job_that_was_submitted_is_within_the_timeout(flink: Stub, tmp_path: Path) -> None:
+    flink.answers |= {
+        "POST /jars/upload": {"filename": "/web/1_a.jar"},
+        "POST /jars/1_a.jar/run": {"jobid": JOB},
+        "DELETE /jars/1_a.jar": {},
+        f"GET /jobs/{JOB}": {"state": "RUNNING", "vertices": [{"tasks": {"SCHEDULED": 1}}]},
+        "GET /overview": {},
+    }
+    said = invoke(flink, "run", str(jar(tmp_path)), "--timeout", "0.05", status=4).stderr
+    assert f"the start of job {JOB} is not done after 0.05 s; it goes on" in said
+
+
+def test_a_timeout_is_said_as_such_also_if_it_is_seen_late(flink: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine stops us for a while in the midst of a look."""
+    looks = 0
+
+    async def locate(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            time.sleep(0.2)  # noqa: ASYNC251
+        return await flink_locate.locate(*arguments)
+
+    monkeypatch.setattr(flink_target, "locate", locate)
+    flink.answers["GET /master/state"] = state(flink, webui_url="")
+    said = by_master(flink, "sql", "-e", "SELECT 1", "--timeout", "0.1", status=4).stderr
+    assert "the start of the JobManager is not done after 0.1 s" in said
 
 
 @pytest.mark.parametrize(

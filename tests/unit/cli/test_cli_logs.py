@@ -109,7 +109,7 @@ async def test_a_truncated_file_is_told() -> None:
     agent.live = b"a" * 100
     out, told = list[bytes](), list[str]()
     following = asyncio.create_task(Reader(agent, PATH, out.append, told.append).run(None, follow=True))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not out:
             await asyncio.sleep(0)
         agent.live = b"new"

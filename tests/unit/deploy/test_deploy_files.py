@@ -178,7 +178,7 @@ def test_process_is_told_from_another_with_its_id(tmp_path: Path) -> None:
         assert process.poll() is None
         processes.write_pid_file(path, Noted(other))
         assert processes.read_pid_file(path) is None
-        assert processes.end(identity, signal.SIGTERM, 5)
+        assert processes.end(identity, signal.SIGTERM, 60)
         assert process.wait() == -signal.SIGTERM
         assert processes.identify(process.pid) is None
 

@@ -127,8 +127,10 @@ def test_clocks_and_ports_that_kernels_give_away() -> None:
 
 
 async def test_probe_of_real_ports() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as nobodys:
         port = server.getsockname()[1]
-        assert (await probe(Endpoint("x", "127.0.0.1", port), 2.0)).outcome is Outcome.OPEN
-    assert (await probe(Endpoint("x", "127.0.0.1", port), 2.0)).outcome is Outcome.REFUSED
-    assert (await probe(Endpoint("x", "no-such-name.invalid", 1), 2.0)).outcome is Outcome.UNKNOWN
+        assert (await probe(Endpoint("x", "127.0.0.1", port), 60)).outcome is Outcome.OPEN
+        nobodys.bind(("127.0.0.1", 0))
+        port = nobodys.getsockname()[1]
+        assert (await probe(Endpoint("x", "127.0.0.1", port), 60)).outcome is Outcome.REFUSED
+    assert (await probe(Endpoint("x", "no-such-name.invalid", 1), 60)).outcome is Outcome.UNKNOWN

@@ -80,7 +80,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -31,7 +31,7 @@ def test_s2_5_marathon_lists_its_options(capsys: pytest.CaptureFixture[str]) -> 
 def test_s2_5_application_master_lists_its_options() -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = [str(SCRIPTS / "mesos-appmaster-job.sh"), "--help"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert [option.name for option in TABLE if option.supported and f"-D{option.name}=" not in done.stdout] == []
 

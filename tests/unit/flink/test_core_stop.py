@@ -8,10 +8,11 @@ import pytest
 
 from headrace.flink.appmaster import events, jobmanager, records
 from headrace.flink.appmaster.events import Finish, Goal, StartJobManager, Stop, StopAsked, StopDecided
-from headrace.flink.appmaster.finishing import STOP_LIMIT
+from headrace.flink.appmaster.finishing import STOP_LIMIT, Finishing
+from headrace.flink.appmaster.jobmanager import JobManagerKeeper
 from headrace.flink.appmaster.process import begins_end, level_of_error
 from headrace.flink.appmaster.records import JobManagerRecord, Recovered
-from headrace.kernel.core import Put, SetTimer, TimerFired
+from headrace.kernel.core import Effect, Put, SetTimer, TimerFired
 from tests.unit.flink.appmaster_helpers import DRIVER, apply, calls, drive, make, of, offer, running, status, worker
 
 DESTROY, SUSPEND, RESTART = (StopDecided(stop, "test") for stop in Stop)
@@ -27,6 +28,28 @@ def test_the_job_manager_ends_before_it_is_known_what_becomes_of_the_rest() -> N
     assert not calls(effects)
     assert not calls(drive(core, ENDED, TimerFired(jobmanager.START_TIMER)))
     assert not of(drive(core, TimerFired(jobmanager.START_TIMER)), StartJobManager)
+
+
+def stop_timers(effects: list[Effect]) -> dict[str, float]:
+    """When JobManager and cluster have had their time."""
+    return {timer.key: timer.at for timer in of(effects, SetTimer) if timer.key in ("stop", jobmanager.KILL_TIMER)}
+
+
+def test_a_task_ends_before_its_agent_kills_it_and_what_was_started_by_hand_gets_more_time() -> None:
+    for hurried in (True, False):
+        end = Finishing(JobManagerKeeper(None), hurried=hurried)
+        end._job_manager.found()
+        limits = (STOP_LIMIT, jobmanager.STOP_PATIENCE) if hurried else (8, 4)
+        assert stop_timers(end.begin(100)) == {"stop": 100 + limits[0], jobmanager.KILL_TIMER: 100 + limits[1]}
+        assert end.begin(101) == []
+
+
+def test_a_task_whose_job_has_ended_has_time_until_it_is_asked_to_stop() -> None:
+    core = running([worker(1, goal=Goal.LAUNCHED)])
+    effects = drive(core, events.DriverDeregistered(9, "SUCCEEDED", ""), now=100)
+    assert stop_timers(effects) == {"stop": 108, jobmanager.KILL_TIMER: 104}
+    assert stop_timers(drive(core, StopAsked(), now=101)) == {"stop": 101 + STOP_LIMIT}
+    assert not of(drive(core, StopAsked(), now=102), SetTimer)
 
 
 @pytest.mark.parametrize(("decided", "gone"), [(DESTROY, True), (SUSPEND, False)])

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 
 import pytest
 
 from headrace.flink.appmaster import core, daemon, last_resort, own_address
 from headrace.flink.appmaster.jvm_process import JobManagerProcess
+from headrace.flink.appmaster.slots import SCRIPT_VARIABLE
 from headrace.kernel import process
 from headrace.kernel.daemon import EXIT_USAGE, UserError
 
@@ -30,7 +36,7 @@ def test_a_job_manager_that_nobody_watches_any_more_is_ended(tmp_path: Path) -> 
         )
         if run == 1:
             os.waitpid(pid, 0)
-    process.command_pid(directory)
+    assert process.read_pid(directory, patience=60)
     assert last_resort.main(tmp_path) == 1
     os.waitpid(pid, 0)
     assert process.read_end(directory).signal == SIGKILL
@@ -49,7 +55,7 @@ def test_a_mistake_is_outwaited_while_a_job_manager_lives(
     pid = process.start(
         ["/bin/sleep", "60"], run_dir=directory, work_dir=tmp_path, environment={}, stdout=out, stderr=out
     )
-    process.command_pid(directory)
+    assert process.read_pid(directory, patience=60)
     if not lives:
         last_resort.main(tmp_path)
         os.waitpid(pid, 0)
@@ -58,6 +64,63 @@ def test_a_mistake_is_outwaited_while_a_job_manager_lives(
     if lives:
         last_resort.main(tmp_path)
         os.waitpid(pid, 0)
+
+
+DEAF_FIRST = """#!/bin/sh
+trap 'touch lost' TERM
+echo $$ >started
+until [ -e go ]; do /bin/sleep 0.02; done
+trap 'exit 3' TERM
+touch hears
+kill -URG $PPID
+while :; do /bin/sleep 0.02; done
+"""
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_sigterm_that_came_before_it_could_be_heard_is_repeated(tmp_path: Path, shell: str) -> None:
+    """The script's child is only just forked, or has not come to its own handlers."""
+    script = Path(shutil.copy(SCRIPT, tmp_path))
+    (tmp_path / "python").write_text(DEAF_FIRST)
+    (tmp_path / "python").chmod(0o755)
+    started = subprocess.Popen([shell, str(script)], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        _wait_for(tmp_path / "started")
+        started.send_signal(SIGTERM)
+        _wait_for(tmp_path / "lost")
+        (tmp_path / "go").touch()
+        assert started.wait(60) == 3
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, SIGKILL)
+        started.wait()
+
+
+TELLS = """
+import os, signal, subprocess, sys
+heard = []
+signal.signal(signal.SIGURG, lambda *_: heard.append(1))
+code = "from headrace.flink.appmaster.__main__ import tell_script; tell_script()"
+for owner in (os.getpid(), os.getppid()):
+    before = len(heard)
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, sys.argv[1]: str(owner)}, check=True)
+    print(len(heard) - before)
+"""
+
+
+def test_its_script_is_told_that_signals_are_heard() -> None:
+    """Nobody else, whoever the environment names."""
+    ended = subprocess.run(
+        [sys.executable, "-c", TELLS, SCRIPT_VARIABLE], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout == "1\n0\n"
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"no {path.name}"
+        time.sleep(0.01)
 
 
 def test_without_a_job_manager_there_are_no_last_words(tmp_path: Path) -> None:

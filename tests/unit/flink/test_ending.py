@@ -33,7 +33,7 @@ class Says(Supervision):
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
 
-    async def decide(self, leader: str = "") -> Decision:
+    async def decide(self, leader: str = "", patience: float = 0.0) -> Decision:
         return Decision(self._stop, "test")
 
 
@@ -212,7 +212,7 @@ async def test_a_standby_that_is_told_how_the_job_ended_stays_too(
     plan = Plan(cluster, flink, tmp_path, Shipment(), Job("Main", {}, idle=True))
     stop = asyncio.Event()
     serving = asyncio.create_task(daemon.serve(stop, plan, tmp_path, environment))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (tmp_path / "job-result.json").exists():
             await asyncio.sleep(0)
     assert not serving.done()

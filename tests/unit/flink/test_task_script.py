@@ -56,7 +56,7 @@ class Sandbox:
         else:
             environment["PATH"] = str(self.tools())
         return subprocess.run(
-            argv(command), cwd="/", env=environment, capture_output=True, text=True, timeout=10, check=False
+            argv(command), cwd="/", env=environment, capture_output=True, text=True, timeout=60, check=False
         )
 
     def tools(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,16 +50,25 @@ async def test_what_lies_in_the_sandbox_is_shared_with_nobody() -> None:
     assert slot.number == 1
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A free one, which is nobody else's until the test ends."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 async def test_it_shows_life_until_it_is_its_turn(
-    named: dict[str, str], holder: Slot, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    named: dict[str, str], holder: Slot, monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.setattr(turn, "_LOOK", 0.01)
-    url = f"http://127.0.0.1:{unused_tcp_port}/overview"
-    waiting = asyncio.create_task(wait({**named, "rest.port": str(unused_tcp_port)}, asyncio.Event()))
+    url = f"http://127.0.0.1:{port}/overview"
+    waiting = asyncio.create_task(wait({**named, "rest.port": str(port)}, asyncio.Event()))
     http, status = HttpClient(max_idle=0), 0
     while not status:
         try:
-            status = (await http.request("GET", url, timeout=1)).status
+            status = (await http.request("GET", url, timeout=60)).status
         except HttpClientError:
             await asyncio.sleep(0.005)
     assert status == 200
@@ -67,7 +77,7 @@ async def test_it_shows_life_until_it_is_its_turn(
     assert slot is not None
     slot.close()
     with pytest.raises(HttpClientError):  # the port is the JobManager's now
-        await http.request("GET", url, timeout=1)
+        await http.request("GET", url, timeout=60)
 
 
 async def test_asked_to_stop_it_stops_waiting(named: dict[str, str], holder: Slot) -> None:

@@ -75,7 +75,8 @@ async def test_the_overview_names_components_that_do_not_answer() -> None:
     gateway.close()
 
 
-async def test_all_who_look_at_once_share_one_question() -> None:
+async def test_all_who_look_at_once_share_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.gateway.app._FRESH", 60)
     daemons = Daemons()
     await daemons.server.start()
     gateway = Gateway(lambda: daemons.url, lambda: daemons.url)

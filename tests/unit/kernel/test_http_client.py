@@ -143,3 +143,25 @@ async def test_of_several_requests_none_may_be_answered_without_end() -> None:
     with pytest.raises(HttpClientError, match="broke off"):
         await HttpClient().request_all("POST", f"http://127.0.0.1:{server.port}/", bodies=[b"", b""])
     await server.stop()
+
+
+async def test_a_client_that_was_closed_keeps_no_connection() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(_: Request) -> Response:
+        asked.set()
+        await go_on.wait()
+        return Response.text("hi")
+
+    server = HttpServer(handler)
+    await server.start()
+    client = HttpClient()
+    asking = asyncio.create_task(client.request("GET", f"http://127.0.0.1:{server.port}/"))
+    await asked.wait()
+    client.close()
+    go_on.set()
+    assert (await asking).body == b"hi"
+    async with asyncio.timeout(60):
+        while server._connections:
+            await asyncio.sleep(0.01)
+    await server.stop()

@@ -18,7 +18,7 @@ async def _connected(
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             yield reader, writer
     finally:
         writer.transport.abort()
@@ -91,19 +91,19 @@ async def test_idle_connections_are_closed_but_not_streams_nor_long_answers() ->
 
     async def handler(request: Request) -> Response:
         if request.path == "/slow":
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.6)
             return Response.text("slow")
         return Response(body=stream)
 
-    async with _connected(handler, request_timeout=0.03, idle_timeout=0.03) as (reader, _):
+    async with _connected(handler, request_timeout=0.3, idle_timeout=0.3) as (reader, _):
         assert await reader.read() == b""
-    async with _connected(handler, request_timeout=0.03, idle_timeout=0.03) as (reader, writer):
+    async with _connected(handler, request_timeout=0.3, idle_timeout=0.3) as (reader, writer):
         writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
         assert (await reader.read()).endswith(b"slow")
-    async with _connected(handler, request_timeout=0.03, idle_timeout=0.03) as (reader, writer):
+    async with _connected(handler, request_timeout=0.3, idle_timeout=0.3) as (reader, writer):
         writer.write(b"GET /stream HTTP/1.1\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         stream.send(b"still here")
         assert await reader.readuntil(b"here")
         writer.write(b"GET /never HTTP/1.1\r\n\r\n")  # is taken no notice of

@@ -30,7 +30,7 @@ async def _connected(
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             yield reader, writer
     finally:
         writer.transport.abort()
@@ -159,7 +159,7 @@ async def test_our_client_uploads_and_hears_an_early_answer() -> None:
     http = HttpClient()
     url = f"http://127.0.0.1:{server.port}/in"
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             upload = await http.upload("POST", url, headers={"X-Kind": "test"})
             await upload.send(b"one")
             assert await taker.got.get() == b"one"

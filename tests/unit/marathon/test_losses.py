@@ -108,6 +108,21 @@ def test_after_subscribing_everything_is_reconciled() -> None:
     assert len(it.alive()) == 1
 
 
+def test_a_launch_that_the_master_never_heard_of_is_no_failure() -> None:
+    """Marathon was killed after it had stored the launch and before it had sent it."""
+    it = Cluster()
+    it.create("/a")
+    it.offer()
+    (task,) = it.tasks
+    it.tasks.clear()
+    it.crash()
+    it.status(task, "TASK_GONE", reason="REASON_RECONCILIATION")
+    assert not it.core.books.failures
+    assert not it.core.books.delays
+    it.settle()
+    assert it.alive() == {task.removesuffix(".1") + ".2"}
+
+
 def test_a_task_that_does_not_start_is_killed() -> None:
     it = Cluster(Settings(task_launch_confirm_timeout=10))
     it.create("/a")

@@ -15,18 +15,17 @@ from headrace.marathon.core.events import Probe, Probed
 from headrace.marathon.probes import Prober
 
 
-def probe(protocol: str = "HTTP", port: int = 1, path: str = "/", timeout: float = 5.0, **more: Any) -> Probe:
+def probe(protocol: str = "HTTP", port: int = 1, path: str = "/", timeout: float = 60.0, **more: Any) -> Probe:
     return Probe("probe/i/0", "i._app.1", protocol, "127.0.0.1", port, path, timeout, **more)
 
 
 @contextlib.asynccontextmanager
 async def server(answer: bytes) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, EOFError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer)
             await writer.drain()
-            writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
@@ -48,7 +47,7 @@ async def outcomes(*what: Probe) -> list[Probed]:
     prober = Prober(note)
     for one in what:
         prober.start(one)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await enough.wait()
     await asyncio.sleep(0)
     await prober.stop()
@@ -103,7 +102,7 @@ async def test_an_endless_answer_is_judged_by_its_status_and_not_read(length: by
 
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
-        with contextlib.suppress(OSError):
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             writer.write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
             while True:
                 writer.write(b"x" * 50_000)
@@ -135,7 +134,7 @@ async def test_dead_hosts_do_not_make_the_others_wait(monkeypatch: pytest.Monkey
         prober.start(probe())
     async with server(b"") as port:
         prober.start(probe("TCP", port=port))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await got.get()).passed
     await prober.stop()
     assert got.empty()

@@ -425,6 +425,22 @@ def test_the_volumes_of_a_pod_are_its_executors() -> None:
     assert not it.reserved["host-1"]
 
 
+def test_each_incarnation_of_a_pod_has_an_executor_of_its_own() -> None:
+    """The one before may be about to end, and an agent drops what comes to it then."""
+    it = start()
+    it.ask(lambda to: CreatePod(to, POD, False, ORIGIN))
+    executors = []
+    for _ in range(3):
+        it.settle()
+        executors.append(_last_group(it).executor.executor_id.value)
+        for task_id in sorted(it.alive()):
+            it.status(task_id, "TASK_FAILED")
+    (instance,) = it.instances("/pod")
+    assert executors == [instance.id, f"{instance.id}.2", f"{instance.id}.3"]
+    read = [path for reading in it.readings.values() for path in reading.paths.values()]
+    assert all(any(f"/executors/{one}/" in path for path in read) for one in executors)
+
+
 def _last_group(it: Cluster) -> scheduler.LaunchGroup:
     accept = next(call.accept for call in reversed(it.calls) if call.accept is not None)
     (group,) = [one.launch_group for one in accept.operations or () if one.launch_group is not None]

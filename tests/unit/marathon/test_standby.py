@@ -12,6 +12,7 @@ import pytest
 from headrace.kernel.http import HttpServer, Request, Response
 from headrace.kernel.zookeeper import SessionId, parse
 from headrace.marathon import flags, proxy
+from headrace.marathon import standby as standbys
 from headrace.marathon.front import Front
 from headrace.marathon.proxy import Forward, Own, Place, Redirect, Refuse, Wait, decide
 from headrace.marathon.session_file import Kept, SessionFile
@@ -83,7 +84,9 @@ def message(response: Response | None) -> tuple[int, bytes]:
     return response.status, response.body
 
 
-async def test_who_waits_is_answered_when_there_is_a_leader() -> None:
+async def test_who_waits_is_answered_when_there_is_a_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standbys, "PATIENCE", 600.0)
+
     async def handle(asked: Request) -> Response:
         return Response.text(f"{asked.method} {asked.path}", 201, {"X-Own": "1"})
 
@@ -103,7 +106,8 @@ async def test_who_waits_is_answered_when_there_is_a_leader() -> None:
     await server.stop()
 
 
-async def test_who_waits_is_handed_over_when_this_process_leads() -> None:
+async def test_who_waits_is_handed_over_when_this_process_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standbys, "PATIENCE", 600.0)
     front = Front(options())
     front.standby = standby = Standby(options(), lambda: ALONE)
     waiting = asyncio.create_task(front._answer(request("GET", "/v2/apps")))
@@ -119,11 +123,12 @@ async def test_who_waits_is_handed_over_when_this_process_leads() -> None:
 
 async def test_a_question_to_a_leader_that_is_silent_is_put_to_the_next_one() -> None:
     asked: list[str] = []
+    free = asyncio.Event()
 
     async def silent(one: Request) -> Response:
         asked.append(one.method)
-        await asyncio.Event().wait()
-        raise AssertionError
+        await free.wait()
+        return Response.text("late")
 
     async def next_one(one: Request) -> Response:
         return Response.text("next")
@@ -133,9 +138,7 @@ async def test_a_question_to_a_leader_that_is_silent_is_put_to_the_next_one() ->
         await server.start()
     places = [Place("me:1", f"127.0.0.1:{server.port}") for server in servers]
     place = [places[0]]
-    standby = Standby(
-        options("--leader_proxy_read_timeout=100", "--leader_proxy_connection_timeout=100"), lambda: place[0]
-    )
+    standby = Standby(options("--leader_proxy_read_timeout=600000"), lambda: place[0])
     reading = asyncio.create_task(standby(request("GET", "/v2/apps")))
     writing = asyncio.create_task(standby(request("DELETE", "/v2/apps/a")))
     while len(asked) < 2:
@@ -143,17 +146,33 @@ async def test_a_question_to_a_leader_that_is_silent_is_put_to_the_next_one() ->
     place[0] = places[1]
     standby.moved()
     assert message(await reading) == (200, b"next")
-    assert message(await writing) == (504, b'{"message":"Connection to leader timed out."}')
+    assert not writing.done()
+    free.set()
+    assert message(await writing) == (200, b"late")
     standby.close()
     for server in servers:
         await server.stop()
 
 
-async def test_a_leader_that_is_not_there() -> None:
-    server = HttpServer(lambda asked: Response())
+async def test_a_leader_that_stays_silent() -> None:
+    async def silent(one: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    server = HttpServer(silent)
     await server.start()
+    standby = Standby(
+        options("--leader_proxy_read_timeout=100", "--leader_proxy_connection_timeout=100"),
+        lambda: Place("me:1", f"127.0.0.1:{server.port}"),
+    )
+    answer = await standby(request("DELETE", "/v2/apps/a"))
+    assert message(answer) == (504, b'{"message":"Connection to leader timed out."}')
+    standby.close()
     await server.stop()
-    standby = Standby(options(), lambda: Place("me:1", f"127.0.0.1:{server.port}"))
+
+
+async def test_a_leader_that_is_not_there() -> None:
+    standby = Standby(options(), lambda: Place("me:1", "127.0.0.1:1"))
     assert message(await standby(request("GET", "/v2/apps"))) == (502, b'{"message":"Connection to leader refused."}')
     standby.close()
 

@@ -65,7 +65,7 @@ async def master() -> AsyncIterator[PlayedMaster]:
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

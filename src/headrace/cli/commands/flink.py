@@ -122,7 +122,7 @@ class _Start:
 async def _wait_for_dashboard(master: Server, app_id: str, http: HttpClient) -> str:
     """The cluster's REST URL, which reaches the master a moment after the session is healthy."""
     app_id = "/" + app_id.strip("/")
-    for _ in range(50):
+    for _ in range(300):
         try:
             return await _dashboard(master, app_id, http)
         except CommandError:

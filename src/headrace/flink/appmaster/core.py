@@ -47,7 +47,7 @@ class ApplicationMaster:
 
     ``keep_workers``: Flink is highly available, so workers outlive their JobManager; otherwise they could
     not find the next one, and have nothing that it needs. ``most_failures``: the cluster ends when more workers
-    than that have failed, None: never. ``jitter`` gives numbers in [0, 1).
+    than that have failed, None: never. ``hurried``: see ``finishing``. ``jitter`` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class ApplicationMaster:
         most_failures: int | None = None,
         keep_workers: bool = False,
         show_web_ui: bool = True,
+        hurried: bool = True,
         jitter: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.stories = Stories()
@@ -72,7 +73,7 @@ class ApplicationMaster:
         self._driver_run = recovered.job_manager.run if recovered.driver and recovered.job_manager else 0
         self._generation = recovered.generation + 1
         self._job_manager = JobManagerKeeper(recovered.job_manager)
-        self._end = Finishing(self._job_manager)
+        self._end = Finishing(self._job_manager, hurried=hurried)
         self._workers = WorkerKeeper(
             recovered.workers,
             template,

@@ -15,7 +15,7 @@ from shutil import rmtree
 from headrace.flink import high_availability, job_result
 from headrace.flink.appmaster.events import Finish, Stop
 from headrace.flink.appmaster.slots import Slot, this_owner
-from headrace.flink.appmaster.supervision import Supervision
+from headrace.flink.appmaster.supervision import IDLE_PATIENCE, Supervision
 from headrace.flink.cluster import Cluster
 from headrace.flink.job import Job
 from headrace.flink.job_result import JobResult, Record
@@ -125,7 +125,7 @@ class Ending:
         if not at_once:
             log.info("nothing is left to do; this stays until the app is destroyed")
             await stop.wait()
-        if (await self._supervision.decide()).stop is Stop.DESTROY:
+        if (await self._supervision.decide(patience=IDLE_PATIENCE)).stop is Stop.DESTROY:
             self._forget()
             await forget()
             await self.clear()

@@ -1,7 +1,8 @@
 """How the cluster's end goes: first the JobManager ends, then the framework is torn down, or left to the next start.
 
-Pure. The end is over when both are done, and after STOP_LIMIT in any case, even if nobody has said what it is to be:
-then it is a suspension, the end that loses nothing. What could not be torn down stays in the store for a next start.
+Pure. The end is over when both are done, and when its time is up in any case, even if nobody has said what it is to
+be: then it is a suspension, the end that loses nothing. What could not be torn down stays in the store for the next
+start.
 """
 
 from __future__ import annotations
@@ -14,24 +15,33 @@ from headrace.kernel.core import Effect, SetTimer
 from headrace.mesos.messages import scheduler
 
 STOP_LIMIT = 2.4
-"""Seconds from SIGTERM to the end, whether or not the master has confirmed a teardown."""
+"""Seconds from SIGTERM to the end of a task, whether or not the master has confirmed a teardown: SIGKILL follows."""
+UNHURRIED_LIMIT = 8.0
+"""The same where nobody kills so soon: not in a task, or Flink ends the cluster by itself."""
 STOP_TIMER = "stop"
 
 
 class Finishing:
-    """``begun``: nothing is started or launched any more. ``finish``: how it ends, once that is known."""
+    """``begun``: nothing is started or launched any more. ``finish``: how it ends, once that is known.
 
-    def __init__(self, job_manager: JobManagerKeeper) -> None:
+    ``hurried``: whoever asks for the end kills soon afterwards, as agents do.
+    """
+
+    def __init__(self, job_manager: JobManagerKeeper, *, hurried: bool = True) -> None:
         self._job_manager = job_manager
+        self._hurried = hurried
         self.begun = False
+        self._limited = False
         self.finish: Finish | None = None
 
     def begin(self, now: float, *, by_itself: bool = False) -> list[Effect]:
         """The JobManager ends, whatever becomes of the rest; ``by_itself``: it is doing so already."""
-        if self.begun:
+        hurried = self._hurried and not by_itself
+        if self.begun and (self._limited or not hurried):
             return []
-        self.begun = True
-        return [SetTimer(STOP_TIMER, now + STOP_LIMIT), *self._job_manager.stop(now, by_itself=by_itself)]
+        self.begun, self._limited = True, hurried
+        limit = STOP_LIMIT if hurried else UNHURRIED_LIMIT
+        return [SetTimer(STOP_TIMER, now + limit), *self._job_manager.stop(now, by_itself=by_itself, hurried=hurried)]
 
     def decide(self, finish: Finish, framework_id: str, now: float, *, connected: bool) -> list[Effect]:
         """So it ends; what was decided first counts."""

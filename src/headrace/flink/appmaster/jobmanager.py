@@ -19,8 +19,8 @@ STEADY = 60.0
 """Seconds with a driver after which a JobManager counts as good: the next pause is the first again."""
 MOST_FAILURES = 3
 """So many ends in a row before any driver attached mean that it can't start at all."""
-STOP_PATIENCE = 1.2
-"""Seconds that a JobManager gets to end by itself."""
+STOP_PATIENCE, UNHURRIED_PATIENCE = 1.2, 4.0
+"""Seconds that a JobManager gets to end by itself: when SIGKILL follows soon for all, and else."""
 
 
 class JobManagerKeeper:
@@ -82,7 +82,7 @@ class JobManagerKeeper:
         self._record = JobManagerRecord(self._record.run, failures, self._record.worked)
         return [records.put_job_manager(self._record), SetTimer(START_TIMER, now + self.pause)]
 
-    def stop(self, now: float, *, by_itself: bool = False) -> list[Effect]:
+    def stop(self, now: float, *, by_itself: bool = False, hurried: bool = True) -> list[Effect]:
         """End it for good; ``by_itself``: it is ending already, and is only killed if that takes too long."""
         if self.stopping:
             return []
@@ -91,7 +91,7 @@ class JobManagerKeeper:
         if self.alive and not by_itself:
             effects.append(SignalJobManager(self.run, kill=False))
         if self.alive:
-            effects.append(SetTimer(KILL_TIMER, now + STOP_PATIENCE))
+            effects.append(SetTimer(KILL_TIMER, now + (STOP_PATIENCE if hurried else UNHURRIED_PATIENCE)))
         return effects
 
     def kill(self) -> list[Effect]:

@@ -203,6 +203,7 @@ class Process:
             most_failures=cluster.most_failures,
             keep_workers=cluster.highly_available,
             show_web_ui=cluster.web_ui,
+            hurried=bool(self._task_id),
             jitter=random.random,
         )
 

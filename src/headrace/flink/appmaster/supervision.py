@@ -1,8 +1,8 @@
 """Asks who supervises us what it wants of our app: the Marathon that runs our own task.
 
 Which one that is, the Mesos master knows: the framework of our task, whose ``webui_url`` is Marathon's address. An
-answer takes a few milliseconds; none is waited for longer than PATIENCE, as there are only seconds from SIGTERM to
-SIGKILL.
+answer takes a few milliseconds, on a busy machine much more; none is waited for longer than PATIENCE, as there are only
+seconds from SIGTERM to SIGKILL.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from headrace.mesos.masters import leading_master
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 0.5
-"""Seconds for the whole question."""
+PATIENCE = 1.2
+"""Seconds for the whole question; the JobManager gets as many to end meanwhile."""
+IDLE_PATIENCE = 2.0
+"""The same where nothing else is left to do before SIGKILL."""
 _MAX_BODY = 64 * 1024 * 1024
 
 
@@ -79,11 +81,11 @@ class Supervision:
         """Whether there is anybody to ask."""
         return self._situation.supervised
 
-    async def decide(self, leader: str = "") -> Decision:
+    async def decide(self, leader: str = "", patience: float = PATIENCE) -> Decision:
         """What SIGTERM means now. ``leader``: the leading master, if it is known; else it is looked for."""
         situation = self._situation
         asks = situation.choice == ASK and situation.supervised
-        decision = stopping.decide(situation, await self.app(leader=leader) if asks else None)
+        decision = stopping.decide(situation, await self.app(patience, leader) if asks else None)
         log.info("asked to stop; %s: %s", decision.stop.value, decision.why)
         return decision
 

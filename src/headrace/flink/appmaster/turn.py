@@ -21,7 +21,7 @@ from headrace.kernel.http import HttpServer, Request, Response
 
 log = logging.getLogger(__name__)
 
-FIRST_PATIENCE = 2.0
+FIRST_PATIENCE = 5.0
 """Seconds that Marathon may take to say how many instances there shall be; without an answer any slot will do."""
 _LOOK, _ASK = 0.3, 5.0
 

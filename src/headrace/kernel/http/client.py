@@ -101,6 +101,7 @@ class HttpClient:
         self._max_idle = max_idle
         self._tls = tls
         self._unix_socket = unix_socket
+        self._closed = False
 
     async def request(
         self,
@@ -185,7 +186,8 @@ class HttpClient:
         return ClientUpload(connection)
 
     def close(self) -> None:
-        """Drop all idle connections."""
+        """Drop all idle connections, and keep none any more: not those either whose answers are still to come."""
+        self._closed = True
         for connections in self._idle.values():
             for connection in connections:
                 connection.abort()
@@ -242,7 +244,7 @@ class HttpClient:
         origin = split_url(url)[0]
         idle = self._idle.get(origin) or deque()
         now = asyncio.get_running_loop().time()
-        if connection.usable and len(idle) < self._max_idle:
+        if connection.usable and len(idle) < self._max_idle and not self._closed:
             connection.idle_since = now
             idle.append(connection)
             self._kept += 1

@@ -27,7 +27,7 @@ from headrace.mesos.messages.common import TaskStatus
 TIMER = "probe/"
 _READY = "ready"
 AGENTS_CHECK = "the agent's health check failed"
-_RECONCILED = "REASON_RECONCILIATION"
+RECONCILED = "REASON_RECONCILIATION"
 _FIRST_DELAY = 0.1
 _GROWTH = 1.2
 
@@ -115,7 +115,7 @@ class Health:
             if index >= len(instance.health):
                 continue
             result = instance.health[index]
-            if status.reason == _RECONCILED and result.known and result.alive is passed:
+            if status.reason == RECONCILED and result.known and result.alive is passed:
                 continue  # an answer about what is known
             _count(result, passed, status.message or AGENTS_CHECK, now)
             if not passed:
@@ -131,7 +131,7 @@ class Health:
         while len(instance.health) < len(checked):
             instance.health.append(HealthResult())
         result, passed = instance.health[index], status.healthy is True
-        if status.reason == _RECONCILED and result.known and result.alive is passed:
+        if status.reason == RECONCILED and result.known and result.alive is passed:
             return
         _count(result, passed, status.message or AGENTS_CHECK, now)
         self._flip(instance, before)

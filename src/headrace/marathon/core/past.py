@@ -134,7 +134,7 @@ def _ended(
     finished = condition is Condition.FINISHED and instance.cause is None
     sandbox = ""
     if framework_id and instance.agent_id:
-        executor = instance.id if instance.containers else instance.task_id
+        executor = instance.executor_id if instance.containers else instance.task_id
         sandbox = f"/frameworks/{framework_id}/executors/{executor}"
     return EndedInstance(
         id=instance.id,

@@ -75,7 +75,7 @@ def launch_group(
     wishes = [_amounts(Resources(own.cpus, own.mem, own.disk)), *(_wish(pod, one, instance) for one in pod.containers)]
     first, *others = shares(held.where(lambda tag: not tag.whole), wishes)
     executor = common.ExecutorInfo(
-        common.ExecutorID(instance.id),
+        common.ExecutorID(instance.executor_id),
         type="DEFAULT",
         framework_id=common.FrameworkID(framework_id),
         container=_shared(pod, instance, bridge),
@@ -97,7 +97,7 @@ def environment(pod: Pod, container: PodContainer, instance: Instance, *, enforc
     own = container.resources
     out: Environment = {
         "MESOS_TASK_ID": instance.container_task_id(container.name),
-        "MESOS_EXECUTOR_ID": instance.id,
+        "MESOS_EXECUTOR_ID": instance.executor_id,
         "MARATHON_APP_ID": pod.id,
         "MARATHON_APP_VERSION": pod.version,
         "MARATHON_APP_ENFORCE_GROUP_ROLE": str(enforced).upper(),

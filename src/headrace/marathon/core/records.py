@@ -202,6 +202,11 @@ class Instance(msgspec.Struct, omit_defaults=True):
         return f"{self.id}.{name}.{self.incarnation}"
 
     @property
+    def executor_id(self) -> str:
+        """Of a pod. Each incarnation has its own: an agent drops what comes to an executor that is just ending."""
+        return self.id if self.incarnation == 1 else f"{self.id}.{self.incarnation}"
+
+    @property
     def has_task(self) -> bool:
         """Whether a task of it may exist at an agent."""
         return self.condition is not Condition.SCHEDULED and self.condition not in TERMINAL

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from headrace.marathon.core import everywhere, pods
 from headrace.marathon.core.books import Books
-from headrace.marathon.core.health import AGENTS_CHECK, Health, killed_message
+from headrace.marathon.core.health import AGENTS_CHECK, RECONCILED, Health, killed_message
 from headrace.marathon.core.kills import Killer
 from headrace.marathon.core.queue import OVERDUE, LaunchQueue
 from headrace.marathon.core.records import (
@@ -53,6 +53,8 @@ _COUNTS_AS_FAILURE = frozenset(
 _NEVER_WAS = frozenset({Condition.ERROR, Condition.DROPPED, Condition.GONE, Condition.UNKNOWN})
 """Ends of a first launch after which there may be neither reservation nor volumes."""
 _NO_FAILURE = frozenset({"TASK_FINISHED", "TASK_KILLED"})
+_UNHEARD_OF = frozenset({Condition.GONE, Condition.UNKNOWN})
+"""What a master says, when it is asked, of a task that it was never told to launch."""
 
 
 class Tracker:
@@ -239,8 +241,10 @@ class Tracker:
         self._books.no_wake(OVERDUE + instance.id)
         self._books.no_wake(UNREACHABLE + instance.id)
         was_inactive = instance.condition is Condition.INACTIVE
+        # Marathon was killed before it could tell the master of the launch: nothing has run, so nothing has failed
+        untold = instance.condition is Condition.PROVISIONED and condition in _UNHEARD_OF and reason == RECONCILED
         self._books.condition(instance, condition, now)
-        if state not in _NO_FAILURE:
+        if state not in _NO_FAILURE and not untold:
             self._books.record_failure(instance, state, message, now)
         self._books.tell(instance.app_id, now, f"{instance.id} ended: {state}", message)
         self._books.over(instance, now, state, condition, reason, message)
@@ -252,7 +256,7 @@ class Tracker:
         if app is None or not stays or instance.goal is Goal.DECOMMISSIONED or was_inactive:
             self._books.forget(instance)
             return
-        if count and condition in _COUNTS_AS_FAILURE and instance.config_version == app.config_version:
+        if count and not untold and condition in _COUNTS_AS_FAILURE and instance.config_version == app.config_version:
             self._queue.failed(app, now)
         self._books.again(instance, app, now)
         if app.per_agent:

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LAYOUT = 1
-LAST_WORDS = 3.0
+LAST_WORDS = 10.0
 """Seconds that the last calls to the master may take."""
 
 

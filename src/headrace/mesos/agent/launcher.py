@@ -46,8 +46,13 @@ _LOOK_AGAIN = 1.0
 _KILL_AGAIN = 0.005
 _KILLS = 400
 """Times that what is left in a container's cgroup is killed, 2 s in all; then it is let be, and said so."""
-_LOOKS = 40
-"""Times to look, 0.2 s in all, for the kernel to have killed somebody once it says that a limit has been reached."""
+_LOOKS = 120
+"""Times to look, half a minute in all, for the kernel to have killed somebody once it says that a limit is reached.
+
+It says so before it does it, it may not say it again, and on a loaded machine others may run in between.
+"""
+_LOOK_GROWTH, _LOOK_LATE = 1.2, 0.25
+"""By which factor looks get rarer, and seconds between the last ones."""
 
 
 def base_environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -317,7 +322,8 @@ class Launcher:
             return
         if self._limitation(container_id) is None:
             self._looking.add(container_id)
-            asyncio.get_running_loop().call_later(_KILL_AGAIN, self._look, container_id, tries - 1)
+            pause = min(_LOOK_LATE, _KILL_AGAIN * _LOOK_GROWTH ** (_LOOKS - tries))
+            asyncio.get_running_loop().call_later(pause, self._look, container_id, tries - 1)
             return
         log.info("container %s is at its memory limit and is ended", container_id)
         try:

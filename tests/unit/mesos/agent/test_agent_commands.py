@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def program(path: Path, script: str) -> Path:
 def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -131,15 +130,18 @@ async def test_a_program_that_fails_is_told(programs: Path, tmp_path: Path, scri
 
 
 async def test_a_program_that_brings_nothing_is_ended_with_all_its_children(programs: Path, tmp_path: Path) -> None:
-    program(programs / "hadoop", COPIES + 'sleep 61 & echo $! >"${0%/*}/child"; wait\n')
-    slow = Sources(HttpClient(), plainly, stall=0.2)
-    with pytest.raises(FetchProblem, match="hadoop has brought nothing for"):
-        await slow.obtain("hdfs://h/x", tmp_path / "f", None, "", Silent())
-    child = int((programs / "child").read_text())
-    deadline = time.monotonic() + 5
-    while runs(child):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    program(programs / "hadoop", COPIES + 'sleep 1000 & echo $! >"${0%/*}/child"; wait\n')
+    begun = programs / "child"
+    for stall in (0.2, 2.0, 20.0):  # on a loaded machine it may not have come so far
+        slow = Sources(HttpClient(), plainly, stall=stall)
+        with pytest.raises(FetchProblem, match="hadoop has brought nothing for"):
+            await slow.obtain("hdfs://h/x", tmp_path / "f", None, "", Silent())
+        if begun.exists() and begun.read_text():
+            break
+    child = int(begun.read_text())
+    async with asyncio.timeout(60):
+        while runs(child):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_digest_counts_here_too(programs: Path, tmp_path: Path) -> None:
@@ -183,24 +185,22 @@ async def test_programs_run_as_the_user_without_the_agents_secrets(
 
 
 async def test_uris_side_by_side_and_one_download_for_all(programs: Path, tmp_path: Path) -> None:
-    script = 'echo >>"${0%/*}/calls"; sleep 0.2; printf content >"$target"\n'
-    program(programs / "hadoop", COPIES + script)
+    # side by side: none ends before all have begun
+    script = 'cd "${0%/*}"; echo >>calls; while [ $(wc -l <calls) -lt 4 ]; do sleep 0.02; done\n'
+    program(programs / "hadoop", COPIES + script + 'printf content >"$target"\n')
     layout, posted = Layout(tmp_path / "data"), list[object]()
     fetcher = Fetcher(layout, HttpClient(), FetcherCache(tmp_path / "cache", 100), posted.append)
     cached = [CommandUri("hdfs://h/same", cache=True)]
     several = [CommandUri(f"hdfs://h/{n}") for n in range(3)]
     places = [Place("S", "f", f"t{n}", f"c{n}") for n in range(4)]
-    began = time.monotonic()
     for place, uris in zip(places, (cached, cached, cached, several), strict=True):
         fetcher.fetch(Fetch(place, uris))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(posted) < 4:
             await asyncio.sleep(0.002)
-    took = time.monotonic() - began
     await fetcher.stop()
     assert {type(event) for event in posted} == {FetchDone}
     assert len((programs / "calls").read_text()) == 4
-    assert took < 0.7
     assert (layout.sandbox(places[2]) / "same").read_text() == "content"
     told = (layout.sandbox(places[3]) / "stderr").read_text().splitlines()
     assert sum(line.startswith("Fetching URI 'hdfs://h/") for line in told) == 3
@@ -217,7 +217,7 @@ async def test_what_is_too_large_for_the_cache_goes_past_it(tmp_path: Path) -> N
     for n, name in enumerate(("small", "large", "nothing")):
         place = Place("S", "f", f"t{n}", f"c{n}")
         fetcher.fetch(Fetch(place, [CommandUri(str(tmp_path / name), cache=True)]))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(posted) <= n:
                 await asyncio.sleep(0.002)
     await fetcher.stop()

@@ -127,7 +127,7 @@ class World:
         self.changed.set()
 
     async def next(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.events:
                 self.changed.clear()
                 await self.changed.wait()

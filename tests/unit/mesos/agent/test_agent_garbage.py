@@ -126,7 +126,7 @@ def test_what_runs_is_no_leftover(tmp_path: Path) -> None:
     sandbox, run_dir = layout.create(Place("S0", "fw", "t", "c")), layout.run_dir("c")
     run_dir.mkdir(parents=True)
     pid = process.start(
-        ["sleep", "60"],
+        ["sleep", "1000"],
         run_dir=run_dir,
         work_dir=sandbox,
         environment={"PATH": "/bin"},
@@ -134,13 +134,13 @@ def test_what_runs_is_no_leftover(tmp_path: Path) -> None:
         stderr=sandbox / "stderr",
     )
     try:
-        assert process.read_pid(run_dir) == pid
+        assert process.read_pid(run_dir, patience=60) == pid
         assert remove_leftovers(layout, (), 1e12) == 0
     finally:
         process.signal_group(run_dir, 9)
         os.waitpid(pid, 0)
     # the supervisor is gone; the kernel takes its child, which has the lock too, an instant later
-    wait_for(lambda: process.find(run_dir) is not process.Found.RUNNING, "nobody has the lock", 5)
+    wait_for(lambda: process.find(run_dir) is not process.Found.RUNNING, "nobody has the lock")
     assert remove_leftovers(layout, (), 1e12) == 1
     assert list(layout.places()) == []
 

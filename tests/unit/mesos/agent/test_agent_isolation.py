@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import selectors
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,13 @@ import pytest
 from headrace.kernel.daemon import UserError
 from headrace.mesos.agent.core.containers import ContainerSpec, Place
 from headrace.mesos.agent.flags.agent import parse
-from headrace.mesos.agent.isolation import choice
+from headrace.mesos.agent.isolation import choice, namespaces
 from headrace.mesos.agent.isolation.amounts import Amounts, amounts_of
 from headrace.mesos.agent.isolation.choice import choose
 from headrace.mesos.agent.isolation.flags import IsolationFlags
 from headrace.mesos.agent.isolation.hierarchy import Mount
 from headrace.mesos.agent.isolation.isolation import Active, Isolation, check_container
-from headrace.mesos.agent.isolation.namespaces import making
+from headrace.mesos.agent.isolation.namespaces import begin, joining, making
 from headrace.mesos.agent.isolation.problems import IsolationProblem
 from headrace.mesos.agent.isolation.rlimits import limited
 from headrace.mesos.agent.isolation.volumes import Mount as VolumeMount
@@ -410,3 +412,29 @@ def test_paths_are_arguments_never_part_of_a_script() -> None:
     script = argv[argv.index("-c") + 1]
     assert "reboot" not in script
     assert argv[argv.index("ro") :] == ["ro", "/a b; $(reboot)", "/x'y", "--", "/r"]
+
+
+@pytest.mark.parametrize("own_ids", [False, True])
+def test_who_joins_waits_until_the_namespaces_are_as_they_will_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_ids: bool
+) -> None:
+    monkeypatch.setattr(namespaces, "NSENTER", "/bin/echo")
+    begin(tmp_path)
+    early = subprocess.Popen(joining(os.getpid(), own_ids, Path("/"), tmp_path), stdout=subprocess.PIPE)
+    assert early.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(early.stdout, selectors.EVENT_READ)
+        assert not selector.select(0.05)
+    argv = making(tmp_path, [], own_ids)
+    made = subprocess.run([*argv[argv.index("/bin/sh") :], "/bin/sh", "-c", ": <&6"], capture_output=True, check=False)
+    assert b"6" in made.stderr, "what the file is emptied by is none of the command's business"
+    assert f"--mount=/proc/{os.getpid()}/ns/mnt" in early.communicate()[0].decode()
+    assert joining(os.getpid(), own_ids, Path("/"), tmp_path)[0] == "/bin/echo"
+
+
+def test_who_joins_what_ends_before_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespaces, "NSENTER", "/bin/echo")
+    begin(tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert subprocess.run(joining(ended.pid, False, Path("/"), tmp_path), capture_output=True, check=True).stdout

@@ -114,7 +114,7 @@ class Door:
             while not self.session.input_taken:
                 await asyncio.sleep(0)
             self.session.end()
-        return await asyncio.wait_for(asking, 5)
+        return await asyncio.wait_for(asking, 60)
 
 
 @pytest.fixture

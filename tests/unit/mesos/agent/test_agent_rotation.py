@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,13 +65,16 @@ def test_no_more_files_than_asked_for(sandbox: Path) -> None:
 def test_a_writer_at_full_speed_loses_nothing(sandbox: Path) -> None:
     count = 300_000
     write = "os.write(1, b''.join(b'%07d\\n' % (n * 100 + i) for i in range(100)))"
-    loop = f"import os\nfor n in range({count // 100}): {write}"
+    loop = f"import os\nfor n in range({count // 100}):\n if n == {count // 100 - 1}: os.read(0, 1)\n {write}"
     with (sandbox / "stdout").open("ab") as out:
-        writer = subprocess.Popen(["python3", "-S", "-c", loop], stdout=out)
+        writer = subprocess.Popen(["python3", "-S", "-c", loop], stdin=subprocess.PIPE, stdout=out)
     rotations = 0
-    while writer.poll() is None:
+    while rotations <= 10:
         rotations += rotate(sandbox, "stdout", MOST, 99) // MOST
-    assert rotations > 10
+    assert writer.stdin is not None
+    writer.stdin.close()  # then it writes its last lines
+    while writer.poll() is None:
+        rotate(sandbox, "stdout", MOST, 99)
     assert everything(sandbox) == b"".join(b"%07d\n" % number for number in range(count))
     assert writer.returncode == 0
 
@@ -91,6 +94,26 @@ def test_who_follows_can_tell_how_much_went(tmp_path: Path) -> None:
     rotate(tmp_path, "stdout", MOST, 9)
     with (tmp_path / "stdout").open("rb") as file:
         assert rotated_bytes(file.fileno()) == 3 * MOST
+
+
+def test_who_reads_rotated_files_can_tell_whether_they_had_their_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stdout").write_bytes(b"x" * (3 * MOST + 1))
+    held: list[bool] = []
+
+    def noted(real: Callable[..., None]) -> Callable[..., None]:
+        def call(*given: Any, **more: Any) -> None:
+            held.append(log_rotation.cut_lock.locked())
+            real(*given, **more)
+
+        return call
+
+    for name in ("rename", "setxattr"):
+        monkeypatch.setattr(os, name, noted(getattr(os, name)))
+    rotate(tmp_path, "stdout", MOST, 3)
+    assert len(held) > 6
+    assert all(held)
 
 
 def test_links_and_strange_files_are_left_alone(tmp_path: Path) -> None:
@@ -153,12 +176,20 @@ def test_files_that_rest_are_looked_at_seldom(tmp_path: Path, monkeypatch: pytes
     assert 3 <= len(looked) <= 5
 
 
-def test_a_thousand_sandboxes_cost_little(tmp_path: Path) -> None:
+def test_a_thousand_sandboxes_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = [tmp_path / str(number) for number in range(1000)]
     for box in boxes:
         box.mkdir()
         (box / "stdout").touch()
     rotation = Rotation(list, {"stdout": MOST, "stderr": MOST}, 9)
-    began = time.process_time()
+    looked: list[str] = []
+    real = os.stat
+
+    def noted(path: str, **more: bool) -> os.stat_result:
+        looked.append(path)
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", noted)
+    monkeypatch.setattr(log_rotation, "rotate", None)  # nothing is opened
     rotation.look(boxes)
-    assert time.process_time() - began < 0.2
+    assert len(looked) == 2 * len(boxes)

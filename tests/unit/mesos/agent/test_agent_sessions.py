@@ -29,7 +29,7 @@ from headrace.mesos.messages.common import CommandInfo
 from headrace.mesos.messages.common.containers import ContainerInfo, TTYInfo
 
 PATH = "c-1.s"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Runner:
@@ -184,8 +184,8 @@ async def test_a_restarted_agent_ends_the_sessions_of_the_one_before(runner: Run
     pid = runner.posted[-1].pid
     begun = runner.sandbox / "begun"
     await until(lambda: begun.exists() and bool(begun.read_text()))
-    members = [one for one in map(int, filter(str.isdigit, os.listdir("/proc"))) if session_of(one) == pid]
-    assert len(members) >= 3
+    await until(lambda: len(members_of(pid)) >= 3)
+    members = members_of(pid)
     runner.runner._runs.pop(PATH).stop()  # that agent hears of nothing any more
     if leader == "has ended":
         os.kill(pid, signal.SIGKILL)
@@ -195,6 +195,10 @@ async def test_a_restarted_agent_ends_the_sessions_of_the_one_before(runner: Run
     if leader == "runs":
         collected(pid)
     await until(lambda: not any(map(start_time, members)))
+
+
+def members_of(session: int) -> list[int]:
+    return [one for one in map(int, filter(str.isdigit, os.listdir("/proc"))) if session_of(one) == session]
 
 
 def _spawn_holding(lock: int) -> int:

@@ -18,7 +18,7 @@ from headrace.kernel import process, recordio
 from headrace.kernel.http import HttpClient, HttpServer, Request, Response
 from headrace.mesos.agent import link as link_module
 from headrace.mesos.agent.check_runner import ProcessChecks
-from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Place
+from headrace.mesos.agent.core.containers import POSIX, ContainerSpec, Limitation, Place
 from headrace.mesos.agent.core.events import LinkLost, Probed, ProbeHealth, StartFailed
 from headrace.mesos.agent.core.health import problem_of_check
 from headrace.mesos.agent.isolation.isolation import Active, Isolation
@@ -60,8 +60,8 @@ async def test_every_probe_has_just_one_outcome(tmp_path: Path, check: HealthChe
     layout.create(place)
     checks = ProcessChecks(layout, {"PATH": "/bin"}, "h:1", Isolation(Active(), layout))
     prober = Prober({POSIX: checks}, HttpClient(), posted.append)
-    prober.probe(ProbeHealth(ContainerSpec(place, "t"), check, 5.0))
-    async with asyncio.timeout(5):
+    prober.probe(ProbeHealth(ContainerSpec(place, "t"), check, 60.0))
+    async with asyncio.timeout(60):
         while not posted:
             await asyncio.sleep(0.002)
     await prober.stop()
@@ -72,29 +72,27 @@ async def test_every_probe_has_just_one_outcome(tmp_path: Path, check: HealthChe
 
 async def test_a_refusal_that_stalls_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf")
-        await reader.read()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf")
+            await reader.read()
         writer.close()
 
-    monkeypatch.setattr(link_module, "FIRST_WORD", 0.05)
+    monkeypatch.setattr(link_module, "FIRST_WORD", 0.1)
     server = await asyncio.start_server(stall, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     lost = asyncio.Event()
-    posted: list[Any] = []
 
     def post(*events: object) -> None:
-        posted.extend(events)
-        lost.set()
+        if any(isinstance(event, LinkLost) and "answered 503" in event.why for event in events):
+            lost.set()  # on a loaded machine an earlier attempt may not have come so far
 
     register = Register(AgentInfo("h", 1), "1", None, [], [])
     link = MasterLink(f"127.0.0.1:{port}", HttpClient(), lambda: register, post, lambda: 1.0)
     running = asyncio.create_task(link.run())
-    await asyncio.wait_for(lost.wait(), 5)
+    await asyncio.wait_for(lost.wait(), 60)
     await asyncio.sleep(0)
     assert not running.done()
-    assert isinstance(posted[0], LinkLost)
-    assert "answered 503" in posted[0].why
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     server.close()
@@ -122,7 +120,7 @@ async def test_a_refusal_that_stays_is_told_once(
     link = MasterLink(f"127.0.0.1:{server.port}", HttpClient(), lambda: register, lambda *_: None, lambda: 1.0)
     caplog.set_level("INFO", link_module.__name__)
     running = asyncio.create_task(link.run())
-    await asyncio.wait_for(enough.wait(), 5)
+    await asyncio.wait_for(enough.wait(), 60)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await server.stop()
@@ -136,7 +134,7 @@ async def test_a_cancelled_write_is_waited_for(tmp_path: Path) -> None:
 
     def write() -> None:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(60)
         order.append("written")
 
     async def download() -> None:
@@ -198,10 +196,30 @@ async def test_a_command_that_can_not_be_watched_is_ended(tmp_path: Path, monkey
     launcher.start(ContainerSpec(Place("S", "f", "t", "c"), "t", CommandInfo("sleep 77")))
     assert [type(event) for event in posted] == [StartFailed]
     assert "can't watch the command" in posted[0].message
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while _group_lives(pids[0]):
             await asyncio.sleep(0.002)
     launcher.stop()
+
+
+async def test_a_process_killed_late_for_the_memory_limit_takes_its_container_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of the limit before it kills somebody, and on a loaded machine others run in between."""
+    posted, told = list[Any](), list[Callable[[str], None]]()
+    monkeypatch.setattr(Isolation, "watch_memory", lambda _, look: told.append(look))
+    launcher = _launcher(tmp_path, posted)
+    looks = iter([None] * 50)
+    monkeypatch.setattr(launcher.isolation, "limitation", lambda _: next(looks, Limitation("REASON", "why")))
+    monkeypatch.setattr(Launcher, "_watch", lambda self, container_id, _: self._watches.update({container_id: int}))
+    ended = asyncio.Event()
+    monkeypatch.setattr(launcher.isolation, "end", lambda _: ended.set())
+    launcher.start(ContainerSpec(Place("S", "f", "t", "c"), "t", CommandInfo("true")))
+    told[0]("c")
+    async with asyncio.timeout(60):
+        await ended.wait()
+    launcher.stop()
+    await asyncio.to_thread(os.waitpid, posted[0].pid, 0)
 
 
 def _group_lives(group: int) -> bool:
@@ -231,17 +249,17 @@ async def test_what_a_check_leaves_behind_is_ended_while_its_id_is_its_own(
         real(group, number)
 
     monkeypatch.setattr(os, "killpg", killpg)
-    assert await checks.run_check(spec, CommandInfo("sleep 77 & exit 3"), 5.0) == 3
-    assert await checks.run_check(spec, CommandInfo("kill -9 $$"), 5.0) == -9
+    assert await checks.run_check(spec, CommandInfo("sleep 77 & exit 3"), 60.0) == 3
+    assert await checks.run_check(spec, CommandInfo("kill -9 $$"), 60.0) == -9
     with pytest.raises(TimeoutError):
         await checks.run_check(spec, CommandInfo("sleep 77; true"), 0.05)
-    work = asyncio.create_task(checks.run_check(spec, CommandInfo("sleep 77; true"), 5.0))
+    work = asyncio.create_task(checks.run_check(spec, CommandInfo("sleep 77; true"), 60.0))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     assert len(set(ended)) == 4
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for group in ended:
             while _group_lives(group):
                 await asyncio.sleep(0.002)
@@ -259,10 +277,10 @@ async def test_a_health_check_over_http_reads_the_status_and_keeps_no_connection
         closed.set()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(5):
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(60):
         port = server.sockets[0].getsockname()[1]
         prober = Prober({POSIX: checks}, HttpClient(), posted.append)
-        prober.probe(ProbeHealth(spec, HealthCheck("HTTP", http=HealthCheckHttp(port)), 5.0))
+        prober.probe(ProbeHealth(spec, HealthCheck("HTTP", http=HealthCheckHttp(port)), 60.0))
         await closed.wait()
         await prober.stop()
     assert posted == [Probed("c", True, "status 200")]

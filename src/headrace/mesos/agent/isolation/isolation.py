@@ -90,6 +90,8 @@ class Isolation:
         run_dir = self._layout.run_dir(spec.place.container_id)
         done = self._known[spec.place.container_id] = Done(parts, kinds)
         (run_dir / _DONE).write_bytes(msgspec.json.encode(done))
+        if before:
+            namespaces.begin(run_dir)
         return Start(argv, [part.procs for part in parts], before)
 
     def begin(self, container_id: str) -> None:
@@ -159,8 +161,9 @@ class Isolation:
         """
         done = self._done(container_id)
         if done.namespaces:
-            pid = process.command_pid(self._layout.run_dir(container_id))
-            argv = [*namespaces.joining(pid, "pid" in done.namespaces, directory), *argv]
+            run_dir = self._layout.run_dir(container_id)
+            pid = process.command_pid(run_dir)
+            argv = [*namespaces.joining(pid, "pid" in done.namespaces, directory, run_dir), *argv]
         return argv, [part.procs for part in done.parts]
 
     def has_own_ids(self, container_id: str) -> bool:

@@ -2,6 +2,9 @@
 
 In a namespace of process ids process 1 is a small shell: a command that is process 1 itself would ignore SIGTERM. It
 runs the command, takes in orphans, says how the command ended, and with it all that is left ends.
+
+The process that a container's command is going to be exists before its namespaces do, and these before their mounts:
+``<run_dir>/unready`` is empty, or not there, once all is as it will be. Until then who joins waits.
 """
 
 from __future__ import annotations
@@ -14,18 +17,25 @@ from headrace.mesos.agent.isolation.volumes import Mount
 
 UNSHARE, NSENTER, MOUNT = "/usr/bin/unshare", "/usr/bin/nsenter", "/usr/bin/mount"
 
+_UNREADY = "unready"
+
 _FLAGS = ["--mount", "--propagation", "slave"]
 _PID_FLAGS = ["--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
 
-# $0 is mount; for each volume rw or ro, its source and its target; then -- and what the next part needs.
+# $0 is mount, $1 the run directory; for each volume rw or ro, its source and its target; then -- and what the next part
+# needs. The file is emptied, as a full disk would not let it be made, and by its descriptor, as a mount may hide it.
 # No variable is touched before the command has been forked: it would be the command's too.
 _MOUNTS = """
+exec 6<"$1/unready"
+shift
 while [ "$1" != -- ]; do
   "$0" --rbind -- "$2" "$3" || exit 125
   [ "$1" = rw ] || "$0" -o remount,bind,ro -- "$3" || exit 125
   shift 3
 done
 shift
+command : >/proc/self/fd/6
+exec 6<&-
 """
 
 _EXEC = """
@@ -51,20 +61,38 @@ exit $status
 
 _THERE = 'cd "$1" && shift && exec "$@"'
 
+# $1 the file, $2 the process that makes the namespaces: if it ends before, there is nothing to join
+_WAIT = 'while [ -s "$1" ] && kill -0 "$2" 2>/dev/null; do /bin/sleep 0.01; done; shift 2; exec "$@"'
+
+
+def begin(run_dir: Path) -> None:
+    """Before ``making``: nobody can join yet. Raises OSError."""
+    (run_dir / _UNREADY).write_text("not yet")
+
 
 def making(run_dir: Path, mounts: Sequence[Mount], own_ids: bool) -> list[str]:
     """The program that runs what is appended to it in new namespaces."""
     volumes = [part for m in mounts for part in ("ro" if m.read_only else "rw", str(m.source), str(m.target))]
     if own_ids:
-        script = ["/bin/sh", "-c", _MOUNTS + _FIRST_PROCESS, MOUNT, *volumes, "--", str(run_dir)]
+        script = ["/bin/sh", "-c", _MOUNTS + _FIRST_PROCESS, MOUNT, str(run_dir), *volumes, "--", str(run_dir)]
         return [UNSHARE, *_FLAGS, *_PID_FLAGS, *script]
-    return [UNSHARE, *_FLAGS, "/bin/sh", "-c", _MOUNTS + _EXEC, MOUNT, *volumes, "--"]
+    return [UNSHARE, *_FLAGS, "/bin/sh", "-c", _MOUNTS + _EXEC, MOUNT, str(run_dir), *volumes, "--"]
 
 
-def joining(pid: int, own_ids: bool, directory: Path) -> list[str]:
-    """The program that runs what is appended to it in the namespaces that process ``pid`` has made."""
+def joining(pid: int, own_ids: bool, directory: Path, run_dir: Path) -> list[str]:
+    """The program that runs what is appended to it in the namespaces that process ``pid`` of ``run_dir`` makes."""
     ids = [f"--pid=/proc/{pid}/ns/pid_for_children"] if own_ids else []
-    return [NSENTER, f"--mount=/proc/{pid}/ns/mnt", *ids, "--", "/bin/sh", "-c", _THERE, "sh", str(directory)]
+    wait = []
+    if _size(run_dir / _UNREADY):
+        wait = ["/bin/sh", "-c", _WAIT, "sh", str(run_dir / _UNREADY), str(pid)]
+    return [*wait, NSENTER, f"--mount=/proc/{pid}/ns/mnt", *ids, "--", "/bin/sh", "-c", _THERE, "sh", str(directory)]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # of an earlier agent's container
+        return 0
 
 
 def joined_process(pid: int) -> int:

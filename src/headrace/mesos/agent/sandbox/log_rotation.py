@@ -37,7 +37,8 @@ _CUT_IN_STEPS_OF = 4096
 """Bytes. Cuts must be whole blocks of the file system; larger ones are asked for where ``st_blksize`` says so."""
 
 cut_lock = threading.Lock()
-"""Held while a file is cut: who reads one and its attribute sees both from before, or both from after."""
+"""Held while files are renamed and one is cut: who reads one and its attribute sees both from before, or both from
+after; and if the attribute is the same after a rotated file was read as before, that file had its number meanwhile."""
 
 
 def rotated_bytes(fd: int) -> int:
@@ -68,13 +69,16 @@ def rotate(sandbox: Path, name: str, most: int, files: int) -> int:
                 status = os.fstat(fd)
                 surplus = _piece(status, data_begins(fd), most, status.st_size) - files * most
                 if surplus > most:  # it would not be kept for long enough to be worth the copy
-                    gone += _cut(fd, surplus // _block(status) * _block(status))
+                    with cut_lock:
+                        gone += _cut(fd, surplus // _block(status) * _block(status))
                 for _ in range(files):
                     piece = _piece(os.fstat(fd), data_begins(fd), most, most)
                     if not piece:
                         break
-                    _keep(directory, fd, name, piece, files)
-                    gone += _cut(fd, piece)
+                    temporary = _copied(directory, fd, name, piece, files)
+                    with cut_lock:
+                        _rename(directory, name, temporary, files)
+                        gone += _cut(fd, piece)
         except FileNotFoundError:
             return gone
     return gone
@@ -94,8 +98,8 @@ def _block(status: os.stat_result) -> int:
     return max(_CUT_IN_STEPS_OF, status.st_blksize)
 
 
-def _keep(directory: int, fd: int, name: str, piece: int, files: int) -> None:
-    """Copy the oldest bytes to ``name.1``; what is there becomes ``name.2`` and so on."""
+def _copied(directory: int, fd: int, name: str, piece: int, files: int) -> str:
+    """Copy the oldest bytes to a file that nobody reads, and make room for it; returns its name."""
     status = os.fstat(fd)
     temporary = f".{name}.rotating"
     for old in (temporary, f"{name}.{files}"):  # the oldest first: the disk may be full
@@ -111,6 +115,11 @@ def _keep(directory: int, fd: int, name: str, piece: int, files: int) -> None:
         raise
     finally:
         os.close(copied)
+    return temporary
+
+
+def _rename(directory: int, name: str, temporary: str, files: int) -> None:
+    """The copy becomes ``name.1``; what is there ``name.2`` and so on."""
     for number in range(files - 1, 0, -1):
         with contextlib.suppress(OSError):
             os.rename(f"{name}.{number}", f"{name}.{number + 1}", src_dir_fd=directory, dst_dir_fd=directory)
@@ -127,13 +136,12 @@ def _copy(source: int, offset: int, size: int, target: int) -> None:
 
 
 def _cut(fd: int, piece: int) -> int:
-    with cut_lock:
-        if _fallocate(fd, _COLLAPSE, 0, piece):
-            with contextlib.suppress(OSError):
-                os.setxattr(fd, ROTATED, str(rotated_bytes(fd) + piece).encode())
-            return piece
-        if not _fallocate(fd, _PUNCH, data_begins(fd), piece):
-            raise OSError(errno.EOPNOTSUPP, "the file system can't cut off the front of a file")
+    """Called with the lock held."""
+    if _fallocate(fd, _COLLAPSE, 0, piece):
+        with contextlib.suppress(OSError):
+            os.setxattr(fd, ROTATED, str(rotated_bytes(fd) + piece).encode())
+    elif not _fallocate(fd, _PUNCH, data_begins(fd), piece):
+        raise OSError(errno.EOPNOTSUPP, "the file system can't cut off the front of a file")
     return piece
 
 

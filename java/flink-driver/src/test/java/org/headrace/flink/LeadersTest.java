@@ -40,7 +40,7 @@ public final class LeadersTest {
         }
 
         void next(String expected) throws InterruptedException {
-            String actual = said.poll(10, TimeUnit.SECONDS);
+            String actual = said.poll(60, TimeUnit.SECONDS);
             equal(expected, String.valueOf(actual));
         }
     }

@@ -16,23 +16,24 @@ public final class RetryTest {
 
     public static void main(String[] args) throws Exception {
         eachCallHearsWhatIsLeft();
+        itFailsWhenTheTimeIsOver();
         aServerThatIsSilentTakesNoLongerThanTheLimit();
     }
 
     private static void eachCallHearsWhatIsLeft() throws Exception {
         List<Duration> heard = new ArrayList<>();
-        Duration limit = Duration.ofMillis(500);
-        try {
-            Retry.within(
-                    limit,
-                    left -> {
-                        heard.add(left);
-                        throw new IOException("away");
-                    });
-            throw new AssertionError("it did not fail");
-        } catch (IOException e) {
-            check(heard.size() > 1, "it was tried once only");
-        }
+        Duration limit = Duration.ofMinutes(2);
+        String answer =
+                Retry.within(
+                        limit,
+                        left -> {
+                            heard.add(left);
+                            if (heard.size() < 3) {
+                                throw new IOException("away");
+                            }
+                            return "there";
+                        });
+        check(answer.equals("there") && heard.size() == 3, "it was not tried until it succeeded");
         Duration before = limit.plusNanos(1);
         for (Duration left : heard) {
             check(!left.isNegative() && left.compareTo(before) < 0, left + " after " + before);
@@ -40,6 +41,22 @@ public final class RetryTest {
         }
     }
 
+    private static void itFailsWhenTheTimeIsOver() throws Exception {
+        for (Duration limit : List.of(Duration.ZERO, Duration.ofMillis(500))) {
+            try {
+                Retry.within(
+                        limit,
+                        left -> {
+                            throw new IOException("away");
+                        });
+                throw new AssertionError("it did not fail");
+            } catch (IOException e) {
+                check(e.getMessage().equals("away"), "another failure: " + e);
+            }
+        }
+    }
+
+    /** That is far less than {@link ApplicationMasterClient#CALL_LIMIT}. */
     private static void aServerThatIsSilentTakesNoLongerThanTheLimit() throws Exception {
         Path token = Files.createTempFile("token", "");
         Duration limit = Duration.ofMillis(500);
@@ -57,7 +74,8 @@ public final class RetryTest {
                 throw new AssertionError("somebody answered");
             } catch (IOException e) {
                 long took = (System.nanoTime() - began) / 1_000_000;
-                check(took < 2_500, "it took " + took + " ms");
+                long most = ApplicationMasterClient.CALL_LIMIT.toMillis();
+                check(took < most, "it took " + took + " ms");
             }
         } finally {
             Files.delete(token);
