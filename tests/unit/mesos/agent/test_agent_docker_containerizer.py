@@ -40,6 +40,7 @@ class FakeEngine:
         self.socket = socket
         self.status: str | None = None
         self.exit_code = 0
+        self.out_of_memory = False
         self.labels: dict[str, str] = {}
         self.before: dict[str, list[Exception | Callable[[], None]]] = {}
         self.after: dict[str, list[Exception]] = {}
@@ -83,7 +84,8 @@ class FakeEngine:
         self._step("inspect")
         if self.status is None:
             raise EngineError(404, "no such container")
-        state = EngineState(self.status, 7 if self.status == "running" else 0, self.exit_code)
+        pid = 7 if self.status == "running" else 0
+        state = EngineState(self.status, pid, self.exit_code, killed_for_memory=self.out_of_memory)
         return EngineContainer("engine-id", state, EngineConfig(self.labels, "SIGINT"), HostConfig("host"))
 
     async def wait(self, container: str) -> None:
@@ -203,6 +205,14 @@ async def test_a_container_that_somebody_removed_has_ended(world: World) -> None
     await world.began()
     world.engine.set(None)
     assert await world.next() == ContainerEnded("c1", Ended(137, 9))
+
+
+async def test_a_lack_of_memory_that_is_noted_after_the_end_is_told(world: World) -> None:
+    await world.began()
+    world.engine.before["inspect"] = [lambda: None, lambda: setattr(world.engine, "out_of_memory", True)]
+    world.engine.set("exited", 137)
+    ended = await world.next()
+    assert ended.limitation.reason == "REASON_CONTAINER_LIMITATION_MEMORY"
 
 
 async def test_a_signal_is_sent_again_until_the_engine_has_it(world: World) -> None:

@@ -135,7 +135,7 @@ class Watcher:
             return REMOVED
         if not await self._drained(output):
             log.error("container %s: the rest of its output can't be copied", engine_id[:12])
-        end = end_of(ended)
+        end = end_of(await self._once_more(ended))
         try:
             self._files(ended).keep_end(end)
         except OSError as error:
@@ -143,6 +143,16 @@ class Watcher:
         else:
             self.remove_later(ended)
         return end
+
+    async def _once_more(self, ended: EngineContainer) -> EngineContainer:
+        """The engine hears of a lack of memory apart from the end, and it may note it after that."""
+        state = ended.state
+        if state.exit_code != _KILLED or state.killed_for_memory:
+            return ended
+        try:
+            return await self._engine.inspect(ended.id)
+        except (EngineAway, EngineError):
+            return ended
 
     async def _drained(self, output: Output) -> bool:
         """Copy what is left; False if for a while nothing comes of it."""
