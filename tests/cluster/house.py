@@ -55,7 +55,8 @@ class House:
 
     def start_session(self) -> None:
         """Have Marathon run the session of the examples; returns when it is healthy."""
-        options = "".join(f" -D{key}={value}" for key, value in FLINK_OPTIONS.items())
+        given = {**FLINK_OPTIONS, "resourcemanager.previous-worker.recovery.timeout": "2min"}  # of slow machines
+        options = "".join(f" -D{key}={value}" for key, value in given.items())
         master = self.url("master").removeprefix("http://")
         text = SESSION.read_text().replace("127.0.0.1:5050", master + options)
         request = urllib.request.Request(self.url("marathon") + "/v2/apps", text.encode(), method="POST")  # noqa: S310

@@ -50,7 +50,7 @@ def _undisturbed(house: House, directory: Path, kill: list[str]) -> None:
     wait_for(lambda: all(house.daemon(name) not in (None, *pids) for name in kill), "they are started again")
     wait_for(house.whole, "everybody is back")
     wait_for(lambda: len(numbers(directory)) > written + 200, "the job goes on")
-    after = house.job()
+    after = wait_for(house.job, "Flink's dashboard is known again")
     assert house.flink == flink
     assert house.tasks() == tasks
     assert after["state"] == "RUNNING"
